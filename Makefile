@@ -1,0 +1,113 @@
+# Antinomy: one Makefile, read top to bottom. `make help` lists the targets.
+#
+#   make            the program build/antinomy (with CUDA where nvcc is found; CUDA=0 leaves it out)
+#   make demo       everything from a fresh Debian 12: packages, build, sample set, answers, contradiction report
+#   make test       everything that can be tested on this machine
+#
+# Objects of the build with and without CUDA lie apart; the configuration stamp relinks the programs when it changes.
+
+BUILD ?= build
+CC ?= gcc
+NVCC ?= nvcc
+CUDA ?= $(if $(shell command -v $(NVCC) 2>/dev/null),1,0)
+CUDA_ARCH ?= 90a
+SAN ?=
+OPT ?= -O2
+
+WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror
+CFLAGS := -std=c11 -D_GNU_SOURCE -I. $(OPT) -g -ffp-contract=off -fno-omit-frame-pointer -pthread $(WARN) -MMD -MP $(SAN) $(EXTRA_CFLAGS)
+LDFLAGS := -pthread $(SAN)
+O := $(BUILD)/obj$(if $(filter 1,$(CUDA)),-cuda)
+
+ifeq ($(CUDA),1)
+CFLAGS += -DANTINOMY_CUDA
+CUDA_HOME ?= $(patsubst %/bin/nvcc,%,$(realpath $(shell command -v $(NVCC))))
+NVCCFLAGS := -std=c++17 -O3 -I. -gencode=arch=compute_$(CUDA_ARCH),code=sm_$(CUDA_ARCH) -Xcompiler -Wall --threads 2
+CUDA_LIBS := -L$(CUDA_HOME)/lib64 -L$(CUDA_HOME)/targets/x86_64-linux/lib -Wl,-rpath,$(CUDA_HOME)/lib64 -lcublasLt -lcublas -lcudart_static -lrt -ldl -lstdc++
+endif
+
+# ---- sources: a folder's files are its library ----
+src = $(sort $(wildcard $(1)/*.c))
+KERNELS_C := $(call src,kernels) $(call src,kernels/cpu)
+KERNELS_CU := $(if $(filter 1,$(CUDA)),$(sort $(wildcard kernels/cuda/*.cu)))
+# engine/jamba/cuda*.c are the device side: only in the build with CUDA
+JAMBA_C := $(if $(filter 1,$(CUDA)),$(call src,engine/jamba),$(filter-out engine/jamba/cuda%,$(call src,engine/jamba)))
+INGEST_C := $(call src,ingest)
+STORE_C := $(call src,store)
+ANALYSIS_C := $(call src,engine) $(call src,engine/analysis)
+API_C := $(filter-out api/main.c,$(call src,api))
+
+obj = $(patsubst %,$(O)/%.o,$(1))
+KERNELS_O := $(call obj,$(KERNELS_C) $(KERNELS_CU))
+JAMBA_O := $(call obj,base.c $(JAMBA_C))
+LIB_O := $(KERNELS_O) $(JAMBA_O) $(call obj,$(INGEST_C) $(STORE_C) $(ANALYSIS_C) $(API_C)) $(WEB_O)
+
+JAMBA_LIBS := -ljansson -lm $(CUDA_LIBS)
+LIBS := -lsqlite3 -lcurl -lpcre2-8 -lzip -lexpat -lxml2 -lseccomp -lmicrohttpd $(JAMBA_LIBS)
+
+TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/unit/test_*.c)))
+
+.PHONY: all cuda demo test test-unit check-includes asan tsan fuzz bench eval test-mutants test-browser clean help packages format
+all: $(BUILD)/antinomy $(BUILD)/jamba-bench
+
+help:
+	@sed -n 's/^##  *//p' $(MAKEFILE_LIST)
+
+# ---- compile ----
+$(O)/%.c.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(ISA) $(INC) -c $< -o $@
+$(O)/%.cu.o: %.cu
+	@mkdir -p $(@D)
+	$(NVCC) $(NVCCFLAGS) -MMD -MP -MF $(@:.o=.d) -c $< -o $@
+
+# A kernel file says in its name which instructions it may use; the rest of the program runs on any x86-64.
+$(O)/kernels/cpu/%_avx2.c.o: ISA := -mavx2 -mfma -mf16c -O3
+$(O)/kernels/cpu/%_avx512.c.o: ISA := -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mavx2 -mfma -mf16c -O3
+$(O)/kernels/cpu/%_avx512bf16.c.o: ISA := -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mavx512bf16 -mavx2 -mfma -mf16c -O3
+$(O)/kernels/cpu/%_amx.c.o: ISA := -mamx-tile -mamx-int8 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mavx2 -mfma -mf16c -O3
+$(O)/ingest/%.c.o $(O)/tests/%.c.o: INC := $(shell xml2-config --cflags 2>/dev/null)
+
+# The page: HTML, CSS and JS become bytes of the program (ld -r -b binary keeps them as they are).
+WEB := $(sort $(wildcard api/web/*.html api/web/*.css api/web/*.js))
+WEB_O := $(patsubst %,$(O)/%.o,$(WEB))
+$(O)/api/web/%.o: api/web/%
+	@mkdir -p $(@D)
+	ld -r -b binary -z noexecstack $< -o $@
+
+# ---- link; the stamp changes when the configuration does ----
+CONFIG := CUDA=$(CUDA) SAN=$(SAN) OPT=$(OPT)
+$(shell mkdir -p $(BUILD); echo '$(CONFIG)' | cmp -s - $(BUILD)/config || echo '$(CONFIG)' > $(BUILD)/config)
+
+$(O)/libjamba.a: $(KERNELS_O) $(JAMBA_O)
+	@rm -f $@
+	ar rcs $@ $^
+$(O)/libantinomy.a: $(LIB_O)
+	@rm -f $@
+	ar rcs $@ $^
+$(BUILD)/libjamba.a: $(O)/libjamba.a $(BUILD)/config
+	cp $< $@
+
+$(BUILD)/antinomy: $(O)/api/main.c.o $(O)/libantinomy.a $(BUILD)/config
+	$(CC) $(LDFLAGS) -o $@ $< $(O)/libantinomy.a $(LIBS)
+$(BUILD)/jamba-bench: $(O)/tests/bench/jamba_bench.c.o $(O)/libjamba.a $(BUILD)/config
+	$(CC) $(LDFLAGS) -o $@ $< $(O)/libjamba.a $(JAMBA_LIBS)
+$(BUILD)/tests/%: $(O)/tests/unit/%.c.o $(O)/libantinomy.a $(BUILD)/config
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $< $(O)/libantinomy.a $(LIBS) -lcmocka
+$(BUILD)/eval/%: $(O)/tests/eval/%.c.o $(O)/libantinomy.a $(BUILD)/config
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $< $(O)/libantinomy.a $(LIBS)
+$(BUILD)/bench/%: $(O)/tests/bench/%.c.o $(O)/libantinomy.a $(BUILD)/config
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $< $(O)/libantinomy.a $(LIBS)
+$(BUILD)/fuzz/%: tests/fuzz/%.c $(LIB_O)
+	@mkdir -p $(@D)
+	clang-14 -std=c11 -D_GNU_SOURCE -I. -g -O1 -fsanitize=fuzzer,address,undefined -pthread -o $@ $< $(O)/libantinomy.a $(LIBS)
+
+.SECONDARY:
+
+clean:
+	rm -rf $(BUILD)
+
+-include $(shell find $(O) -name '*.d' 2>/dev/null)

@@ -1,0 +1,150 @@
+/* jamba.h: the Jamba runtime. Weights, tokenizer, timelines, snapshots, constrained decoding. Knows no document.
+ *
+ * A model is read-only and shareable between threads. A session is one timeline: KV pages of the attention layers, conv and SSM state
+ * of the Mamba layers, its position. A Mamba state cannot be rewound: fork or save a session where you will want to come back.
+ * Invariance: what a token's row computes depends on the tokens before it, the weights and the kernel path, never on chunk cuts,
+ * batch mates or thread count, bit for bit.
+ * One call at a time computes on a model (a lock inside; calls queue). A session must not be used by two threads at once.
+ *
+ *     struct jamba_model *m; struct jamba_session *s; struct error e;
+ *     if (jamba_model_open(&m, "engine/models", NULL, &e)) fail(&e);
+ *     if (jamba_session_open(&s, m, 12000, &e)) fail(&e);
+ *     if (jamba_session_prefill(s, ids, n, NULL, &e)) fail(&e);
+ *     if (jamba_session_logits(s, logits, &e)) fail(&e);       // [n_vocab], of the next token
+ */
+#ifndef ANTINOMY_JAMBA_H
+#define ANTINOMY_JAMBA_H
+
+#include "base.h"
+
+struct jamba_model;
+struct jamba_session;
+
+struct jamba_config {
+    uint32_t n_layer, d_model, d_ff, n_vocab;
+    uint32_t n_head, n_kv_head, head_dim;
+    uint32_t d_inner, d_state, d_conv, dt_rank;
+    uint32_t n_expert, n_expert_used; /* n_expert 0 or 1: every FFN dense */
+    uint32_t n_attention_layer;
+    uint32_t context_length;
+    float rms_norm_eps;
+    bool tied_embeddings;
+    int32_t bos, eos[4], pad; /* -1 when absent; eos ends with -1 */
+};
+
+struct jamba_model_options {
+    int n_threads;          /* 0: the CPUs this process may use */
+    const char *device;     /* NULL or "cpu"; "cuda", "cuda:1" where built with it */
+    const char *path;       /* kernel path: NULL or "auto"; "scalar", "avx2", "avx512", ... ERR_UNSUPPORTED when the processor lacks it */
+    bool random_weights;    /* keep shapes and tokenizer, replace every weight by noise of the same scale (for evaluation columns) */
+    uint64_t random_seed;
+};
+
+/* path: a .gguf file, the first of its shards, or a folder that holds one model (GGUF or safetensors with config.json).
+ * The folder's `card.json`, if there is one, is the model's card (jamba_model_card).
+ * ERR_NOT_FOUND, ERR_FORMAT (which file, which tensor), ERR_UNSUPPORTED, ERR_NOMEM, ERR_DEVICE. */
+int jamba_model_open(struct jamba_model **out, const char *path, const struct jamba_model_options *o, struct error *e);
+void jamba_model_close(struct jamba_model *m); /* all its sessions must be closed before */
+const struct jamba_config *jamba_model_config(const struct jamba_model *m);
+const char *jamba_model_name(const struct jamba_model *m);        /* general.name or the file's name */
+const char *jamba_model_kernel_path(const struct jamba_model *m); /* "scalar", "avx2", "avx512-vnni", "cuda sm_90", ... */
+const uint8_t *jamba_model_id(const struct jamba_model *m);       /* [32] SHA-256 over config, tensor table and sampled weights */
+const char *jamba_model_card(const struct jamba_model *m);        /* card.json's text, or "" */
+uint64_t jamba_model_bytes(const struct jamba_model *m);          /* weights in memory, mapped and repacked */
+
+/* ---- tokenizer (any thread) ---- */
+/* Encodes document text: never yields a control token. ids and ends are malloc'd, the caller frees; ends[i] is the byte offset behind
+ * token i in the text (ends may be NULL). A token may end inside a UTF-8 character. ERR_NOMEM, ERR_FORMAT (invalid UTF-8: byte). */
+int jamba_tokenize(const struct jamba_model *m, const char *text, size_t len, int32_t **ids, uint32_t **ends, size_t *n, struct error *e);
+/* Encodes a prompt of our own making: names of control tokens become their ids. Never for foreign text. */
+int jamba_tokenize_prompt(const struct jamba_model *m, const char *text, size_t len, int32_t **ids, size_t *n, struct error *e);
+/* The bytes of a token (control tokens: their name). Borrowed from the model. */
+struct slice jamba_token_bytes(const struct jamba_model *m, int32_t id);
+/* Id of a control token by name ("<|quote|>"), -1 when the model has none of that name. */
+int32_t jamba_control_token(const struct jamba_model *m, const char *name);
+
+/* ---- sessions ---- */
+int jamba_session_open(struct jamba_session **out, struct jamba_model *m, uint32_t max_tokens, struct error *e);
+/* A second timeline that goes on from the same state; KV pages are shared, not copied. */
+int jamba_session_fork(struct jamba_session **out, const struct jamba_session *s, struct error *e);
+void jamba_session_close(struct jamba_session *s);
+uint32_t jamba_session_n_tokens(const struct jamba_session *s);
+/* SHA-256 chain over the exact tokens read so far. */
+void jamba_session_prefix_hash(const struct jamba_session *s, uint8_t out[32]);
+
+/* How to run: all fields may be zero. Checked between chunks of a prefill, so a cancel takes effect within about a second. On
+ * ERR_CANCELLED the session stands at a chunk border: jamba_session_n_tokens says how far it came; it may go on from there. */
+struct jamba_run {
+    bool (*cancelled)(void *ctx);
+    void (*progress)(void *ctx, uint32_t done, uint32_t total);
+    void *ctx;
+    double deadline; /* clock_seconds() value, 0 = none */
+    uint32_t chunk;  /* tokens a chunk, 0 = the engine's choice */
+};
+
+int jamba_session_prefill(struct jamba_session *s, const int32_t *ids, size_t n, const struct jamba_run *run, struct error *e);
+/* Logits of the next token after everything read: [n_vocab] f32. With rows: only those n_rows ids, out[i] belongs to rows[i].
+ * ERR_ARG for a session that has read nothing. */
+int jamba_session_logits(struct jamba_session *s, float *out, struct error *e);
+int jamba_session_logits_rows(struct jamba_session *s, const int32_t *rows, size_t n_rows, float *out, struct error *e);
+/* Final-norm hidden state at the last position: [d_model] f32. */
+int jamba_session_hidden(struct jamba_session *s, float *out, struct error *e);
+
+/* ---- batches: several timelines advance together, one GEMM for all rows ---- */
+enum jamba_want {
+    JAMBA_WANT_NOTHING,
+    JAMBA_WANT_LOGITS,  /* out [n_rows or n_vocab]: logits of the next token behind the item's last token */
+    JAMBA_WANT_HIDDEN,  /* out [d_model]: final-norm hidden state at the last token */
+    JAMBA_WANT_LOGPROBS /* out [n_tokens]: natural log-probability of each of the item's tokens given all before it; the first one needs a
+                         * session that has read something */
+};
+struct jamba_batch_item {
+    struct jamba_session *session; /* each session at most once in a batch */
+    const int32_t *tokens;
+    size_t n_tokens; /* > 0 */
+    enum jamba_want want;
+    const int32_t *rows; /* LOGITS: only these ids; NULL = all */
+    size_t n_rows;
+    float *out;
+};
+int jamba_batch_run(struct jamba_model *m, struct jamba_batch_item *items, size_t n_items, const struct jamba_run *run, struct error *e);
+
+/* ---- snapshots: a session's whole state in a file ---- */
+/* Written to path.tmp, fsynced, renamed. The file names model id, kernel path, prefix hash and token count and carries a checksum a
+ * block. ERR_IO. */
+int jamba_session_save(const struct jamba_session *s, const char *path, struct error *e);
+/* The restored session goes on as the unbroken one would, bit for bit. ERR_FORMAT (corrupt, cut short: where), ERR_UNSUPPORTED (another
+ * model or kernel path: names both), ERR_LIMIT (more tokens than max_tokens). */
+int jamba_session_restore(struct jamba_session **out, struct jamba_model *m, const char *path, uint32_t max_tokens, struct error *e);
+
+/* ---- constrained decoding ---- */
+/* A constraint says which tokens may come next. `allowed` returns their number and lends their ids (ascending, distinct) until the next
+ * call; SIZE_MAX means every token; 0 ends decoding. `accept` is told what was chosen. */
+struct jamba_constraint {
+    size_t (*allowed)(void *ctx, const int32_t **ids);
+    void (*accept)(void *ctx, int32_t id);
+    void *ctx;
+};
+struct jamba_sampling {
+    float temperature; /* 0 = greedy, lowest id on ties */
+    float top_p;       /* 0 or 1 = off */
+    uint64_t seed;
+};
+/* Decodes up to max_tokens; stops behind an eos token, when `allowed` gives 0, or when on_token returns false. A forced token (one
+ * allowed) costs no logits; a forced run is read in one prefill. logprob is the natural log-probability within the allowed tokens. */
+int jamba_generate(struct jamba_session *s, const struct jamba_constraint *c, const struct jamba_sampling *sampling, uint32_t max_tokens,
+                   bool (*on_token)(void *ctx, int32_t id, float logprob), void *ctx, const struct jamba_run *run, struct error *e);
+
+/* Pointer constraint: the tokens must continue a run that stands in the corpus. All candidate positions are kept. */
+struct jamba_pointer;
+/* corpus is borrowed and must outlive it. breaks: ascending positions that a run must not cross (starts of documents). */
+int jamba_pointer_open(struct jamba_pointer **out, const int32_t *corpus, size_t n, const uint32_t *breaks, size_t n_breaks, struct error *e);
+void jamba_pointer_close(struct jamba_pointer *p);
+void jamba_pointer_reset(struct jamba_pointer *p);                          /* every position is a candidate again */
+int jamba_pointer_start_at(struct jamba_pointer *p, const uint32_t *at, size_t n, struct error *e); /* only runs that begin there */
+size_t jamba_pointer_next(struct jamba_pointer *p, const int32_t **ids);    /* tokens that continue a candidate */
+bool jamba_pointer_accept(struct jamba_pointer *p, int32_t id);             /* false: no candidate continues so, nothing changed */
+size_t jamba_pointer_length(const struct jamba_pointer *p);                 /* tokens accepted since reset */
+size_t jamba_pointer_positions(struct jamba_pointer *p, const uint32_t **starts); /* where the accepted run stands */
+
+#endif
