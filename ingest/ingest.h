@@ -109,6 +109,8 @@ struct ingest_warning {
     struct slice message;
 };
 
+struct ingest_block; /* what the readers leave for ingest_structure: blocks.h, inside ingest only */
+
 struct ingest_document {
     struct arena arena; /* owns everything below */
     enum ingest_format format;
@@ -127,6 +129,8 @@ struct ingest_document {
     size_t n_statements;
     struct ingest_fact *facts; /* ascending by statement, then start */
     size_t n_facts;
+    struct ingest_block *blocks; /* ascending, disjoint; none when the text came from a caller */
+    size_t n_blocks;
     struct ingest_warning *warnings;
     size_t n_warnings;
     uint32_t n_pages_without_text; /* scans: not read */
