@@ -18,6 +18,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* ---- errors: the code tells the caller what to do ---- */
 enum error_code {
     ERR_OK = 0,
@@ -111,4 +115,7 @@ int file_read(const char *path, size_t max_bytes, struct buf *b, struct error *e
 int file_write_atomic(const char *path, const void *data, size_t len, struct error *e);
 double clock_seconds(void); /* monotonic */
 
+#ifdef __cplusplus
+}
+#endif
 #endif
