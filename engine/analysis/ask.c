@@ -1,0 +1,287 @@
+/* ask.c: what is asked of the model behind a reading: does it answer at all, which words (pointer decoding), what short
+ * answer. Owns the control tokens of a question; refuses any token inside a quote that does not go on a run of the
+ * corpus.
+ *
+ * States of the constraint over one answer, and the token that moves on:
+ *   START   none -> end        quote -> QUOTE
+ *   QUOTE   a corpus token -> QUOTE; after QUOTE_MIN tokens: quote -> QUOTE (a new run), answer -> ANSWER
+ *   ANSWER  any token of text -> ANSWER; end -> done
+ */
+#include "engine/analysis/inside.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    QUOTE_MIN = 3,   /* tokens a quote has before it may end (the model's README) */
+    QUOTE_MAX = 200, /* tokens after which a quote must end */
+    QUOTES_MAX = 4,
+    ANSWER_MAX = 40,    /* tokens of a short answer */
+    STATEMENT_MAX = 400 /* tokens of a forced quote: the tail of a longer one is not read */
+};
+
+static int tokens_around(struct analysis *an, int32_t before, struct slice text, int32_t after, size_t max,
+                         int32_t **out, size_t *n, struct error *e) {
+    int32_t *ids = NULL;
+    size_t len = 0;
+    *out = NULL;
+    int rc = jamba_tokenize(an->model, text.data, text.len, &ids, NULL, &len, e);
+    if (rc) return rc;
+    if (len > max) len = max;
+    *out = malloc((len + 2) * sizeof **out);
+    if (!*out) {
+        free(ids);
+        return error_set(e, ERR_NOMEM, "", "There is not enough memory to ask.");
+    }
+    (*out)[0] = before;
+    if (len) memcpy(*out + 1, ids, len * sizeof *ids);
+    *n = len + 1;
+    if (after >= 0) (*out)[(*n)++] = after;
+    free(ids);
+    return 0;
+}
+
+int ask_none(struct analysis *an, struct jamba_session *s, struct slice question, const struct jamba_run *run,
+             float *p_none, size_t *n_read, struct error *e) {
+    int32_t *ids = NULL;
+    size_t n = 0;
+    int rc = tokens_around(an, an->ids.question, question, -1, SIZE_MAX, &ids, &n, e);
+    if (!rc) rc = jamba_session_prefill(s, ids, n, run, e);
+    free(ids);
+    if (rc) return rc;
+    const int32_t rows[2] = {an->ids.none, an->ids.quote};
+    float logit[2];
+    if ((rc = jamba_session_logits_rows(s, rows, 2, logit, e))) return rc;
+    *p_none = 1.0f / (1.0f + expf(logit[1] - logit[0]));
+    *n_read += n;
+    return 0;
+}
+
+/* ---- free short answer behind a forced quote ---- */
+struct collect {
+    const struct analysis *an;
+    struct buf text;
+};
+
+static bool collect_token(void *ctx, int32_t id, float logprob) {
+    struct collect *c = ctx;
+    (void)logprob;
+    const struct control_ids *k = &c->an->ids;
+    if (id == k->end || id == k->docs || id == k->doc || id == k->question || id == k->quote || id == k->answer ||
+        id == k->none || id == k->pair || id == k->sep || id == k->relation || id == k->contradiction ||
+        id == k->consistent || id == k->unrelated || id == k->embed)
+        return false;
+    struct slice b = jamba_token_bytes(c->an->model, id);
+    buf_append(&c->text, b.data, b.len);
+    return true;
+}
+
+static int collected(struct collect *c, struct arena *a, struct slice *answer, struct error *e) {
+    struct slice s = slice_trim(buf_slice(&c->text));
+    while (s.len && !utf8_valid(s.data, s.len)) s.len--; /* a token may end inside a character */
+    *answer = arena_slice(a, s);
+    return c->text.failed || (s.len && !answer->data)
+               ? error_set(e, ERR_NOMEM, "", "There is not enough memory for the answer.")
+               : 0;
+}
+
+int ask_short_answer(struct analysis *an, const struct corpus *c, const struct place *p, struct jamba_session *s,
+                     const struct jamba_run *run, struct arena *a, struct slice *answer, struct error *e) {
+    struct slice shown = place_text(c, p, a);
+    int32_t *ids = NULL;
+    size_t n = 0;
+    struct collect got = {.an = an};
+    int rc = tokens_around(an, an->ids.quote, shown, an->ids.answer, STATEMENT_MAX, &ids, &n, e);
+    if (!rc) rc = jamba_session_prefill(s, ids, n, run, e);
+    if (!rc) rc = jamba_generate(s, NULL, NULL, ANSWER_MAX, collect_token, &got, run, e);
+    if (!rc) rc = collected(&got, a, answer, e);
+    free(ids);
+    buf_free(&got.text);
+    return rc;
+}
+
+/* ---- pointer decoding ---- */
+enum pointer_state { POINTER_START, POINTER_QUOTE, POINTER_ANSWER };
+struct pointer_ctx {
+    const struct analysis *an;
+    struct jamba_pointer *pointer;
+    enum pointer_state state;
+    int32_t *allowed; /* pointer's tokens and the two that end a quote, ascending */
+    size_t cap;
+    struct {
+        uint32_t start, n; /* first candidate position and its length in corpus tokens */
+    } quotes[QUOTES_MAX];
+    size_t n_quotes;
+    bool none, failed;
+    const uint32_t *starts; /* where a quote may begin: the first tokens of statements that were read */
+    size_t n_starts;
+    struct collect answer;
+};
+
+static void begin_quote(struct pointer_ctx *x) {
+    struct error ignored;
+    if (jamba_pointer_start_at(x->pointer, x->starts, x->n_starts, &ignored)) x->failed = true;
+}
+
+static size_t pointer_allowed(void *ctx, const int32_t **ids) {
+    struct pointer_ctx *x = ctx;
+    const int32_t *next = NULL;
+    size_t n = 0;
+    if (x->state == POINTER_ANSWER) return SIZE_MAX;
+    if (x->state == POINTER_QUOTE && jamba_pointer_length(x->pointer) < QUOTE_MAX)
+        n = jamba_pointer_next(x->pointer, &next);
+    if (n + 2 > x->cap) {
+        int32_t *grown = realloc(x->allowed, (n + 2) * 2 * sizeof *grown);
+        if (!grown) {
+            x->failed = true;
+            return 0;
+        }
+        x->allowed = grown;
+        x->cap = (n + 2) * 2;
+    }
+    bool may_end = x->state == POINTER_QUOTE && jamba_pointer_length(x->pointer) >= QUOTE_MIN;
+    int32_t extra[2];
+    size_t n_extra = 0;
+    if (x->state == POINTER_START) extra[n_extra++] = x->an->ids.none;
+    if (x->state == POINTER_START || (may_end && x->n_quotes + 1 < QUOTES_MAX)) extra[n_extra++] = x->an->ids.quote;
+    if (may_end || (x->state == POINTER_QUOTE && n == 0)) extra[n_extra++] = x->an->ids.answer;
+    if (n_extra == 2 && extra[0] > extra[1]) {
+        int32_t t = extra[0];
+        extra[0] = extra[1];
+        extra[1] = t;
+    }
+    size_t k = 0, i = 0, m = 0; /* merge, ascending; corpus tokens are never control tokens */
+    while (i < n || k < n_extra)
+        x->allowed[m++] = k < n_extra && (i == n || extra[k] < next[i]) ? extra[k++] : next[i++];
+    *ids = x->allowed;
+    return m;
+}
+
+static void end_quote(struct pointer_ctx *x) {
+    const uint32_t *starts = NULL;
+    size_t n = jamba_pointer_positions(x->pointer, &starts);
+    if (n && x->n_quotes < QUOTES_MAX && jamba_pointer_length(x->pointer)) {
+        x->quotes[x->n_quotes].start = starts[0];
+        x->quotes[x->n_quotes++].n = (uint32_t)jamba_pointer_length(x->pointer);
+    }
+}
+
+static void pointer_accept(void *ctx, int32_t id) {
+    struct pointer_ctx *x = ctx;
+    if (x->state == POINTER_START) {
+        x->none = id == x->an->ids.none;
+        x->state = POINTER_QUOTE;
+        begin_quote(x);
+    } else if (x->state == POINTER_QUOTE) {
+        if (id == x->an->ids.answer) {
+            end_quote(x);
+            x->state = POINTER_ANSWER;
+        } else if (id == x->an->ids.quote) {
+            end_quote(x);
+            begin_quote(x);
+        } else if (!jamba_pointer_accept(x->pointer, id)) {
+            x->failed = true;
+        }
+    }
+}
+
+static bool pointer_token(void *ctx, int32_t id, float logprob) {
+    struct pointer_ctx *x = ctx;
+    if (x->none || x->failed) return false;
+    if (x->state != POINTER_ANSWER || id == x->an->ids.answer) return true;
+    return collect_token(&x->answer, id, logprob);
+}
+
+/* Statements that a run of corpus tokens touches; the corpus is all documents' tokens in order. */
+static size_t quote_places(const struct corpus *c, uint32_t start, uint32_t n, struct place *out, size_t cap) {
+    size_t base = 0, m = 0;
+    for (size_t i = 0; i < c->n_docs; i++) {
+        const struct corpus_document *d = &c->docs[i];
+        if (d->duplicate) continue;
+        if (start >= base + d->n_ids) {
+            base += d->n_ids;
+            continue;
+        }
+        size_t first = start - base, last = first + n - 1;
+        if (last >= d->n_ids) last = d->n_ids - 1;
+        uint32_t from = first ? d->ends[first - 1] : 0, to = d->ends[last];
+        while (from < to && d->doc->text.data[from] == ' ') from++; /* the space before a word belongs to its token */
+        uint32_t st = d->doc->n_statements ? ingest_statement_at(d->doc, from) : INGEST_NONE;
+        if (st == INGEST_NONE) { /* between two statements: the next one */
+            for (st = 0; st < d->doc->n_statements && d->doc->statements[st].span.end <= from; st++) continue;
+        }
+        for (; st < d->doc->n_statements && d->doc->statements[st].span.start < to && m < cap; st++)
+            out[m++] = (struct place){i, st, 0, NAN};
+        break;
+    }
+    return m;
+}
+
+static bool was_read(size_t doc, struct ingest_span s, const struct passage *only, size_t n) {
+    if (!only) return true;
+    for (size_t i = 0; i < n; i++)
+        if (only[i].doc == doc && s.start >= only[i].span.start && s.end <= only[i].span.end) return true;
+    return false;
+}
+
+int ask_pointer(struct analysis *an, const struct corpus *c, struct jamba_session *s, const struct jamba_run *run,
+                struct arena *a, const struct passage *only, size_t n_only, struct place **places, size_t *n,
+                struct slice *answer, struct error *e) {
+    *places = NULL;
+    *n = 0;
+    *answer = (struct slice){0};
+    size_t total = 0, n_breaks = 0, n_statements = 0;
+    for (size_t i = 0; i < c->n_docs; i++)
+        if (!c->docs[i].duplicate) total += c->docs[i].n_ids, n_statements += c->docs[i].doc->n_statements;
+    int32_t *corpus = malloc((total ? total : 1) * sizeof *corpus);
+    uint32_t *breaks = malloc((c->n_docs ? c->n_docs : 1) * sizeof *breaks);
+    uint32_t *starts = malloc((n_statements ? n_statements : 1) * sizeof *starts);
+    struct pointer_ctx x = {.an = an, .answer = {.an = an}, .starts = starts};
+    int rc = 0;
+    if (!corpus || !breaks || !starts) {
+        rc = error_set(e, ERR_NOMEM, "", "There is not enough memory to decode a quote.");
+        goto done;
+    }
+    size_t k = 0;
+    for (size_t i = 0; i < c->n_docs; i++) {
+        if (c->docs[i].duplicate || !c->docs[i].n_ids) continue;
+        if (k) breaks[n_breaks++] = (uint32_t)k;
+        const struct ingest_document *d = c->docs[i].doc;
+        for (size_t st = 0; st < d->n_statements; st++) {
+            size_t first, last;
+            corpus_tokens(&c->docs[i], d->statements[st].span, &first, &last);
+            if (first < last && d->statements[st].kind != INGEST_HEADING &&
+                was_read(i, d->statements[st].span, only, n_only))
+                starts[x.n_starts++] = (uint32_t)(k + first);
+        }
+        memcpy(corpus + k, c->docs[i].ids, c->docs[i].n_ids * sizeof *corpus);
+        k += c->docs[i].n_ids;
+    }
+    if ((rc = jamba_pointer_open(&x.pointer, corpus, total, breaks, n_breaks, e))) goto done;
+    struct jamba_constraint constraint = {pointer_allowed, pointer_accept, &x};
+    if ((rc = jamba_generate(s, &constraint, NULL, QUOTES_MAX * QUOTE_MAX + ANSWER_MAX, pointer_token, &x, run, e)))
+        goto done;
+    if (x.failed) {
+        rc = error_set(e, ERR_NOMEM, "", "There is not enough memory to decode a quote.");
+        goto done;
+    }
+    if (x.state == POINTER_QUOTE && !x.none) end_quote(&x); /* ran out of tokens inside it */
+    enum { CAP = 16 };
+    *places = arena_array(a, CAP, sizeof **places);
+    if (!*places) {
+        rc = error_set(e, ERR_NOMEM, "", "There is not enough memory to decode a quote.");
+        goto done;
+    }
+    for (size_t i = 0; i < x.n_quotes && *n < CAP; i++)
+        *n += quote_places(c, x.quotes[i].start, x.quotes[i].n, *places + *n, CAP - *n);
+    rc = collected(&x.answer, a, answer, e);
+done:
+    jamba_pointer_close(x.pointer);
+    buf_free(&x.answer.text);
+    free(x.allowed);
+    free(corpus);
+    free(breaks);
+    free(starts);
+    return rc;
+}

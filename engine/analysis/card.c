@@ -1,0 +1,101 @@
+/* card.c: the model's card: how a model is used, in numbers that were measured on it. Owns the defaults and the check
+ * of foreign values; refuses prompts that this program does not know. Format: engine/models/card.json (a JSON object;
+ * every field may be absent).
+ *
+ * The defaults are careful ones for a model of unknown quality: evidence by search, no short answers. */
+#include "engine/analysis/inside.h"
+
+#include <string.h>
+
+enum { WINDOW_MAX = 4 * 1024 * 1024, PASSAGES_MAX = 64, STATEMENT_TOKENS_MAX = 4096 };
+
+void card_default(struct card *c) {
+    *c = (struct card){
+        .effective_window = 12000,
+        .search_window = 4000,
+        .decide_window = 1000,
+        .decide_passages = 4,
+        .none_threshold = 0.5f,
+        .evidence_by_reading = false,
+        .short_answers = true,
+        .pair_possible = 0.5f,
+        .pair_sure = 0.95f,
+        .vector_weight = 1.0f,
+        .bm25_weight = 0.5f,
+        .exact_weight = 0.5f,
+        .embed_max_tokens = 150,
+        .pair_max_tokens = 200,
+    };
+}
+
+static int read_count(const json_t *j, const char *name, uint32_t min, uint32_t max, uint32_t *out, struct error *e) {
+    const json_t *v = json_object_get(j, name);
+    if (!v) return 0;
+    if (!json_is_integer(v) || json_integer_value(v) < min || json_integer_value(v) > max)
+        return error_set(e, ERR_FORMAT, "card.json", "The model's card: \"%s\" must be a whole number from %u to %u.",
+                         name, min, max);
+    *out = (uint32_t)json_integer_value(v);
+    return 0;
+}
+
+static int read_number(const json_t *j, const char *name, double min, double max, float *out, struct error *e) {
+    const json_t *v = json_object_get(j, name);
+    if (!v) return 0;
+    if (!json_is_number(v) || json_number_value(v) < min || json_number_value(v) > max)
+        return error_set(e, ERR_FORMAT, "card.json", "The model's card: \"%s\" must be a number from %g to %g.", name,
+                         min, max);
+    *out = (float)json_number_value(v);
+    return 0;
+}
+
+int card_parse(struct card *c, const char *json, struct error *e) {
+    card_default(c);
+    if (!json || !*json) return 0;
+    json_error_t je;
+    json_t *j = json_loads(json, JSON_REJECT_DUPLICATES, &je);
+    if (!json_is_object(j)) {
+        json_decref(j);
+        return error_set(e, ERR_FORMAT, "card.json", "The model's card is not a JSON object: %s (line %d).", je.text,
+                         je.line);
+    }
+    int rc;
+    const json_t *prompts = json_object_get(j, "prompts");
+    if (prompts && (!json_is_string(prompts) || strcmp(json_string_value(prompts), "antinomy-control-tokens") != 0)) {
+        rc = error_set(e, ERR_UNSUPPORTED, "card.json",
+                       "The model's card names a way of prompting that this program does not know: %s.",
+                       json_is_string(prompts) ? json_string_value(prompts) : "(no name)");
+        goto done;
+    }
+    if ((rc = read_count(j, "effective_window", 256, WINDOW_MAX, &c->effective_window, e))) goto done;
+    c->search_window = c->effective_window;
+    if ((rc = read_count(j, "search_window", 256, WINDOW_MAX, &c->search_window, e)) ||
+        (rc = read_count(j, "decide_window", 0, WINDOW_MAX, &c->decide_window, e)) ||
+        (rc = read_count(j, "decide_passages", 1, PASSAGES_MAX, &c->decide_passages, e)) ||
+        (rc = read_number(j, "none_threshold", 0, 1, &c->none_threshold, e)) ||
+        (rc = read_number(j, "pair_possible", 0, 1, &c->pair_possible, e)) ||
+        (rc = read_number(j, "pair_sure", 0, 1, &c->pair_sure, e)) ||
+        (rc = read_count(j, "embed_max_tokens", 8, STATEMENT_TOKENS_MAX, &c->embed_max_tokens, e)) ||
+        (rc = read_count(j, "pair_max_tokens", 8, STATEMENT_TOKENS_MAX, &c->pair_max_tokens, e)))
+        goto done;
+    if (c->search_window > c->effective_window) c->search_window = c->effective_window;
+    const json_t *by = json_object_get(j, "evidence_by");
+    if (by) {
+        const char *s = json_is_string(by) ? json_string_value(by) : "";
+        if (strcmp(s, "search") != 0 && strcmp(s, "reading") != 0) {
+            rc = error_set(e, ERR_FORMAT, "card.json",
+                           "The model's card: \"evidence_by\" must be \"search\" or \"reading\".");
+            goto done;
+        }
+        c->evidence_by_reading = strcmp(s, "reading") == 0;
+    }
+    const json_t *sa = json_object_get(j, "short_answers");
+    if (sa) c->short_answers = json_is_true(sa);
+    const json_t *w = json_object_get(j, "search");
+    if (w && ((rc = read_number(w, "vector", 0, 100, &c->vector_weight, e)) ||
+              (rc = read_number(w, "bm25", 0, 100, &c->bm25_weight, e)) ||
+              (rc = read_number(w, "exact", 0, 100, &c->exact_weight, e))))
+        goto done;
+done:
+    json_decref(j);
+    return rc;
+}

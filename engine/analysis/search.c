@@ -1,0 +1,39 @@
+/* search.c: statements ranked for a question by the store's fused search. Owns what may be evidence: whole statements
+ * that say something; refuses headings (they name, they do not say) and entries that a newer document replaced. */
+#include "engine/analysis/inside.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+int search_places(struct analysis *an, struct corpus *c, struct slice question, bool with_model, uint32_t top_k,
+                  struct arena *a, struct place **out, size_t *n, struct error *e) {
+    *out = NULL;
+    *n = 0;
+    float *vector = NULL;
+    int rc = 0;
+    struct store_query q = {.text = question,
+                            .top_k = top_k + top_k / 2 + 8 /* headings and replaced entries fall out */};
+    if (with_model && an->model) {
+        q.dim = jamba_model_config(an->model)->d_model;
+        q.model_id = jamba_model_id(an->model);
+        q.vector_weight = an->card.vector_weight;
+        q.bm25_weight = an->card.bm25_weight;
+        q.exact_weight = an->card.exact_weight;
+        vector = arena_array(a, q.dim, sizeof *vector);
+        if (!vector) return error_set(e, ERR_NOMEM, "", "There is not enough memory for the search.");
+        if ((rc = embed_text(an, question, true, vector, NULL, e))) return rc;
+        q.vector = vector;
+    }
+    struct store_hit *hits = NULL;
+    size_t n_hits = 0;
+    if ((rc = store_search(an->store, a, c->set, &q, &hits, &n_hits, e))) return rc;
+    *out = arena_array(a, n_hits ? n_hits : 1, sizeof **out);
+    if (!*out) return error_set(e, ERR_NOMEM, "", "There is not enough memory for the search.");
+    for (size_t i = 0; i < n_hits && *n < top_k; i++) {
+        size_t doc = corpus_find_content(c, hits[i].content);
+        if (doc == SIZE_MAX || hits[i].statement >= c->docs[doc].doc->n_statements) continue;
+        if (c->docs[doc].doc->statements[hits[i].statement].kind == INGEST_HEADING) continue;
+        (*out)[(*n)++] = (struct place){doc, hits[i].statement, hits[i].score, hits[i].cosine};
+    }
+    return 0;
+}
