@@ -136,7 +136,7 @@ int jamba_model_open(struct jamba_model **out, const char *path, const struct ja
     if (!rc) rc = open_gguf(m, &l, file, e);
     if (!rc) rc = load_card(m, file, e);
     if (!rc && o->random_weights) rc = weights_randomize(m, o->random_seed, e);
-    if (!rc) rc = weights_id(m, tokenizer_digest(m->tokenizer), m->id, e);
+    if (!rc) rc = weights_id(m, m->tokenizer->digest, m->id, e);
     m->maps = l.maps; /* tensors and vocabulary point into them */
     m->n_maps = l.n_maps;
     l.maps = NULL;
