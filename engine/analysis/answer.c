@@ -40,16 +40,7 @@ struct answer {
     size_t n_evidence;
     struct slice said; /* the model's short answer, unchecked */
     double t_search, t_read, t_decide, t_answer;
-    int64_t contents[64];
-    size_t n_contents;
 };
-
-static void note_content(struct answer *x, size_t doc) {
-    int64_t id = x->c->docs[doc].entry.content;
-    for (size_t i = 0; i < x->n_contents; i++)
-        if (x->contents[i] == id) return;
-    if (x->n_contents < sizeof x->contents / sizeof *x->contents) x->contents[x->n_contents++] = id;
-}
 
 /* ---- decide ---- */
 static int decide(struct answer *x, struct error *e) {
@@ -194,7 +185,6 @@ static json_t *nearest_json(struct answer *x, struct error *e) {
         if (used) continue;
         json_t *c = place_citation(x->c, &x->places[i], NULL, 0, false, e);
         if (!c) continue; /* unverified: not shown */
-        note_content(x, x->places[i].doc);
         json_array_append_new(all, c);
         shown++;
     }
@@ -227,13 +217,6 @@ static void add_citation(struct answer *x, json_t *list, const struct place *p, 
                          bool with_also, struct error *e) {
     json_t *c = place_citation(x->c, p, mark, mark && mark->end > mark->start, with_also, e);
     if (!c) return;
-    note_content(x, p->doc);
-    json_t *also = json_object_get(c, "also");
-    for (size_t i = 0; i < json_array_size(also); i++) {
-        json_int_t id = json_integer_value(json_object_get(json_array_get(also, i), "document_id"));
-        for (size_t k = 0; k < x->c->n_docs; k++)
-            if (x->c->docs[k].entry.id == id) note_content(x, k);
-    }
     event_part(x->ev, "citation", c);
     json_array_append_new(list, c);
 }
@@ -312,6 +295,19 @@ fail:
     return rc;
 }
 
+/* Kept for the history; the answer stands without. It names every document of the set (coverage), so it goes with any
+ * of them. */
+static void keep(struct answer *x, struct slice json) {
+    const struct corpus *c = x->c;
+    struct error ignored;
+    int64_t id, *contents = arena_array(x->a, c->n_docs + c->n_others + 1, sizeof *contents);
+    size_t n = 0;
+    if (!contents) return;
+    for (size_t i = 0; i < c->n_docs; i++) contents[n++] = c->docs[i].entry.content;
+    for (size_t i = 0; i < c->n_others; i++) contents[n++] = c->others[i].content;
+    store_answer_add(x->an->store, c->set, x->question, json, contents, n, &id, &ignored);
+}
+
 int analysis_ask(struct analysis *an, int64_t set, struct slice question, const struct analysis_ask_options *o,
                  const struct analysis_events *ev, struct arena *a, struct slice *json, struct error *e) {
     *json = (struct slice){0};
@@ -364,10 +360,7 @@ int analysis_ask(struct analysis *an, int64_t set, struct slice question, const 
                         json_pack("{s:f,s:f,s:f,s:f,s:f}", "search", x.t_search, "read", x.t_read, "decide", x.t_decide,
                                   "answer", x.t_answer, "total", clock_seconds() - t0));
     if ((rc = json_to_arena(out, a, json, e))) goto done;
-    struct error ignored;
-    int64_t id;
-    store_answer_add(an->store, set, question, *json, x.contents, x.n_contents, &id,
-                     &ignored); /* kept for the history; the answer stands without */
+    keep(&x, *json);
 done:
     json_decref(out);
     jamba_session_close(x.behind_question);
