@@ -503,6 +503,13 @@ int markdown_read(struct writer *w, struct slice t) {
                 open_para(&m, quote ? INGEST_BLOCK_QUOTE : INGEST_BLOCK_PARAGRAPH, 0);
                 buf_append(&m.para, s.data, s.len);
             }
+        } else if (lazy && (isalpha((unsigned char)s.data[0]) || s.data[0] == '(') && (mark = list_mark(s)) > 0) {
+            /* "a. ..." and "(i) ..." are no Markdown lists, yet at a line's start people mean one */
+            open_para(&m, INGEST_BLOCK_LIST_ITEM, (uint32_t)m.n_lists + 1);
+            m.ordered = true;
+            m.number.len = (size_t)snprintf(m.number_text, sizeof m.number_text, "%.*s", (int)mark, s.data);
+            m.number.data = m.number_text;
+            buf_append(&m.para, s.data + mark, s.len - mark);
         } else if (lazy) {
             buf_puts(&m.para, "\n");
             buf_append(&m.para, s.data, s.len);

@@ -219,6 +219,17 @@ static size_t first_word(struct slice s) {
     return utf8_count(s.data, i);
 }
 
+/* Every word of four letters or more begins with a capital. */
+static bool title_case(struct slice s) {
+    for (size_t i = 0; i < s.len;) {
+        size_t from = i;
+        while (i < s.len && isalpha((unsigned char)s.data[i])) i++;
+        if (i - from >= 4 && islower((unsigned char)s.data[from])) return false;
+        if (i == from) i++;
+    }
+    return true;
+}
+
 struct joining {
     size_t wrap;  /* of the document */
     size_t group; /* widest line between blank lines */
@@ -232,7 +243,11 @@ static bool continues(const struct line *a, const struct line *b, struct joining
     if (list_mark(b->s) && (ends_sentence(a->s) || !full)) return false;
     if (full) return true;
     if (ends_sentence(a->s)) return false;
-    return starts_lower(b->s);
+    if (starts_lower(b->s)) return true;
+    /* a line cut short by a lost first-line indent, before a long one or the sentence's end; headings are capitalised
+     * all through */
+    return a->width * 100 >= j.wrap * 45 && !title_case(a->s) &&
+           (b->width * 100 >= j.wrap * 80 || (ends_sentence(b->s) && b->s.len > 20));
 }
 
 static bool underline(struct slice s, char *c) {
@@ -254,6 +269,14 @@ static bool is_pre(const struct line *lines, size_t from, size_t end) {
     }
     if (table == n) return gapped > 0 || n > 1;
     return n >= 2 && gapped >= 1 && (gapped + drawn) * 10 >= n * 6;
+}
+
+/* A line with columns alone between blank lines: a table's row when the next such line has columns too. */
+static bool one_row_of_many(const struct line *lines, size_t n, size_t at) {
+    size_t next = at + 1;
+    while (next < n && lines[next].s.len == 0) next++;
+    return next < n && next - at <= 3 && lines[next].gapped &&
+           (next + 1 == n || lines[next + 1].s.len == 0 || lines[next + 1].gapped);
 }
 
 static void put_pre(struct writer *w, const struct line *lines, size_t from, size_t end) {
@@ -292,7 +315,16 @@ int text_read(struct writer *w, struct slice utf8) {
         i = end;
         bool any = w->n_blocks > 0;
         char c;
-        if (is_pre(lines, from, end)) {
+        if (is_pre(lines, from, end) || (end - from == 1 && lines[from].gapped && one_row_of_many(lines, n, from))) {
+            for (;;) { /* rows with blank lines between them are one table */
+                size_t next = end, stop;
+                while (next < n && lines[next].s.len == 0 && !lines[next].page) next++;
+                if (next == n || lines[next].page || next - end > 2) break;
+                for (stop = next; stop < n && lines[stop].s.len && (stop == next || !lines[stop].page);) stop++;
+                if (!is_pre(lines, next, stop) && !(stop - next == 1 && lines[next].gapped)) break;
+                end = stop;
+            }
+            i = end;
             if (w->in_block) writer_end(w);
             if (page && any) writer_page(w, (struct slice){"", 0}, 0, 0);
             put_pre(w, lines, from, end);

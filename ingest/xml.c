@@ -46,6 +46,57 @@ static void inline_text(struct xml *x, const xmlNode *n, int depth) {
     }
 }
 
+/* ---- records: containers that hold only short values ("effectiveDate", "agency") ---- */
+#define DATA_VALUE_MAX 80 /* bytes */
+
+static bool only_values(const xmlNode *n, size_t *count, int depth) {
+    if (depth > READER_MAX_DEPTH || xmlHasProp(n, (const xmlChar *)"marker")) return false;
+    bool text = has_text(n);
+    for (const xmlNode *c = n->children; c; c = c->next) {
+        if (c->type == XML_ELEMENT_NODE && (text || !only_values(c, count, depth + 1))) return false;
+        if (text && c->content && strlen((const char *)c->content) > DATA_VALUE_MAX &&
+            !strstr((const char *)c->content, "://"))
+            return false;
+    }
+    *count += text;
+    return true;
+}
+
+static bool is_data(const xmlNode *n, int depth) {
+    size_t count = 0;
+    return only_values(n, &count, depth) && count >= 3;
+}
+
+/* "effectiveDate" -> "Effective date: 2015-01-01" */
+static void put_data(struct xml *x, const xmlNode *n, int depth) {
+    if (depth > READER_MAX_DEPTH) return;
+    if (!has_text(n)) {
+        for (const xmlNode *c = n->children; c && !x->w->code; c = c->next)
+            if (c->type == XML_ELEMENT_NODE) put_data(x, c, depth + 1);
+        return;
+    }
+    if (!writer_begin(x->w, INGEST_BLOCK_PARAGRAPH, 0)) return;
+    for (const char *s = (const char *)n->name; *s; s++) {
+        bool upper = isupper((unsigned char)*s) != 0,
+             follows = s > (const char *)n->name && islower((unsigned char)s[-1]);
+        bool acronym = upper && isupper((unsigned char)s[1]);
+        char c = s == (const char *)n->name     ? (char)toupper((unsigned char)*s)
+                 : upper && follows && !acronym ? (char)tolower((unsigned char)*s)
+                                                : *s;
+        if ((upper && follows) || *s == '_' || *s == '-') writer_text(x->w, SLICE_LITERAL(" "));
+        if (*s != '_' && *s != '-') writer_text(x->w, (struct slice){&c, 1});
+    }
+    writer_text(x->w, SLICE_LITERAL(": "));
+    inline_text(x, n, depth);
+    writer_end(x->w);
+    static const char *const title[] = {"title", NULL};
+    if (!x->w->d->title.len && named(n, title)) {
+        xmlChar *s = xmlNodeGetContent(n);
+        x->w->d->title = arena_slice(&x->w->d->arena, slice_trim(slice_of(s ? (const char *)s : "")));
+        if (s) xmlFree(s);
+    }
+}
+
 static void walk(struct xml *x, const xmlNode *n, uint32_t heads, uint32_t items, int depth) {
     static const char *const titles[] = {"title", "heading", "head", "subject", "caption", "hd", "header", NULL};
     static const char *const contents[] = {"toc", "tableofcontents", "script", "style", NULL};
@@ -82,6 +133,10 @@ static void walk(struct xml *x, const xmlNode *n, uint32_t heads, uint32_t items
         inline_text(x, n, depth);
         x->run_in = title && in_item; /* "(a) Authority." + " The regulation in this part ..." */
         if (!x->run_in && x->w->in_block) writer_end(x->w);
+        return;
+    }
+    if (!item && items == 0 && is_data(n, depth)) {
+        put_data(x, n, depth);
         return;
     }
     bool headed = false;
