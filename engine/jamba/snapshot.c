@@ -1,0 +1,277 @@
+/* snapshot.c: a session's whole state in a file, restored bit for bit. Owns the container; the backend writes and reads
+ * the payload.
+ *
+ *   file   = header block, then payload blocks; each block is BLOCK bytes of content (the last one less) and its 8-byte
+ * checksum header = 0 "ANTSNAP1"  8 version u32  12 n_tokens u32  16 payload bytes u64  24 model id [32]  56 prefix
+ * hash [32] 88 kernel path [64], NUL-padded  152 hash state: 8 x u32, bytes u64, block [64]; zeros to BLOCK All numbers
+ * little-endian. A checksum covers the block and its number, so blocks that changed places are found too. It guards
+ * against accidents, not against forgers: snapshots lie in our own data directory. Written to path.tmp, fsynced,
+ * renamed. */
+#include "engine/jamba/session.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define SNAPSHOT_VERSION 1u
+#define BLOCK ((size_t)4096)
+#define BUFFER_BLOCKS ((size_t)64)
+#define BLOCK_BYTES (BLOCK + 8)
+static const char magic[8] = {'A', 'N', 'T', 'S', 'N', 'A', 'P', '1'};
+static const char tmp_suffix[] = ".tmp";
+
+/* Each word goes through bijections only, so a change in one word of a lane always changes the sum. */
+static uint64_t mix(uint64_t h, uint64_t word) {
+    h = (h ^ word) * 0x9e3779b97f4a7c15u;
+    return h ^ h >> 29;
+}
+static uint64_t checksum(const uint8_t *p, size_t len, uint64_t number) {
+    uint64_t lane[4] = {number, ~number, len, 0x6a09e667f3bcc909u};
+    size_t i = 0;
+    for (; i + 32 <= len; i += 32)
+        for (size_t l = 0; l < 4; l++) {
+            uint64_t word;
+            memcpy(&word, p + i + 8 * l, 8);
+            lane[l] = mix(lane[l], word);
+        }
+    for (; i < len; i++) lane[i % 4] = mix(lane[i % 4], p[i]);
+    return mix(mix(mix(mix(0, lane[0]), lane[1]), lane[2]), lane[3]);
+}
+
+static void put_u32(uint8_t *p, uint32_t v) {
+    for (int i = 0; i < 4; i++) p[i] = (uint8_t)(v >> 8 * i);
+}
+static void put_u64(uint8_t *p, uint64_t v) {
+    for (int i = 0; i < 8; i++) p[i] = (uint8_t)(v >> 8 * i);
+}
+static uint32_t take_u32(const uint8_t *p) {
+    return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+}
+static uint64_t take_u64(const uint8_t *p) {
+    return (uint64_t)take_u32(p) | (uint64_t)take_u32(p + 4) << 32;
+}
+
+struct stream {
+    int fd;
+    const char *path;
+    uint8_t *buffer; /* BUFFER_BLOCKS blocks with their checksums */
+    size_t used;     /* content bytes in the buffer (writing); valid (reading) */
+    size_t at;       /* content bytes handed out (reading) */
+    uint64_t block;  /* number of the buffer's first block */
+    uint64_t left;   /* payload bytes not yet in the buffer (reading) */
+    struct error *e;
+};
+
+static uint8_t *content(const struct stream *s, size_t at) {
+    return s->buffer + at / BLOCK * BLOCK_BYTES + at % BLOCK;
+}
+
+/* ---- writing ---- */
+static int write_all(const struct stream *s, const uint8_t *p, size_t len) {
+    while (len) {
+        ssize_t n = write(s->fd, p, len);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return error_set(s->e, ERR_IO, s->path, "The saved reading cannot be written: %s.", strerror(errno));
+        p += n;
+        len -= (size_t)n;
+    }
+    return 0;
+}
+
+/* Checksums the buffer's blocks and writes them; all are full but, at the end of the file, the last. */
+static int flush(struct stream *s) {
+    size_t bytes = 0;
+    for (size_t at = 0; at < s->used; at += BLOCK) {
+        size_t len = s->used - at < BLOCK ? s->used - at : BLOCK;
+        uint8_t *p = s->buffer + at / BLOCK * BLOCK_BYTES;
+        put_u64(p + len, checksum(p, len, s->block++));
+        bytes += len + 8;
+    }
+    s->used = 0;
+    return write_all(s, s->buffer, bytes);
+}
+
+static int put(void *ctx, const void *data, size_t len) {
+    struct stream *s = ctx;
+    const uint8_t *p = data;
+    while (len) {
+        if (s->used == BUFFER_BLOCKS * BLOCK) {
+            int rc = flush(s);
+            if (rc) return rc;
+        }
+        size_t room = BLOCK - s->used % BLOCK, n = len < room ? len : room;
+        memcpy(content(s, s->used), p, n);
+        s->used += n;
+        p += n;
+        len -= n;
+    }
+    return 0;
+}
+
+int jamba_session_save(const struct jamba_session *s, const char *path, struct error *e) {
+    struct jamba_model *m = s->model;
+    struct stream out = {.fd = -1, .path = path, .e = e, .buffer = malloc(BUFFER_BLOCKS * BLOCK_BYTES)};
+    struct slice tmp = {0};
+    struct arena arena = {0};
+    uint8_t header[BLOCK] = {0};
+    int rc = 0;
+    tmp = arena_slice_printf(&arena, "%s%s", path, tmp_suffix);
+    if (!out.buffer || !tmp.len) {
+        rc = error_set(e, ERR_NOMEM, path, "There is no memory to save the reading.");
+        goto done;
+    }
+    out.fd = open(tmp.data, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (out.fd < 0) {
+        rc = error_set(e, ERR_IO, path, "The saved reading cannot be created: %s.", strerror(errno));
+        goto done;
+    }
+    memcpy(header, magic, 8);
+    put_u32(header + 8, SNAPSHOT_VERSION);
+    put_u32(header + 12, s->n_tokens);
+    put_u64(header + 16, m->backend->state_bytes(m->backend_ctx, s->state, s->n_tokens));
+    memcpy(header + 24, m->id, 32);
+    jamba_session_prefix_hash(s, header + 56);
+    snprintf((char *)header + 88, 64, "%s", m->backend->path(m->backend_ctx));
+    for (size_t i = 0; i < 8; i++) put_u32(header + 152 + 4 * i, s->hash.state[i]);
+    put_u64(header + 184, s->hash.n_bytes);
+    memcpy(header + 192, s->hash.block, 64);
+    rc = put(&out, header, BLOCK);
+    if (!rc) rc = m->backend->state_write(m->backend_ctx, s->state, s->n_tokens, put, &out, e);
+    if (!rc) rc = flush(&out);
+    if (!rc && fsync(out.fd))
+        rc = error_set(e, ERR_IO, path, "The saved reading cannot be written: %s.", strerror(errno));
+    if (close(out.fd) && !rc)
+        rc = error_set(e, ERR_IO, path, "The saved reading cannot be written: %s.", strerror(errno));
+    if (!rc && rename(tmp.data, path))
+        rc = error_set(e, ERR_IO, path, "The saved reading cannot be put in place: %s.", strerror(errno));
+    if (rc) unlink(tmp.data);
+done:
+    free(out.buffer);
+    arena_free(&arena);
+    return rc;
+}
+
+/* ---- reading ---- */
+static int read_all(const struct stream *s, uint8_t *p, size_t len) {
+    while (len) {
+        ssize_t n = read(s->fd, p, len);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return error_set(s->e, ERR_IO, s->path, "The saved reading cannot be read: %s.", strerror(errno));
+        if (n == 0)
+            return error_set(s->e, ERR_FORMAT, s->path, "The saved reading is cut short in block %llu.",
+                             (unsigned long long)s->block);
+        p += n;
+        len -= (size_t)n;
+    }
+    return 0;
+}
+
+static int check_block(const struct stream *s, const uint8_t *p, size_t len, uint64_t number) {
+    if (take_u64(p + len) == checksum(p, len, number)) return 0;
+    return error_set(s->e, ERR_FORMAT, s->path, "The saved reading is damaged in block %llu (byte %llu).",
+                     (unsigned long long)number, (unsigned long long)(number * BLOCK_BYTES));
+}
+
+static int fill(struct stream *s) {
+    size_t want = s->left < BUFFER_BLOCKS * BLOCK ? (size_t)s->left : BUFFER_BLOCKS * BLOCK;
+    if (want == 0) return error_set(s->e, ERR_FORMAT, s->path, "The saved reading holds less than its header says.");
+    int rc = read_all(s, s->buffer, want + (want + BLOCK - 1) / BLOCK * 8);
+    for (size_t at = 0; !rc && at < want; at += BLOCK)
+        rc = check_block(s, s->buffer + at / BLOCK * BLOCK_BYTES, want - at < BLOCK ? want - at : BLOCK, s->block++);
+    s->left -= want;
+    s->used = want;
+    s->at = 0;
+    return rc;
+}
+
+static int take(void *ctx, void *data, size_t len) {
+    struct stream *s = ctx;
+    uint8_t *p = data;
+    while (len) {
+        if (s->at == s->used) {
+            int rc = fill(s);
+            if (rc) return rc;
+        }
+        size_t in_block = BLOCK - s->at % BLOCK, n = len < in_block ? len : in_block;
+        if (n > s->used - s->at) n = s->used - s->at;
+        memcpy(p, content(s, s->at), n);
+        s->at += n;
+        p += n;
+        len -= n;
+    }
+    return 0;
+}
+
+static int check_header(const struct jamba_model *m, const uint8_t *h, const char *path, uint32_t max_tokens,
+                        struct error *e) {
+    char saved[65] = {0}, ours[65], theirs[65];
+    memcpy(saved, h + 88, 64);
+    if (take_u32(h + 8) != SNAPSHOT_VERSION)
+        return error_set(e, ERR_UNSUPPORTED, path,
+                         "The saved reading has format version %u; this program reads version %u.", take_u32(h + 8),
+                         SNAPSHOT_VERSION);
+    if (memcmp(h + 24, m->id, 32)) {
+        hex_encode(m->id, 32, ours);
+        hex_encode(h + 24, 32, theirs);
+        return error_set(e, ERR_UNSUPPORTED, path, "The saved reading belongs to model %.12s, the one in use is %.12s.",
+                         theirs, ours);
+    }
+    const char *in_use = m->backend->path(m->backend_ctx);
+    if (strcmp(saved, in_use))
+        return error_set(e, ERR_UNSUPPORTED, path,
+                         "The saved reading was made on the kernel path \"%s\", the one in use is \"%s\".", saved,
+                         in_use);
+    if (take_u32(h + 12) > max_tokens)
+        return error_set(e, ERR_LIMIT, path, "The saved reading holds %u tokens; the session has room for %u.",
+                         take_u32(h + 12), max_tokens);
+    return 0;
+}
+
+int jamba_session_restore(struct jamba_session **out, struct jamba_model *m, const char *path, uint32_t max_tokens,
+                          struct error *e) {
+    struct stream in = {.path = path, .e = e};
+    struct jamba_session *s = NULL;
+    uint8_t hash[32], header[BLOCK_BYTES], extra;
+    *out = NULL;
+    in.fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (in.fd < 0)
+        return error_set(e, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, path, "The saved reading cannot be opened: %s.",
+                         strerror(errno));
+    in.buffer = malloc(BUFFER_BLOCKS * BLOCK_BYTES);
+    int rc = in.buffer ? 0 : error_set(e, ERR_NOMEM, path, "There is no memory to restore the reading.");
+    if (!rc) rc = read_all(&in, header, BLOCK_BYTES);
+    if (!rc && memcmp(header, magic, 8)) rc = error_set(e, ERR_FORMAT, path, "This file is not a saved reading.");
+    if (!rc) rc = check_block(&in, header, BLOCK, 0);
+    if (!rc) rc = check_header(m, header, path, max_tokens, e);
+    if (!rc) rc = jamba_session_open(&s, m, max_tokens, e);
+    if (rc) goto done;
+    uint32_t n_tokens = take_u32(header + 12);
+    in.block = 1;
+    in.left = take_u64(header + 16);
+    if (in.left != m->backend->state_bytes(m->backend_ctx, s->state, n_tokens)) {
+        rc = error_set(e, ERR_FORMAT, path, "The saved reading's size does not fit its %u tokens.", n_tokens);
+        goto done;
+    }
+    rc = m->backend->state_read(m->backend_ctx, s->state, n_tokens, take, &in, e);
+    if (!rc && read(in.fd, &extra, 1) != 0)
+        rc = error_set(e, ERR_FORMAT, path, "The saved reading goes on behind its end.");
+    if (rc) goto done;
+    for (size_t i = 0; i < 8; i++) s->hash.state[i] = take_u32(header + 152 + 4 * i);
+    s->hash.n_bytes = take_u64(header + 184);
+    memcpy(s->hash.block, header + 192, 64);
+    s->n_tokens = n_tokens;
+    jamba_session_prefix_hash(s, hash);
+    if (s->hash.n_bytes != (uint64_t)n_tokens * 4 || memcmp(hash, header + 56, 32))
+        rc = error_set(e, ERR_FORMAT, path, "The saved reading's prefix hash does not fit its tokens.");
+done:
+    if (in.fd >= 0) close(in.fd);
+    free(in.buffer);
+    if (rc)
+        jamba_session_close(s);
+    else
+        *out = s;
+    return rc;
+}
