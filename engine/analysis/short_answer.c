@@ -121,8 +121,10 @@ static void unfold_figures(struct normal *n, bool keep_words) {
             remove_range(n, end, close + 1);
             i = end;
         } else {
+            uint32_t words_at = n->at[from];
             remove_range(n, close, close + 1);
             remove_range(n, from, i + 1);
+            n->at[from] = words_at; /* who names the figure is shown the words too */
             i = from;
         }
     }
@@ -213,6 +215,9 @@ bool short_answer_find(struct slice shown, struct slice answer, size_t *start, s
             uint32_t cp;
             int k = utf8_decode(shown.data + last, shown.len - last, &cp);
             *end = last + (size_t)(k > 0 ? k : 1);
+            int open = 0;
+            for (size_t i = *start; i < *end; i++) open += (shown.data[i] == '(') - (shown.data[i] == ')');
+            if (open > 0 && *end < shown.len && shown.data[*end] == ')') ++*end;
             ok = true;
         }
     }
