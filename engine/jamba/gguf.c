@@ -248,8 +248,10 @@ static int check_overlaps(struct extent *x, size_t n, const struct model_map *m,
     return 0;
 }
 
-/* Reads one file's header into g (its values are replaced) and its tensors into l. */
-static int read_file(struct gguf *g, struct tensor_list *l, const char *path, struct error *e) {
+/* Reads one file's header into g (its values are replaced) and its tensors into l. no > 0: it must be that shard (from
+ * 0) of count. */
+static int read_file(struct gguf *g, struct tensor_list *l, const char *path, uint32_t no, uint32_t count,
+                     struct error *e) {
     size_t map;
     int rc = tensor_list_map(l, path, &map, e);
     if (rc) return rc;
@@ -260,6 +262,7 @@ static int read_file(struct gguf *g, struct tensor_list *l, const char *path, st
     if (!magic || memcmp(magic, "GGUF", 4) != 0)
         return error_set(e, ERR_FORMAT, path_base(path), "The file is not a GGUF model.");
     uint32_t version = take_u32(&c);
+    if (c.bad) return bad_byte(&m, c.at, e, "its header is incomplete");
     if (version != 3)
         return error_set(e, ERR_UNSUPPORTED, path_base(path), "The file is GGUF version %u; version 3 is supported.",
                          version);
@@ -280,6 +283,16 @@ static int read_file(struct gguf *g, struct tensor_list *l, const char *path, st
     for (uint64_t i = 0; i < n_values; i++) {
         if ((rc = read_value(&c, &m, &g->values[i], e))) return rc;
         g->n_values++;
+    }
+
+    if (no) {
+        uint32_t n = 0, of = 0;
+        if ((rc = gguf_u32(g, "split.no", 0, MODEL_MAX_SHARDS, &n, e))) return rc;
+        if ((rc = gguf_u32(g, "split.count", 1, MODEL_MAX_SHARDS, &of, e))) return rc;
+        if (n != no || of != count)
+            return error_set(e, ERR_FORMAT, g->file,
+                             "The file is shard %u of %u of some model, where shard %u of %u belongs.", n + 1, of,
+                             no + 1, count);
     }
 
     uint32_t alignment = 32;
@@ -345,7 +358,7 @@ int gguf_open(struct gguf *g, struct tensor_list *l, const char *path, struct er
     if (named && no != 1)
         return error_set(e, ERR_ARG, path_base(path), "This is shard %u of %u. Name the first shard or the folder.", no,
                          named);
-    int rc = read_file(g, l, path, e);
+    int rc = read_file(g, l, path, 0, 0, e);
     if (rc) return rc;
     struct slice file = arena_slice(l->arena, slice_of(path_base(path)));
     g->file = file.data;
@@ -366,21 +379,14 @@ int gguf_open(struct gguf *g, struct tensor_list *l, const char *path, struct er
     size_t stem = strlen(path) - (sizeof("00001-of-00003.gguf") - 1);
     for (uint32_t i = 1; i < count; i++) {
         struct gguf shard = {0};
-        uint32_t n = 0, of = 0;
         struct slice name = arena_slice_printf(l->arena, "%.*s%05u-of-%05u.gguf", (int)stem, path, i + 1, count);
         if (!name.len) return error_set(e, ERR_NOMEM, g->file, "Out of memory.");
         shard.file = path_base(name.data);
-        if ((rc = read_file(&shard, l, name.data, e))) {
+        if ((rc = read_file(&shard, l, name.data, i, count, e))) {
             if (rc == ERR_NOT_FOUND)
                 error_set(e, rc, shard.file, "The model has %u files; this one is missing beside %s.", count, g->file);
             return rc;
         }
-        if ((rc = gguf_u32(&shard, "split.no", 0, MODEL_MAX_SHARDS, &n, e))) return rc;
-        if ((rc = gguf_u32(&shard, "split.count", 1, MODEL_MAX_SHARDS, &of, e))) return rc;
-        if (n != i || of != count)
-            return error_set(e, ERR_FORMAT, shard.file,
-                             "The file is shard %u of %u of some model, where shard %u of %u belongs.", n + 1, of,
-                             i + 1, count);
     }
     if (gguf_find(g, "split.tensors.count")) {
         if ((rc = gguf_u32(g, "split.tensors.count", 0, MODEL_MAX_TENSORS, &total, e))) return rc;

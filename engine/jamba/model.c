@@ -16,11 +16,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* Until the CPU backend is in the tree a model opens without one; then the linker finds it. */
-#if !__has_include("engine/jamba/cpu.c")
-#pragma weak backend_cpu
-#endif
-
 enum { CARD_MAX_BYTES = 1 << 20 };
 
 static bool ends_with(const char *s, const char *end) {
@@ -111,7 +106,7 @@ static int choose_backend(struct jamba_model *m, const struct jamba_model_option
     } else {
         return error_set(e, ERR_ARG, device, "There is no device of this name; \"cpu\" and \"cuda\" can be.");
     }
-    if (!m->backend) return 0; /* see backend_cpu above */
+
     return m->backend->open(&m->backend_ctx, m, o, e);
 }
 
