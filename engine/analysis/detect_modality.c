@@ -1,0 +1,228 @@
+/* detect_modality.c: who must, may, must not, need not do what. Owns the table of modalities that cannot both hold, and
+ * negation of plain statements ("is refundable" / "is not refundable"). Refuses different actors, different verbs, and
+ * rules that hold on a condition only the one side has: "without consent" against "with consent" is no conflict.
+ *
+ *                  permission   prohibition   no obligation
+ *   obligation          -        conflict        conflict
+ *   permission                   conflict           -
+ */
+#include "engine/analysis/candidates.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define LEAST_SCORE 0.5f
+#define DECIDED_SCORE 0.7f
+#define ACTION_NEAR 3 /* verb and first objects */
+
+static bool raw_is(const struct detect_set *s, uint32_t doc, const struct word *w, const char *text) {
+    return slice_equal_nocase(detect_text(s, doc, w->start, w->end), slice_of(text));
+}
+
+static const struct ingest_fact *fact_of(const struct detect_set *s, const struct frame *f) {
+    return &s->docs[s->units[f->unit].doc]->facts[f->fact];
+}
+
+/* The verb of the action: the first content word behind the modal. noun holds it. */
+static int build_frame(struct detect_set *s, uint32_t unit, uint32_t fact) {
+    const struct subject_statement *u = &s->units[unit];
+    const struct ingest_document *d = s->docs[u->doc];
+    const struct ingest_fact *f = &d->facts[fact];
+    struct frame fr = {.unit = unit, .fact = fact, .class = ANALYSIS_MODALITY, .actor = UINT32_MAX, .noun = UINT32_MAX};
+    struct ingest_span action = f->object.end > f->object.start
+                                    ? f->object
+                                    : (struct ingest_span){f->span.end, d->statements[u->statement].span.end};
+    /* who */
+    for (uint32_t i = 0; i < u->n_words; i++) {
+        const struct word *w = &s->words[u->word + i];
+        if (w->start < f->subject.start || w->end > f->subject.end) continue;
+        if (w->class == WORD_ENTITY) {
+            fr.actor = w->id;
+            break;
+        }
+        if (w->class == WORD_CONTENT || w->class == WORD_NAME) fr.actor = w->id;
+        if (raw_is(s, u->doc, w, "party") || raw_is(s, u->doc, w, "parties")) {
+            fr.actor = UINT32_MAX; /* each party: either side's duty meets it */
+            break;
+        }
+    }
+    fr.dimension = lexicon_exact(&s->lexicon, "modality", 8);
+    if (fr.dimension == UINT32_MAX || subject_frame_words(s, &fr, NULL)) return ERR_NOMEM;
+    /* weights: the action counts, the rest of the statement a little */
+    uint32_t near = ACTION_NEAR;
+    struct frame_word *v = s->frame_words + fr.word;
+    for (uint32_t k = 0; k < fr.n_words; k++) {
+        v[k].near = 0;
+        bool in_action = false, in_subject = false;
+        for (uint32_t i = 0; i < u->n_words; i++) {
+            const struct word *w = &s->words[u->word + i];
+            if (w->id != v[k].id) continue;
+            in_action |= w->start >= action.start && w->end <= action.end && !(w->flags & WORD_CONDITION);
+            in_subject |= w->start >= f->subject.start && w->end <= f->subject.end;
+        }
+        if (v[k].place < 2 && !in_action && !in_subject) v[k].weight *= 0.5f;
+    }
+    for (uint32_t i = 0; i < u->n_words && near; i++) {
+        const struct word *w = &s->words[u->word + i];
+        if (w->start < action.start || w->end > action.end || w->class == WORD_FUNCTION || w->class == WORD_NUMBER ||
+            w->class == WORD_SKIP)
+            continue;
+        if (w->class == WORD_ENTITY) continue;
+        for (uint32_t k = 0; k < fr.n_words; k++)
+            if (v[k].id == w->id) v[k].near = 1;
+        if (fr.noun == UINT32_MAX && w->class == WORD_CONTENT) fr.noun = w->id;
+        if (!(s->lexicon.items[w->id].flags & LEXICON_LIGHT)) near--;
+    }
+    fr.total = 0;
+    for (uint32_t k = 0; k < fr.n_words; k++)
+        if (v[k].place < 2) fr.total += v[k].weight;
+    if (fr.noun == UINT32_MAX) return 0;
+    /* "shall not exceed", "may not be less than": a bound, not a ban */
+    static const char *const bounds[] = {"exceed", "exce",  "less",    "more",   "later", "earlier",
+                                         "longer", "fewer", "greater", "higher", "lower"};
+    for (uint32_t i = 0, seen = 0; i < u->n_words && seen < 4; i++) {
+        const struct word *w = &s->words[u->word + i];
+        if (w->start < f->span.start) continue;
+        seen++;
+        for (size_t k = 0; k < sizeof bounds / sizeof *bounds; k++)
+            if (raw_is(s, u->doc, w, bounds[k])) return 0;
+    }
+    void *p = s->frames;
+    if (array_grow(&p, &s->cap_frames, s->n_frames + 1, sizeof fr, s->error)) return ERR_NOMEM;
+    s->frames = p;
+    s->frames[s->n_frames++] = fr;
+    return 0;
+}
+
+/* Words that tie a permission or a ban to somebody's yes. */
+static bool has_consent(const struct detect_set *s, const struct subject_statement *u) {
+    for (uint32_t i = 0; i < u->n_words; i++) {
+        const struct word *w = &s->words[u->word + i];
+        if (raw_is(s, u->doc, w, "consent") || raw_is(s, u->doc, w, "approval") || raw_is(s, u->doc, w, "permission") ||
+            raw_is(s, u->doc, w, "authorisation") || raw_is(s, u->doc, w, "authorization") ||
+            raw_is(s, u->doc, w, "agreement of"))
+            return true;
+    }
+    return false;
+}
+static bool has_raw(const struct detect_set *s, const struct subject_statement *u, const char *text) {
+    for (uint32_t i = 0; i < u->n_words; i++)
+        if (raw_is(s, u->doc, &s->words[u->word + i], text)) return true;
+    return false;
+}
+
+static bool has_id(const struct detect_set *s, const struct frame *f, uint32_t id) {
+    for (uint32_t k = 0; k < f->n_words; k++)
+        if (s->frame_words[f->word + k].id == id && s->frame_words[f->word + k].place < 2) return true;
+    return false;
+}
+
+static enum verdict compare(const struct detect_set *s, const struct frame *a, const struct frame *b) {
+    const struct ingest_fact *fa = fact_of(s, a), *fb = fact_of(s, b);
+    enum ingest_modality x = fa->modality, y = fb->modality;
+    if (x > y) {
+        enum ingest_modality t = x;
+        x = y, y = t;
+    }
+    bool conflict = (x == INGEST_OBLIGATION && (y == INGEST_PROHIBITION || y == INGEST_NO_OBLIGATION)) ||
+                    (x == INGEST_PERMISSION && y == INGEST_PROHIBITION);
+    bool soft = false;
+    if (x == INGEST_DECLARATION && y == INGEST_DECLARATION) {
+        conflict = (fa->flags ^ fb->flags) & INGEST_NEGATED;
+    } else if (y == INGEST_DECLARATION) {
+        const struct ingest_fact *m = fa->modality == INGEST_DECLARATION ? fb : fa, *decl = m == fa ? fb : fa;
+        bool negative = m->modality == INGEST_PROHIBITION;
+        soft = m->modality != INGEST_NO_OBLIGATION && m->modality != INGEST_PERMISSION &&
+               negative != !!(decl->flags & INGEST_NEGATED);
+    }
+    if (!conflict && !soft) return x == y ? VERDICT_AGREE : VERDICT_NONE;
+    /* the same verb */
+    if (!has_id(s, b, a->noun) || !has_id(s, a, b->noun)) return VERDICT_NONE;
+    const struct subject_statement *ua = &s->units[a->unit], *ub = &s->units[b->unit];
+    bool ca = has_consent(s, ua), cb = has_consent(s, ub);
+    if (ca && cb) return VERDICT_NONE;
+    if (ca != cb) soft = true;
+    if (has_raw(s, ua, "only") != has_raw(s, ub, "only") ||
+        has_raw(s, ua, "unreasonably") != has_raw(s, ub, "unreasonably"))
+        soft = true;
+    if (a->actor != UINT32_MAX && b->actor != UINT32_MAX && a->actor != b->actor && !has_id(s, b, a->actor) &&
+        !has_id(s, a, b->actor))
+        return VERDICT_NONE;
+    return soft ? VERDICT_SOFT : VERDICT_CONFLICT;
+}
+
+static const char *const names[] = {"states", "obliges", "permits", "prohibits", "says there is no duty", "states"};
+
+static void put_side(struct buf *b, const struct detect_set *s, const struct frame *f) {
+    const struct subject_statement *u = &s->units[f->unit];
+    const struct ingest_document *d = s->docs[u->doc];
+    const struct ingest_fact *m = fact_of(s, f);
+    struct slice words = ingest_text(d, m->span), name = d->name;
+    for (size_t i = name.len; i > 0; i--)
+        if (name.data[i - 1] == '/') {
+            name = (struct slice){name.data + i, name.len - i};
+            break;
+        }
+    const struct ingest_statement *st = unit_statement(s, u);
+    struct slice path = st->section < d->n_sections ? d->sections[st->section].path : (struct slice){0};
+    if (path.len && path.len < 60)
+        buf_printf(b, "%.*s (%.*s)", (int)path.len, path.data, (int)name.len, name.data);
+    else
+        buf_printf(b, "%.*s", (int)name.len, name.data);
+    buf_printf(b, " %s: \"%.*s\"",
+               m->modality == INGEST_DECLARATION && m->flags & INGEST_NEGATED
+                   ? "denies"
+                   : names[m->modality <= INGEST_DECLARATION ? m->modality : 0],
+               (int)(words.len < 80 ? words.len : 80), words.data);
+}
+
+static int by_score(const void *x, const void *y) {
+    const struct candidate *a = x, *b = y;
+    if (a->same.score != b->same.score) return a->same.score > b->same.score ? -1 : 1;
+    if (a->a != b->a) return a->a < b->a ? -1 : 1;
+    return a->b < b->b ? -1 : a->b > b->b;
+}
+
+int detect_modality(struct detect_set *s) {
+    int rc = ERR_NOMEM;
+    struct candidate_list list = {0};
+    uint32_t first = (uint32_t)s->n_frames;
+    for (uint32_t i = 0; i < s->n_units; i++) {
+        const struct subject_statement *u = &s->units[i];
+        const struct ingest_document *d = s->docs[u->doc];
+        if (unit_statement(s, u)->kind == INGEST_HEADING) continue;
+        for (uint32_t k = u->first_fact; k < u->first_fact + u->n_facts; k++)
+            if (d->facts[k].kind == INGEST_MODALITY && build_frame(s, i, k)) goto done;
+    }
+    if (candidates_collect(s, first, (uint32_t)s->n_frames, LEAST_SCORE, compare, &list)) goto done;
+    qsort(list.items, list.n, sizeof *list.items, by_score);
+    for (size_t i = 0; i < list.n; i++) {
+        const struct candidate *c = &list.items[i];
+        if (c->verdict == VERDICT_AGREE) continue;
+        const struct frame *a = &s->frames[c->a], *b = &s->frames[c->b];
+        float score = c->same.score - (c->verdict == VERDICT_SOFT ? 0.1f : 0);
+        if (score < LEAST_SCORE) continue;
+        const struct subject_statement *ua = &s->units[a->unit], *ub = &s->units[b->unit];
+        const struct ingest_fact *fa = fact_of(s, a), *fb = fact_of(s, b);
+        struct analysis_pair p = {.class = ANALYSIS_MODALITY, .sameness = score};
+        p.a = (struct analysis_side){ua->doc, ua->statement, fa->span, a->fact};
+        p.b = (struct analysis_side){ub->doc, ub->statement, fb->span, b->fact};
+        bool drop;
+        p.status = precedence_status(s, a->unit, fa->span, b->unit, fb->span, &p.by, &drop);
+        if (drop) continue;
+        p.decided = c->verdict == VERDICT_CONFLICT && score >= DECIDED_SCORE && c->same.doubt < 0.13f &&
+                    fa->modality != INGEST_DECLARATION && fb->modality != INGEST_DECLARATION &&
+                    !((ua->marks ^ ub->marks) & (MARK_CONDITION | MARK_EXCEPTION));
+        struct buf why = {0};
+        put_side(&why, s, a);
+        buf_puts(&why, " against ");
+        put_side(&why, s, b);
+        p.why = arena_slice(s->out, buf_slice(&why));
+        buf_free(&why);
+        if (!p.why.len || detect_add(s, p)) goto done;
+    }
+    rc = 0;
+done:
+    candidates_free(&list);
+    return rc ? error_set(s->error, ERR_NOMEM, "", "out of memory") : 0;
+}

@@ -1,0 +1,769 @@
+/* subject.c: what a statement is about. Owns the words of statements (class, marks, who acts), the frame of each typed
+ * fact and the sameness of two frames. Refuses to guess meaning: two frames are the same thing when the weighted words
+ * around the values agree and nothing named, qualified or acting differs.
+ *
+ *   sameness = mix of   dice    2 shared / (all of a + all of b)
+ *                       cover   shared / all of the smaller
+ *                       anchor  how many of the words nearest to the value stand on the other side
+ *   minus doubts (other condition, other mood, modifier of the same noun), and `apart` where a qualifier, name, code,
+ * year, actor or "per" differs.
+ */
+#include "engine/analysis/detect.h"
+#include "engine/analysis/entity.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define NEAR_WORDS 4
+#define LIGHT_WEIGHT 0.25f
+#define HEADING_WEIGHT 0.35f
+#define OTHER_CLAUSE 0.5f
+
+static bool is_letter(unsigned char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c >= 0x80;
+}
+static bool is_digit(unsigned char c) {
+    return c >= '0' && c <= '9';
+}
+static bool is_upper(unsigned char c) {
+    return c >= 'A' && c <= 'Z';
+}
+
+/* Punctuation of more than one byte: U+2010..U+205E, U+00A0..U+00BF. Returns its length, 0 when s is a letter. */
+static size_t wide_mark(const char *s, size_t len) {
+    uint32_t cp;
+    int k = utf8_decode(s, len, &cp);
+    if (k <= 0) return 1;
+    if ((cp >= 0xA0 && cp <= 0xBF && cp != 0xB5) || cp == 0xD7 || (cp >= 0x2000 && cp <= 0x206F) ||
+        (cp >= 0x2190 && cp <= 0x2BFF) || cp == 0x20AC)
+        return (size_t)k;
+    return 0;
+}
+
+static int push_word(struct detect_set *s, struct word w) {
+    void *p = s->words;
+    if (array_grow(&p, &s->cap_words, s->n_words + 1, sizeof w, s->error)) return ERR_NOMEM;
+    s->words = p;
+    s->words[s->n_words++] = w;
+    return 0;
+}
+
+int subject_tokenise(struct detect_set *s, uint32_t doc, uint32_t start, uint32_t end, uint16_t base) {
+    const char *t = s->docs[doc]->text.data;
+    uint16_t pending = WORD_FIRST;
+    int depth = 0;
+    bool quoted = false;
+    size_t n_lower = 0, n_upper = 0;
+    for (uint32_t k = start; k < end; k++) {
+        n_lower += t[k] >= 'a' && t[k] <= 'z';
+        n_upper += t[k] >= 'A' && t[k] <= 'Z';
+    }
+    bool shouting = n_upper > n_lower; /* a line in capitals tells nothing by them */
+    for (uint32_t i = start; i < end;) {
+        unsigned char c = (unsigned char)t[i];
+        size_t wide = c >= 0x80 ? wide_mark(t + i, end - i) : 0;
+        if (wide || (!is_letter(c) && !is_digit(c))) {
+            if (c == ';' || c == '\n' || c == ':')
+                pending |= WORD_BREAK | WORD_EDGE;
+            else if (c == ',' || c == '.' || c == '?' || c == '!')
+                pending |= WORD_EDGE;
+            else if (c == '|' || c == '\t')
+                pending |= WORD_CELL | WORD_BREAK | WORD_EDGE;
+            else if (c == '(' || c == '[')
+                depth++, pending |= WORD_EDGE;
+            else if (c == ')' || c == ']')
+                depth -= depth > 0, pending |= WORD_EDGE;
+            else if (c == '"')
+                quoted = !quoted, pending |= WORD_EDGE;
+            else if (wide == 3 && memcmp(t + i, "\xe2\x80\x9c", 3) == 0)
+                quoted = true, pending |= WORD_EDGE;
+            else if (wide == 3 && memcmp(t + i, "\xe2\x80\x9d", 3) == 0)
+                quoted = false, pending |= WORD_EDGE;
+            else if (wide == 3 && (memcmp(t + i, "\xe2\x80\x93", 3) == 0 || memcmp(t + i, "\xe2\x80\x94", 3) == 0))
+                pending |= WORD_EDGE;
+            i += wide ? (uint32_t)wide : 1;
+            continue;
+        }
+        uint32_t j = i;
+        bool digits = false, letters = false;
+        while (j < end) {
+            unsigned char d = (unsigned char)t[j];
+            if (is_digit(d))
+                digits = true;
+            else if (is_letter(d) && !(d >= 0x80 && wide_mark(t + j, end - j)))
+                letters = true;
+            else if ((d == '-' || d == '/' || d == '.') && j + 1 < end && is_digit((unsigned char)t[j + 1]) &&
+                     letters && is_upper((unsigned char)t[i])) {
+            } else if ((d == '.' || d == ',') && digits && !letters && j + 1 < end &&
+                       is_digit((unsigned char)t[j + 1])) {
+            } else
+                break;
+            j++;
+        }
+        uint32_t e = j;
+        struct word w = {.start = i, .end = e, .flags = (uint16_t)(base | pending)};
+        if (depth) w.flags |= WORD_PAREN;
+        if (quoted) w.flags |= WORD_QUOTE;
+        bool capital = is_upper(c) && !shouting;
+        if (capital) w.flags |= WORD_CAPITAL;
+        if (digits && letters && !is_digit(c)) {
+            w.class = WORD_CODE;
+            w.id = lexicon_exact(&s->lexicon, t + i, e - i);
+        } else if (digits && letters) { /* "30th", "50kg", "2B" */
+            w.class = WORD_NUMBER;
+            w.id = lexicon_exact(&s->lexicon, t + i, e - i);
+        } else if (digits) {
+            bool year = e - i == 4 && ((t[i] == '1' && t[i + 1] == '9') || (t[i] == '2' && t[i + 1] == '0'));
+            w.class = year ? WORD_CODE : WORD_NUMBER;
+            w.id = lexicon_exact(&s->lexicon, t + i, e - i);
+        } else {
+            w.id = lexicon_word(&s->lexicon, t + i, e - i);
+            if (w.id == UINT32_MAX) return error_set(s->error, ERR_NOMEM, "", "out of memory");
+            struct lexeme *l = &s->lexicon.items[w.id];
+            w.class = l->flags & LEXICON_FUNCTION ? WORD_FUNCTION
+                      : l->flags & LEXICON_NUMBER ? WORD_NUMBER
+                                                  : WORD_CONTENT;
+            /* "Class A", "Exhibit B": a single capital letter names something; "s" and "t" of contractions do not */
+            if (e - i == 1) w.class = capital && c != 'I' && !(w.flags & WORD_FIRST) ? WORD_CODE : WORD_FUNCTION;
+            if (c == 'M' && e - i == 3 && memcmp(t + i, "May", 3) == 0 && !(w.flags & WORD_FIRST))
+                w.class = WORD_CONTENT;
+            if (!shouting && !(w.flags & WORD_FIRST)) {
+                if (capital)
+                    l->n_upper++;
+                else
+                    l->n_lower++;
+            }
+        }
+        if (w.id == UINT32_MAX) return error_set(s->error, ERR_NOMEM, "", "out of memory");
+        if (push_word(s, w)) return ERR_NOMEM;
+        pending = 0;
+        i = j;
+        /* a possessive 's belongs to its word */
+        if (i + 1 < end && t[i] == '\'' && (t[i + 1] == 's' || t[i + 1] == 'S'))
+            i += 2;
+        else if (i + 3 < end && memcmp(t + i, "\xe2\x80\x99s", 4) == 0)
+            i += 4;
+    }
+    return 0;
+}
+
+/* ---- moods ---- */
+static bool is(const struct detect_set *s, const struct word *w, const char *word) {
+    struct slice t = {s->docs[0]->text.data, 0};
+    (void)t;
+    const struct lexeme *l = &s->lexicon.items[w->id];
+    return slice_equal(l->stem, slice_of(word));
+}
+
+struct mood_word {
+    const char *stem;
+    uint32_t mark;
+};
+/* Stems as lexicon_stem gives them. */
+static const struct mood_word moods[] = {
+    {"alleg", MARK_ATTRIBUTED},
+    {"allegat", MARK_ATTRIBUTED},
+    {"contend", MARK_ATTRIBUTED},
+    {"assert", MARK_ATTRIBUTED},
+    {"argu", MARK_ATTRIBUTED},
+    {"deni", MARK_ATTRIBUTED},
+    {"purport", MARK_ATTRIBUTED},
+    {"insist", MARK_ATTRIBUTED},
+    {"rumour", MARK_ATTRIBUTED},
+    {"previous", MARK_PAST},
+    {"former", MARK_PAST},
+    {"formerl", MARK_PAST},
+    {"original", MARK_PAST},
+    {"origin", MARK_PAST},
+    {"supersed", MARK_PAST},
+    {"propos", MARK_PROPOSAL},
+    {"draft", MARK_PROPOSAL},
+    {"forecast", MARK_PROPOSAL},
+    {"expect", MARK_PROPOSAL},
+    {"estim", MARK_PROPOSAL},
+    {"estimat", MARK_PROPOSAL},
+    {"budget", MARK_PROPOSAL},
+    {"plan", MARK_PROPOSAL},
+    {"intend", MARK_PROPOSAL},
+    {"anticip", MARK_PROPOSAL},
+    {"anticipat", MARK_PROPOSAL},
+    {"suggest", MARK_PROPOSAL},
+    {"hop", MARK_PROPOSAL},
+    {"hope", MARK_PROPOSAL},
+    {"indic", MARK_PROPOSAL},
+    {"quot", MARK_PROPOSAL},
+    {"recommend", MARK_PROPOSAL},
+    {"target", MARK_PROPOSAL},
+    {"project", 0},
+    {"prefer", MARK_PROPOSAL},
+    {"illustrat", MARK_EXAMPLE},
+    {"illustr", MARK_EXAMPLE},
+    {"exampl", MARK_EXAMPLE},
+    {"suppos", MARK_EXAMPLE},
+    {"assum", MARK_EXAMPLE},
+    {"hypothet", MARK_EXAMPLE},
+    {"instanc", MARK_EXAMPLE},
+    {"inst", 0},
+};
+
+static uint32_t mood_of(const struct detect_set *s, const struct word *w) {
+    const struct lexeme *l = &s->lexicon.items[w->id];
+    for (size_t i = 0; i < sizeof moods / sizeof *moods; i++)
+        if (slice_equal(l->stem, slice_of(moods[i].stem))) return moods[i].mark;
+    return 0;
+}
+
+/* Raw lower-case comparison with the text, where the stem is not enough. */
+static bool raw(const struct detect_set *s, uint32_t doc, const struct word *w, const char *word) {
+    return slice_equal_nocase(detect_text(s, doc, w->start, w->end), slice_of(word));
+}
+
+static void mark_statement(struct detect_set *s, struct subject_statement *u) {
+    const struct ingest_document *d = s->docs[u->doc];
+    struct word *w = s->words + u->word;
+    bool in_condition = false;
+    uint32_t marks = 0;
+    for (uint32_t i = 0; i < u->n_words; i++) {
+        if (in_condition && (w[i].flags & (WORD_EDGE | WORD_BREAK))) in_condition = false;
+        uint32_t m = w[i].flags & WORD_QUOTE ? 0 : mood_of(s, &w[i]);
+        if (m & MARK_PROPOSAL && w[i].class == WORD_CONTENT && (w[i].flags & WORD_CAPITAL) && i)
+            m &= ~(uint32_t)MARK_PROPOSAL;
+        marks |= m;
+        bool if_word = raw(s, u->doc, &w[i], "if") || raw(s, u->doc, &w[i], "unless") ||
+                       raw(s, u->doc, &w[i], "whenever") || (raw(s, u->doc, &w[i], "when") && i + 1 < u->n_words) ||
+                       raw(s, u->doc, &w[i], "provided") ||
+                       (raw(s, u->doc, &w[i], "where") && (i == 0 || (w[i].flags & WORD_EDGE) || true)) ||
+                       (raw(s, u->doc, &w[i], "case") && i && raw(s, u->doc, &w[i - 1], "in")) ||
+                       (raw(s, u->doc, &w[i], "event") && i > 1 && raw(s, u->doc, &w[i - 2], "in"));
+        bool except = raw(s, u->doc, &w[i], "unless") || raw(s, u->doc, &w[i], "except") ||
+                      raw(s, u->doc, &w[i], "excluding") || raw(s, u->doc, &w[i], "save") ||
+                      raw(s, u->doc, &w[i], "notwithstanding") ||
+                      (raw(s, u->doc, &w[i], "than") && i && raw(s, u->doc, &w[i - 1], "other")) ||
+                      (raw(s, u->doc, &w[i], "to") && i && raw(s, u->doc, &w[i - 1], "subject"));
+        if (if_word) marks |= MARK_CONDITION;
+        if (except) marks |= MARK_EXCEPTION;
+        if (if_word || except) in_condition = true;
+        if (in_condition) w[i].flags |= WORD_CONDITION;
+        if (s->lexicon.items[w[i].id].flags & LEXICON_NEGATION) marks |= MARK_NEGATED;
+        if (raw(s, u->doc, &w[i], "longer") && i && raw(s, u->doc, &w[i - 1], "no")) marks |= MARK_PAST;
+        if (raw(s, u->doc, &w[i], "to") && i && raw(s, u->doc, &w[i - 1], "used") &&
+            (i < 2 || !s->lexicon.items[w[i - 2].id].flags))
+            marks |= MARK_PAST;
+        if (i && raw(s, u->doc, &w[i], "that") &&
+            (raw(s, u->doc, &w[i - 1], "claims") || raw(s, u->doc, &w[i - 1], "maintains") ||
+             raw(s, u->doc, &w[i - 1], "believes") || raw(s, u->doc, &w[i - 1], "complains")))
+            marks |= MARK_ATTRIBUTED;
+    }
+    struct slice t = ingest_text(d, d->statements[u->statement].span);
+    if (t.len && t.data[t.len - 1] == '?') marks |= MARK_QUESTION;
+    u->marks |= marks;
+}
+
+/* ---- weights ---- */
+float subject_weight(const struct detect_set *s, uint32_t id) {
+    const struct lexeme *l = &s->lexicon.items[id];
+    if (l->flags & LEXICON_FUNCTION) return 0;
+    float w = l->flags & LEXICON_LIGHT ? LIGHT_WEIGHT : 1;
+    /* in a large set a word of every tenth statement says little; in a small one nothing is known about words */
+    if (s->n_units > 60) {
+        double rarity = log((double)(s->n_units + 1) / (double)(l->df + 1)) / s->log_n;
+        double f = 0.35 + 0.85 * rarity;
+        w *= (float)(f > 1 ? 1 : f);
+    }
+    return w;
+}
+
+static int push_frame_word(struct detect_set *s, struct frame_word w) {
+    void *p = s->frame_words;
+    if (array_grow(&p, &s->cap_frame_words, s->n_frame_words + 1, sizeof w, s->error)) return ERR_NOMEM;
+    s->frame_words = p;
+    s->frame_words[s->n_frame_words++] = w;
+    return 0;
+}
+
+static int by_id(const void *a, const void *b) {
+    const struct frame_word *x = a, *y = b;
+    if (x->id != y->id) return x->id < y->id ? -1 : 1;
+    return x->weight > y->weight ? -1 : x->weight < y->weight;
+}
+
+/* Which cell of a row a byte lies in: the number of " | " before it. */
+static uint32_t cell_of(const struct word *w, uint32_t n, uint32_t at, const char *text, uint32_t from) {
+    (void)w, (void)n;
+    uint32_t cell = 0;
+    for (uint32_t k = from; k < at; k++) cell += text[k] == '|';
+    return cell;
+}
+
+static bool is_value(enum ingest_fact_kind k) {
+    return k == INGEST_AMOUNT || k == INGEST_PERCENTAGE || k == INGEST_NUMBER || k == INGEST_PERIOD ||
+           k == INGEST_TOTAL;
+}
+
+/* Words around one fact (f may be NULL: the whole statement, for modality). */
+int subject_frame_words(struct detect_set *s, struct frame *fr, const struct ingest_fact *f) {
+    struct subject_statement *u = &s->units[fr->unit];
+    const struct ingest_document *d = s->docs[u->doc];
+    const struct ingest_statement *st = &d->statements[u->statement];
+    const struct word *w = s->words + u->word;
+    uint32_t n = u->n_words, first = (uint32_t)s->n_frame_words;
+    bool row = st->kind == INGEST_TABLE_ROW;
+    uint32_t column = 0;
+    if (row && f) column = cell_of(w, n, f->span.start, d->text.data, st->span.start);
+    /* position of the fact among the words */
+    uint32_t from = n, to = n;
+    if (f)
+        for (uint32_t i = 0; i < n; i++)
+            if (w[i].start < f->span.end && w[i].end > f->span.start) {
+                if (from == n) from = i;
+                to = i;
+            }
+    /* the clause the fact stands in */
+    uint32_t left = 0, right = n;
+    if (f && from < n && !row) {
+        for (left = from; left > 0 && !(w[left].flags & (WORD_BREAK)); left--) {
+        }
+        for (right = to + 1; right < n && !(w[right].flags & (WORD_BREAK)); right++) {
+        }
+    }
+    uint32_t near_left = NEAR_WORDS, near_right = 3;
+    int direction;
+    for (direction = 0; direction < 2; direction++) {
+        bool rival = false; /* passed another value of the same kind on this side */
+        for (uint32_t step = 0;; step++) {
+            int64_t i;
+            if (direction == 0)
+                i = (int64_t)(from < n ? from : n) - 1 - step;
+            else
+                i = (int64_t)(from < n ? to + 1 : n) + step;
+            if (i < 0 || i >= n) break;
+            const struct word *x = &w[i];
+            if (x->class == WORD_FUNCTION || x->class == WORD_SKIP || x->class == WORD_NUMBER) continue;
+            bool lead = x->flags & WORD_LEAD;
+            float weight = subject_weight(s, x->id);
+            if (row && lead) { /* header row: only the own column */
+                if (f && cell_of(w, n, x->start, d->text.data, st->lead_in.start) != column) continue;
+            } else if (row && f) {
+                if (cell_of(w, n, x->start, d->text.data, st->span.start) == column && x->class != WORD_CODE) continue;
+            }
+            /* values are not subjects */
+            bool inside = false;
+            for (uint32_t q = u->first_fact; q < u->first_fact + u->n_facts; q++) {
+                const struct ingest_fact *g = &d->facts[q];
+                if (g->span.start <= x->start && x->end <= g->span.end &&
+                    (is_value(g->kind) || (f && f->kind == INGEST_DATE && g->kind == INGEST_DATE))) {
+                    inside = true;
+                    if (f && g != f && g->kind == f->kind) rival = true;
+                }
+            }
+            if (inside) continue;
+            struct frame_word out = {.id = x->id, .class = x->class, .place = lead ? 1 : 0};
+            if (x->class == WORD_ENTITY) weight = 0.5f;
+            if (x->class == WORD_CODE || x->class == WORD_NAME) weight = 1;
+            bool mine = !f || row || ((uint32_t)i >= left && (uint32_t)i < right);
+            if (!mine && !lead) weight *= OTHER_CLAUSE;
+            if (rival && !row) weight *= OTHER_CLAUSE;
+            if (x->flags & WORD_CONDITION) weight *= 0.7f;
+            if (lead && !row) weight *= 0.9f;
+            uint32_t *near = direction ? &near_right : &near_left;
+            if (row)
+                out.near = 1;
+            else if (f && mine && !rival && *near && x->class != WORD_ENTITY && !(x->flags & WORD_CONDITION)) {
+                out.near = 1;
+                if (!(s->lexicon.items[x->id].flags & LEXICON_LIGHT)) --*near;
+            }
+            out.weight = weight;
+            if (push_frame_word(s, out)) return ERR_NOMEM;
+        }
+    }
+    for (uint32_t i = 0; i < u->n_head_words; i++) {
+        const struct word *x = &s->words[u->head_word + i];
+        if (x->class == WORD_FUNCTION || x->class == WORD_SKIP || x->class == WORD_NUMBER || x->class == WORD_CODE)
+            continue;
+        if (push_frame_word(s, (struct frame_word){.id = x->id,
+                                                   .class = x->class,
+                                                   .place = 2,
+                                                   .weight = HEADING_WEIGHT * subject_weight(s, x->id)}))
+            return ERR_NOMEM;
+    }
+    /* sort, keep each word once with its best weight */
+    struct frame_word *v = s->frame_words + first;
+    size_t count = s->n_frame_words - first, kept = 0;
+    qsort(v, count, sizeof *v, by_id);
+    for (size_t i = 0; i < count; i++) {
+        if (kept && v[kept - 1].id == v[i].id) {
+            v[kept - 1].near |= v[i].near;
+            if (v[i].place < v[kept - 1].place) v[kept - 1].place = v[i].place;
+            continue;
+        }
+        v[kept++] = v[i];
+    }
+    s->n_frame_words = first + kept;
+    fr->word = first;
+    fr->n_words = (uint32_t)kept;
+    fr->total = 0;
+    for (size_t i = 0; i < kept; i++)
+        if (v[i].place < 2) fr->total += v[i].weight;
+    return 0;
+}
+
+/* ---- sameness ---- */
+static bool in_title(const struct detect_set *s, uint32_t doc, uint32_t id) {
+    const struct family_document *f = &s->family[doc];
+    for (size_t i = 0; i < f->n_title; i++)
+        if (f->title[i] == id) return true;
+    return false;
+}
+
+static const struct frame_word *find_word(const struct detect_set *s, const struct frame *f, uint32_t id) {
+    const struct frame_word *v = s->frame_words + f->word;
+    size_t lo = 0, hi = f->n_words;
+    while (lo < hi) {
+        size_t mid = (lo + hi) / 2;
+        if (v[mid].id == id) return &v[mid];
+        if (v[mid].id < id)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return NULL;
+}
+
+/* Whether the statement of f mentions the word anywhere, values and far clauses included. */
+static bool mentions(const struct detect_set *s, const struct frame *f, uint32_t id) {
+    if (find_word(s, f, id)) return true;
+    const struct subject_statement *u = &s->units[f->unit];
+    for (uint32_t i = 0; i < u->n_words; i++)
+        if (s->words[u->word + i].id == id) return true;
+    return false;
+}
+
+#define GROUP_RATE 2 /* the group of annual / monthly / ... in lexicon.c */
+
+static bool groups_apart(const struct detect_set *s, const struct frame *a, const struct frame *b) {
+    const struct frame_word *va = s->frame_words + a->word, *vb = s->frame_words + b->word;
+    for (uint32_t i = 0; i < a->n_words; i++) {
+        const struct lexeme *l = &s->lexicon.items[va[i].id];
+        if (va[i].place == 2) continue;
+        for (int g = 0; g < 2; g++) {
+            if (!l->group[g]) continue;
+            if (l->group[g] == GROUP_RATE && ((a->per_days > 0 && b->per_days > 0) || a->class == ANALYSIS_PERIOD))
+                continue;
+            uint64_t ma = 0, mb = 0;
+            for (uint32_t k = 0; k < a->n_words; k++)
+                for (int h = 0; h < 2; h++)
+                    if (va[k].place < 2 && s->lexicon.items[va[k].id].group[h] == l->group[g])
+                        ma |= 1ull << s->lexicon.items[va[k].id].member[h];
+            for (uint32_t k = 0; k < b->n_words; k++)
+                for (int h = 0; h < 2; h++)
+                    if (vb[k].place < 2 && s->lexicon.items[vb[k].id].group[h] == l->group[g])
+                        mb |= 1ull << s->lexicon.items[vb[k].id].member[h];
+            if (mb && !(ma & mb)) return true;
+        }
+    }
+    return false;
+}
+
+/* The content word right before word i of a statement, with no function word or border between; UINT32_MAX if none. */
+static uint32_t modifier(const struct detect_set *s, const struct subject_statement *u, uint32_t i) {
+    const struct word *w = s->words + u->word;
+    if (i == 0 || (w[i].flags & (WORD_EDGE | WORD_BREAK | WORD_LEAD)) != (w[i].flags & WORD_LEAD)) return UINT32_MAX;
+    const struct word *p = &w[i - 1];
+    if (p->class != WORD_CONTENT && p->class != WORD_CODE && p->class != WORD_NAME) return UINT32_MAX;
+    return p->id;
+}
+
+/* "fee for X", "price of the X": the content word after a preposition behind word i. */
+static uint32_t complement(const struct detect_set *s, const struct subject_statement *u, uint32_t i) {
+    const struct word *w = s->words + u->word;
+    if (i + 2 >= u->n_words || w[i + 1].flags & WORD_EDGE) return UINT32_MAX;
+    struct slice p = detect_text(s, u->doc, w[i + 1].start, w[i + 1].end);
+    if (!slice_equal_nocase(p, slice_of("of")) && !slice_equal_nocase(p, slice_of("for")) &&
+        !slice_equal_nocase(p, slice_of("on")) && !slice_equal_nocase(p, slice_of("to")))
+        return UINT32_MAX;
+    for (uint32_t k = i + 2; k < u->n_words && k < i + 6; k++) {
+        if (w[k].flags & WORD_EDGE) break;
+        if (w[k].class == WORD_FUNCTION || w[k].class == WORD_SKIP) continue;
+        /* the head of "for spare parts" is its last word; take the last of the run */
+        uint32_t last = k;
+        while (last + 1 < u->n_words && !(w[last + 1].flags & WORD_EDGE) &&
+               (w[last + 1].class == WORD_CONTENT || w[last + 1].class == WORD_CODE || w[last + 1].class == WORD_NAME))
+            last++;
+        if (w[last].class == WORD_NUMBER) return UINT32_MAX;
+        return w[last].id;
+    }
+    return UINT32_MAX;
+}
+
+/* Differences of modifier and complement at shared nouns. */
+static void compare_modifiers(const struct detect_set *s, const struct frame *a, const struct frame *b, int *modifiers,
+                              int *complements) {
+    const struct subject_statement *ua = &s->units[a->unit], *ub = &s->units[b->unit];
+    for (uint32_t i = 0; i < ua->n_words; i++) {
+        const struct word *x = &s->words[ua->word + i];
+        if (x->class != WORD_CONTENT) continue;
+        const struct frame_word *fa = find_word(s, a, x->id), *fb = fa ? find_word(s, b, x->id) : NULL;
+        if (!fb || fa->place == 2 || fb->place == 2) continue;
+        uint32_t ma = modifier(s, ua, i), ca = complement(s, ua, i);
+        if (ma == UINT32_MAX && ca == UINT32_MAX) continue;
+        for (uint32_t k = 0; k < ub->n_words; k++) {
+            if (s->words[ub->word + k].id != x->id) continue;
+            uint32_t mb = modifier(s, ub, k), cb = complement(s, ub, k);
+            bool near = fa->near && fb->near;
+            if (ma != UINT32_MAX && mb != UINT32_MAX && ma != mb && !mentions(s, b, ma) && !mentions(s, a, mb) && near)
+                ++*modifiers;
+            if (ca != UINT32_MAX && cb != UINT32_MAX && ca != cb && !mentions(s, b, ca) && !mentions(s, a, cb) && near)
+                ++*complements;
+        }
+    }
+}
+
+static float condition_overlap(const struct detect_set *s, const struct frame *a, const struct frame *b, float *total) {
+    const struct subject_statement *u = &s->units[a->unit];
+    float shared = 0;
+    *total = 0;
+    for (uint32_t i = 0; i < u->n_words; i++) {
+        const struct word *w = &s->words[u->word + i];
+        if (!(w->flags & WORD_CONDITION) || w->class == WORD_FUNCTION || w->class == WORD_SKIP ||
+            w->class == WORD_NUMBER)
+            continue;
+        if (w->class == WORD_ENTITY) continue;
+        float x = subject_weight(s, w->id);
+        *total += x;
+        if (mentions(s, b, w->id)) shared += x;
+    }
+    return *total > 0 ? shared / *total : 1;
+}
+
+struct sameness subject_sameness(const struct detect_set *s, const struct frame *a, const struct frame *b) {
+    struct sameness r = {0};
+    const struct subject_statement *ua = &s->units[a->unit], *ub = &s->units[b->unit];
+    const struct frame_word *va = s->frame_words + a->word, *vb = s->frame_words + b->word;
+    float shared = 0, ta = 0, tb = 0, na = 0, nb = 0, sa = 0, sb = 0;
+    uint32_t codes_a = 0, codes_b = 0, names_a = 0, names_b = 0, names_both = 0, years_a = 0, years_b = 0,
+             years_both = 0, solid = 0;
+    uint32_t months_a = 0, months_b = 0, months_both = 0;
+    for (int side = 0; side < 2; side++) {
+        const struct frame *p = side ? b : a, *q = side ? a : b;
+        const struct frame_word *v = side ? vb : va;
+        uint32_t other_doc = side ? ua->doc : ub->doc;
+        for (uint32_t i = 0; i < p->n_words; i++) {
+            const struct frame_word *m = find_word(s, q, v[i].id);
+            const struct lexeme *l = &s->lexicon.items[v[i].id];
+            float w = v[i].weight;
+            bool year = v[i].class == WORD_CODE && l->stem.len == 4 && is_digit((unsigned char)l->stem.data[0]);
+            bool month = l->flags & (LEXICON_MONTH | LEXICON_WEEKDAY) && v[i].class != WORD_FUNCTION;
+            if (v[i].place == 2) { /* a heading's word counts only where it meets a word of the other side */
+                if (m && m->place < 2 && !side) {
+                    shared += w;
+                    ta += w;
+                } else if (m && m->place < 2) {
+                    tb += w;
+                } else if (m && !side) {
+                    shared += w * 0.5f, ta += w * 0.5f, tb += w * 0.5f;
+                }
+                continue;
+            }
+            bool implied = !m && (in_title(s, other_doc, v[i].id) || (v[i].class == WORD_ENTITY));
+            float full = implied ? w * 0.25f : w;
+            if (!side)
+                ta += full;
+            else
+                tb += full;
+            if (v[i].near) {
+                float near = implied ? w * 0.25f : w;
+                if (!side)
+                    na += near, sa += m ? near : 0;
+                else
+                    nb += near, sb += m ? near : 0;
+            }
+            if (m) {
+                if (!side) {
+                    shared += m->place == 2 ? m->weight : fminf(w, m->weight) + 0.5f * fabsf(w - m->weight);
+                    if (!(l->flags & LEXICON_LIGHT) && v[i].class != WORD_ENTITY && m->place < 2) solid++;
+                    if (v[i].class == WORD_NAME) names_both++;
+                    if (year) years_both++;
+                    if (month) months_both++;
+                }
+                continue;
+            }
+            if (implied || mentions(s, q, v[i].id)) continue;
+            uint32_t *codes = side ? &codes_b : &codes_a, *names = side ? &names_b : &names_a;
+            if (year)
+                ++*(side ? &years_b : &years_a);
+            else if (month)
+                ++*(side ? &months_b : &months_a);
+            else if (v[i].class == WORD_CODE)
+                ++*codes;
+            else if (v[i].class == WORD_NAME)
+                ++*names;
+        }
+    }
+    if (ta <= 0 || tb <= 0 || shared <= 0) return r;
+    r.dice = fminf(1, 2 * shared / (ta + tb));
+    r.cover = fminf(1, shared / fminf(ta, tb));
+    float aa = na > 0 ? sa / na : r.dice, ab = nb > 0 ? sb / nb : r.dice;
+    r.anchor = 0.5f * (fminf(aa, ab) + fmaxf(aa, ab) * 0.5f + 0.5f * (aa + ab) * 0.5f);
+    r.anchor = fminf(1, r.anchor);
+    r.score = 0.45f * r.dice + 0.2f * r.cover + 0.35f * r.anchor;
+    if (solid == 0)
+        r.score *= 0.5f; /* nothing but light words and parties in common */
+    else if (solid == 1 && fminf(ta, tb) > 1.6f)
+        r.score *= 0.85f;
+
+    if (codes_a && codes_b) r.apart = true;
+    if (years_a && years_b && !years_both && a->class != ANALYSIS_DATE) r.apart = true;
+    if (months_a && months_b && !months_both && a->class != ANALYSIS_DATE) r.apart = true;
+    if (names_a && names_b) {
+        if (!names_both)
+            r.apart = true;
+        else
+            r.doubt += 0.12f;
+    } else if (names_a + names_b > 1) {
+        r.doubt += 0.06f;
+    }
+    if (codes_a || codes_b) r.doubt += 0.12f;
+    if (years_a + years_b && a->class != ANALYSIS_DATE) r.doubt += 0.1f;
+    if (groups_apart(s, a, b)) r.apart = true;
+    if (a->actor != UINT32_MAX && b->actor != UINT32_MAX && a->actor != b->actor) {
+        bool ea = s->lexicon.items[a->actor].stem.data[0] == '@', eb = s->lexicon.items[b->actor].stem.data[0] == '@';
+        if (ea && eb)
+            r.apart = true;
+        else if (!mentions(s, a, b->actor) && !mentions(s, b, a->actor))
+            r.doubt += 0.08f;
+    }
+    int modifiers = 0, complements = 0;
+    compare_modifiers(s, a, b, &modifiers, &complements);
+    if (modifiers) r.doubt += 0.22f;
+    if (complements) r.doubt += 0.18f;
+    float ca, cb;
+    float oa = condition_overlap(s, a, b, &ca), ob = condition_overlap(s, b, a, &cb);
+    if (ca > 0.6f && oa < 0.34f) r.doubt += 0.12f;
+    if (cb > 0.6f && ob < 0.34f) r.doubt += 0.12f;
+    if (ca > 0.6f && cb > 0.6f && oa < 0.34f && ob < 0.34f) r.apart = true;
+    uint32_t differ = ua->marks ^ ub->marks;
+    if (differ & (MARK_ATTRIBUTED | MARK_PAST) || (ua->marks | ub->marks) & (MARK_EXAMPLE | MARK_QUESTION))
+        r.apart = true;
+    if (differ & MARK_PROPOSAL) r.doubt += 0.15f;
+    if (differ & MARK_EXCEPTION) r.doubt += 0.08f;
+    r.score = fmaxf(0, r.score - r.doubt);
+    return r;
+}
+
+/* ---- building ---- */
+/* Marks words of known parties: the longest alias that starts at a word wins. */
+static void mark_entities(struct detect_set *s, uint32_t doc, uint32_t from, uint32_t to) {
+    for (uint32_t i = from; i < to; i++) {
+        const struct alias *best = NULL;
+        for (uint32_t k = s->lexicon.items[s->words[i].id].first_alias; k; k = s->aliases[k - 1].next) {
+            const struct alias *al = &s->aliases[k - 1];
+            if (al->doc != INGEST_NONE && al->doc != doc) continue;
+            if (i + al->n > to ||
+                (best && al->n <= best->n && !(best->doc == INGEST_NONE && al->doc == doc && al->n == best->n)))
+                continue;
+            bool ok = true;
+            for (uint32_t q = 0; q < al->n && ok; q++) ok = s->words[i + q].id == al->ids[q];
+            /* "the supplier" in small letters is the party where the document defines it; other small words are not */
+            if (ok && !(s->words[i].flags & WORD_CAPITAL) &&
+                !(al->role && i > from &&
+                  slice_equal_nocase(detect_text(s, doc, s->words[i - 1].start, s->words[i - 1].end), slice_of("the"))))
+                ok = false;
+            if (ok) best = al;
+        }
+        if (!best) continue;
+        s->words[i].class = WORD_ENTITY;
+        s->words[i].id = s->entities[best->entity].id;
+        for (uint32_t q = 1; q < best->n; q++) s->words[i + q].class = WORD_SKIP;
+        uint32_t j = i + best->n;
+        while (j < to && s->lexicon.items[s->words[j].id].flags & LEXICON_COMPANY && s->words[j].flags & WORD_CAPITAL)
+            s->words[j++].class = WORD_SKIP;
+        i = j - 1;
+    }
+}
+
+static uint32_t actor_of(const struct detect_set *s, const struct subject_statement *u, struct ingest_span span) {
+    uint32_t last = UINT32_MAX;
+    for (uint32_t i = 0; i < u->n_words; i++) {
+        const struct word *w = &s->words[u->word + i];
+        if (w->start < span.start || w->end > span.end) continue;
+        if (w->class == WORD_ENTITY) return w->id;
+        if (w->class == WORD_CONTENT || w->class == WORD_NAME) last = w->id;
+    }
+    return last;
+}
+
+int subject_build(struct detect_set *s) {
+    /* statements */
+    s->first_unit = arena_array(&s->scratch, s->n_docs + 1, sizeof *s->first_unit);
+    if (!s->first_unit) return error_set(s->error, ERR_NOMEM, "", "out of memory");
+    for (uint32_t d = 0; d < s->n_docs; d++) {
+        const struct ingest_document *doc = s->docs[d];
+        s->first_unit[d] = (uint32_t)s->n_units;
+        void *p = s->units;
+        if (array_grow(&p, &s->cap_units, s->n_units + doc->n_statements + 1, sizeof *s->units, s->error))
+            return ERR_NOMEM;
+        s->units = p;
+        uint32_t fact = 0, last_section = INGEST_NONE, head_word = 0, n_head = 0;
+        for (uint32_t i = 0; i < doc->n_statements; i++) {
+            const struct ingest_statement *st = &doc->statements[i];
+            struct subject_statement u = {.doc = d, .statement = i, .actor = UINT32_MAX};
+            if (st->section != last_section) {
+                last_section = st->section;
+                head_word = (uint32_t)s->n_words;
+                for (uint32_t q = st->section, depth = 0; q != INGEST_NONE && q && q < doc->n_sections && depth < 3;
+                     q = doc->sections[q].parent, depth++)
+                    if (subject_tokenise(s, d, doc->sections[q].heading.start, doc->sections[q].heading.end, 0))
+                        return ERR_NOMEM;
+                n_head = (uint32_t)s->n_words - head_word;
+                mark_entities(s, d, head_word, head_word + n_head);
+            }
+            u.head_word = head_word;
+            u.n_head_words = n_head;
+            u.word = (uint32_t)s->n_words;
+            if (st->lead_in.end > st->lead_in.start &&
+                subject_tokenise(s, d, st->lead_in.start, st->lead_in.end, WORD_LEAD))
+                return ERR_NOMEM;
+            if (subject_tokenise(s, d, st->span.start, st->span.end, 0)) return ERR_NOMEM;
+            u.n_words = (uint32_t)s->n_words - u.word;
+            mark_entities(s, d, u.word, u.word + u.n_words);
+            while (fact < doc->n_facts && doc->facts[fact].statement < i) fact++;
+            u.first_fact = fact;
+            while (fact < doc->n_facts && doc->facts[fact].statement == i) fact++;
+            u.n_facts = fact - u.first_fact;
+            s->units[s->n_units++] = u;
+        }
+    }
+    s->first_unit[s->n_docs] = (uint32_t)s->n_units;
+    s->log_n = log((double)s->n_units + 1);
+    /* document frequency, names, moods, actors */
+    uint32_t *seen = calloc(s->lexicon.n + 1, sizeof *seen);
+    if (!seen) return error_set(s->error, ERR_NOMEM, "", "out of memory");
+    for (size_t i = 0; i < s->n_units; i++)
+        for (uint32_t k = 0; k < s->units[i].n_words; k++) {
+            const struct word *w = &s->words[s->units[i].word + k];
+            if (seen[w->id] == i + 1 || w->class == WORD_SKIP) continue;
+            seen[w->id] = (uint32_t)i + 1;
+            s->lexicon.items[w->id].df++;
+        }
+    free(seen);
+    for (size_t i = 0; i < s->n_words; i++) {
+        struct word *w = &s->words[i];
+        const struct lexeme *l = &s->lexicon.items[w->id];
+        if (w->class == WORD_CONTENT && w->flags & WORD_CAPITAL && !(w->flags & WORD_FIRST) && l->n_lower == 0 &&
+            l->n_upper && !l->group[0] && !l->flags)
+            w->class = WORD_NAME;
+    }
+    for (size_t i = 0; i < s->n_units; i++) {
+        struct subject_statement *u = &s->units[i];
+        mark_statement(s, u);
+        const struct ingest_document *doc = s->docs[u->doc];
+        for (uint32_t k = u->first_fact; k < u->first_fact + u->n_facts; k++) {
+            if (doc->facts[k].flags & INGEST_ATTRIBUTED) u->marks |= MARK_ATTRIBUTED;
+            if (doc->facts[k].kind == INGEST_MODALITY && u->actor == UINT32_MAX &&
+                doc->facts[k].subject.end > doc->facts[k].subject.start)
+                u->actor = actor_of(s, u, doc->facts[k].subject);
+        }
+    }
+    (void)is;
+    return 0;
+}
