@@ -40,7 +40,7 @@ API_C := $(filter-out api/main.c,$(call src,api))
 obj = $(patsubst %,$(O)/%.o,$(1))
 KERNELS_O := $(call obj,$(KERNELS_C) $(KERNELS_CU))
 JAMBA_O := $(call obj,base.c $(JAMBA_C))
-LIB_O := $(KERNELS_O) $(JAMBA_O) $(call obj,$(INGEST_C) $(STORE_C) $(ANALYSIS_C) $(API_C)) $(WEB_O)
+LIB_O := $(KERNELS_O) $(JAMBA_O) $(call obj,$(INGEST_C) $(STORE_C) store/schema.sql $(ANALYSIS_C) $(API_C)) $(WEB_O)
 
 JAMBA_LIBS := -ljansson -lm $(CUDA_LIBS)
 LIBS := -lsqlite3 -lcurl -lpcre2-8 -lzip -lexpat -lxml2 -lseccomp -lmicrohttpd $(JAMBA_LIBS)
@@ -72,6 +72,10 @@ $(O)/ingest/%.c.o $(O)/tests/%.c.o: INC := $(shell xml2-config --cflags 2>/dev/n
 WEB := $(sort $(wildcard api/web/*.html api/web/*.css api/web/*.js))
 WEB_O := $(patsubst %,$(O)/%.o,$(WEB))
 $(O)/api/web/%.o: api/web/%
+	@mkdir -p $(@D)
+	ld -r -b binary -z noexecstack $< -o $@
+SCHEMA_O := $(O)/store/schema.sql.o
+$(SCHEMA_O): store/schema.sql
 	@mkdir -p $(@D)
 	ld -r -b binary -z noexecstack $< -o $@
 

@@ -133,6 +133,7 @@ int store_reading_path(struct store *s, struct arena *a, struct slice *path, str
 int store_reading_add(struct store *s, int64_t set, const uint8_t model_id[32], const uint8_t prefix_hash[32], uint32_t n_tokens,
                       const int64_t *contents, size_t n_contents, struct slice path, struct error *e);
 int store_readings(struct store *s, struct arena *a, int64_t set, const uint8_t model_id[32], struct store_reading **out, size_t *n, struct error *e);
+int store_reading_use(struct store *s, int64_t reading, struct error *e); /* it was restored: it is now the youngest for eviction */
 int store_readings_evict(struct store *s, uint64_t max_bytes, struct error *e); /* oldest use first */
 
 /* ---- kept results: JSON as it was shown; deleted with any document they quote ---- */
