@@ -19,7 +19,7 @@
 struct store;
 
 /* Creates the directory (0700) and the database when missing, migrates by user_version, runs quick_check, finishes deletes that a crash
- * cut short, requeues jobs whose lease ran out. ERR_BUSY: locked by a living process. ERR_FORMAT: a newer schema or a damaged file. ERR_IO. */
+ * cut short, requeues running jobs (who ran them is gone), unlinks files no row names. ERR_BUSY: locked by a living process. ERR_FORMAT: a newer schema or a damaged file. ERR_IO. */
 int store_open(struct store **out, const char *dir, struct error *e);
 void store_close(struct store *s); /* truncates the WAL */
 const char *store_dir(const struct store *s);
@@ -52,10 +52,13 @@ struct store_document {
     int64_t added_at;
 };
 /* Registers an uploaded file: hashes it, moves it into originals/ (or drops it when the bytes are known), adds the entry and an ingest
- * job in one transaction. `path` is consumed on success. Same name with other bytes replaces: the old entry gets replaced_by. */
+ * job in one transaction. `path` is consumed on success. Same name with other bytes replaces: the old entry gets replaced_by.
+ * Same name with the same bytes: *document is the entry that is there. *job is the job that will make it ready (that of the first upload while
+ * it is still waiting), 0 when it is ready already; bytes whose ingest failed are tried once more. */
 int store_document_add(struct store *s, int64_t set, const char *path, struct slice name, int64_t *document, int64_t *job, struct error *e);
 int store_documents(struct store *s, struct arena *a, int64_t set, struct store_document **out, size_t *n, struct error *e);
 int store_document_find(struct store *s, struct arena *a, int64_t document, struct store_document *out, struct error *e);
+/* The current document of that name; when only replaced versions are left, the newest of them. */
 int store_document_by_name(struct store *s, struct arena *a, int64_t set, struct slice name, struct store_document *out, struct error *e);
 /* Everything an ingested document is, back as one ingest_document (own arena). */
 int store_document_load(struct store *s, int64_t document, struct ingest_document **out, struct error *e);
