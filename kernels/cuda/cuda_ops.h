@@ -110,6 +110,8 @@ struct cuda_kv {
 /* Copies k, v [n_rows, ld] to positions position.. of a timeline; pages: its page numbers on the device. */
 int cuda_kv_append(const struct cuda_kv *kv, int layer, const int32_t *pages, int position, const uint16_t *k, const uint16_t *v, int ld,
                    int n_rows, cuda_stream s, struct error *e);
+int cuda_kv_append_step(const struct cuda_kv *kv, int layer, const int32_t *const *pages, const int32_t *n_keys, const uint16_t *k,
+                        const uint16_t *v, int ld, int n, cuda_stream s, struct error *e); /* row i to position n_keys[i] - 1 of timeline i */
 /* Causal attention without positions. Query row i stands at position q_start + i and sees keys 0 .. q_start + i, which are in the pages.
  * q [n_q, ldq], out [n_q, n_head * head_dim]. head_dim 64 or 128. Keys are taken in tiles of 128 aligned at position 0, ascending, so a
  * row's bits do not depend on n_q or q_start. scale = head_dim^-0.5. */
@@ -124,7 +126,7 @@ int cuda_attention_decode(uint16_t *out, const uint16_t *q, int ldq, const struc
 /* ---- mixture of experts ---- */
 /* router logits [n_rows, n_expert] f32 -> softmax over all experts, top_k (ties: lower index), not renormalised; expert and weight
  * [n_rows, top_k]. Then the plan: rows sorted by expert, stable: order[k] = row * top_k + slot in expert order; place[row * top_k + slot] = k;
- * offset[n_expert + 1]. n_expert <= 64, top_k <= 8. */
+ * offset[n_expert + 1], with room for 2 n_expert + 1. order NULL: no plan. n_expert <= 64, top_k <= 8. */
 int cuda_moe_route(int32_t *expert, float *weight, int32_t *order, int32_t *place, int32_t *offset, const float *logits, int n_rows, int n_expert,
                    int top_k, cuda_stream s, struct error *e);
 int cuda_moe_gather(uint16_t *y, const uint16_t *x, const int32_t *order, int n, int top_k, int width, cuda_stream s, struct error *e);
@@ -137,6 +139,10 @@ int cuda_moe_gemv(const struct cuda_matrix *w, const int32_t *expert, const uint
                   cuda_stream s, struct error *e);
 /* h[row] += sum_s weight y[row * top_k + s], no plan. */
 int cuda_moe_add(float *h, const uint16_t *y, const float *weight, int n_rows, int top_k, int width, cuda_stream s, struct error *e);
+
+/* ---- sampling ---- */
+/* out[r] = natural log-probability of target[r] under logits [n_rows, n_vocab] f32. */
+int cuda_logprobs(float *out, const float *logits, const int32_t *target, int n_rows, int n_vocab, cuda_stream s, struct error *e);
 
 #ifdef __cplusplus
 }

@@ -114,7 +114,7 @@ static int shape_find(struct cuda_gemm *g, struct shape **out, int n_out, int n_
 extern "C" int cuda_linear(struct cuda_gemm *g, const struct cuda_matrix *w, const uint16_t *x, int ldx, int n_rows, uint16_t *y, float *y32,
                            int ldy, bool add, cuda_stream s, struct error *e) {
     if (n_rows == 0) return 0;
-    struct shape *sh;
+    struct shape *sh = NULL;
     int rc = shape_find(g, &sh, w->n_out, w->n_in, ldx, ldy, y32 != NULL, add, e);
     const void *weights = w->bf16;
     if (!rc && w->i8) {
@@ -181,158 +181,177 @@ extern "C" int cuda_quantise_rows(int8_t *q, float *scale, const uint16_t *w, si
     return cuda_check(cudaGetLastError(), "quantise_rows", e);
 }
 
-/* ---- decode: one warp a weight row (two rows a warp where there are many), 16 bytes a lane and load, activations in shared memory as f32 ---- */
-__device__ __forceinline__ void fma_bf16x8(float &acc, uint4 w, const float *x) {
-    const uint32_t v[4] = {w.x, w.y, w.z, w.w};
-#pragma unroll
-    for (int i = 0; i < 4; i++) {
-        acc = fmaf(__uint_as_float(v[i] << 16), x[2 * i], acc);
-        acc = fmaf(__uint_as_float(v[i] & 0xffff0000u), x[2 * i + 1], acc);
-    }
-}
-__device__ __forceinline__ float i8_to_f32(uint32_t v, int byte) {
-    return (float)(int8_t)(v >> (8 * byte));
-}
-
+/* ---- decode: weights are read once, 16 bytes a lane and load; activations come through the L1 cache. A warp takes two weight rows; where
+ * rows are few, SPLIT warps share a pair of rows and their sums meet in shared memory in a fixed order. ---- */
 #define GEMV_WARPS 8
-/* R rows of x at once. x is staged as f32 in shared memory, [R][n_in], in an order that lets a lane read float4. */
+
+__device__ __forceinline__ void bf16x8_to_f32(float *x, uint4 v) {
+    const uint32_t u[4] = {v.x, v.y, v.z, v.w};
+#pragma unroll
+    for (int i = 0; i < 4; i++) x[2 * i] = __uint_as_float(u[i] << 16), x[2 * i + 1] = __uint_as_float(u[i] & 0xffff0000u);
+}
+/* Four int8 to f32 without the conversion unit: byte + 128 in the mantissa of 2^23, minus (2^23 + 128). Exact. */
+__device__ __forceinline__ void i8x4_to_f32(float *x, uint32_t v) {
+    v ^= 0x80808080u;
+    x[0] = __uint_as_float(__byte_perm(v, 0x4b000000u, 0x7650)) - 8388736.f;
+    x[1] = __uint_as_float(__byte_perm(v, 0x4b000000u, 0x7651)) - 8388736.f;
+    x[2] = __uint_as_float(__byte_perm(v, 0x4b000000u, 0x7652)) - 8388736.f;
+    x[3] = __uint_as_float(__byte_perm(v, 0x4b000000u, 0x7653)) - 8388736.f;
+}
+template <bool I8> struct gemv_vector { /* what 16 bytes of weights are */
+    enum { N = I8 ? 16 : 8 };
+    static __device__ __forceinline__ void load(float *w, uint4 v) {
+        if (I8) {
+            i8x4_to_f32(w, v.x), i8x4_to_f32(w + 4, v.y), i8x4_to_f32(w + 8, v.z), i8x4_to_f32(w + 12, v.w);
+        } else {
+            bf16x8_to_f32(w, v);
+        }
+    }
+};
+
+/* acc[2][R] += two weight rows times R rows of x, over this lane's share of n_in. w1 == w0 where the pair has one row. */
 template <int R, bool I8>
-static __device__ __forceinline__ void gemv_row(float (&acc)[R], const void *w, const float *xs, int n_in, int lane) {
-    if (I8) {
-        const uint4 *p = (const uint4 *)w;
-#pragma unroll 4
-        for (int i = lane; i < n_in / 16; i += 32) {
-            uint4 v = __ldcs(p + i);
-            const uint32_t u[4] = {v.x, v.y, v.z, v.w};
+static __device__ __forceinline__ void gemv_pair(float (&acc)[2][R], const uint4 *w0, const uint4 *w1, const bf16 *x, int ldx, int n_in, int first,
+                                                 int step) {
+    constexpr int N = gemv_vector<I8>::N;
+    constexpr int U = R > 2 ? 1 : R > 1 ? 2 : 4; /* loads in flight a row */
+    const int n = n_in / N;
+    for (int i0 = first; i0 < n; i0 += U * step) {
+        uint4 a[U], b[U];
+#pragma unroll
+        for (int u = 0; u < U; u++) {
+            int i = i0 + u * step;
+            a[u] = i < n ? __ldcs(w0 + i) : make_uint4(0, 0, 0, 0);
+            b[u] = i < n ? __ldcs(w1 + i) : make_uint4(0, 0, 0, 0);
+        }
+#pragma unroll
+        for (int u = 0; u < U; u++) {
+            int i = i0 + u * step;
+            if (i >= n) break;
+            float wa[N], wb[N];
+            gemv_vector<I8>::load(wa, a[u]);
+            gemv_vector<I8>::load(wb, b[u]);
 #pragma unroll
             for (int r = 0; r < R; r++) {
-                const float4 *x = (const float4 *)(xs + (size_t)r * n_in) + 4 * (size_t)i;
+                const uint4 *xp = (const uint4 *)(x + (size_t)r * ldx) + (size_t)i * (N / 8);
 #pragma unroll
-                for (int j = 0; j < 4; j++) {
-                    float4 xv = x[j ^ (lane >> 1 & 3)];
-                    uint32_t uu = u[j ^ (lane >> 1 & 3)];
-                    acc[r] = fmaf(i8_to_f32(uu, 0), xv.x, acc[r]);
-                    acc[r] = fmaf(i8_to_f32(uu, 1), xv.y, acc[r]);
-                    acc[r] = fmaf(i8_to_f32(uu, 2), xv.z, acc[r]);
-                    acc[r] = fmaf(i8_to_f32(uu, 3), xv.w, acc[r]);
+                for (int k = 0; k < N / 8; k++) {
+                    float xv[8];
+                    bf16x8_to_f32(xv, __ldg(xp + k));
+#pragma unroll
+                    for (int t = 0; t < 8; t++) acc[0][r] = fmaf(wa[8 * k + t], xv[t], acc[0][r]), acc[1][r] = fmaf(wb[8 * k + t], xv[t], acc[1][r]);
                 }
             }
         }
-    } else {
-        const uint4 *p = (const uint4 *)w;
-#pragma unroll 4
-        for (int i = lane; i < n_in / 8; i += 32) {
-            uint4 v = __ldcs(p + i);
-#pragma unroll
-            for (int r = 0; r < R; r++) {
-                const float4 *x = (const float4 *)(xs + (size_t)r * n_in) + 2 * (size_t)i;
-                float xv[8];
-                *(float4 *)xv = x[0], *(float4 *)(xv + 4) = x[1];
-                fma_bf16x8(acc[r], v, xv);
-            }
-        }
     }
 }
 
-template <int R, bool I8>
+template <int R, bool I8, int SPLIT>
 static __global__ void __launch_bounds__(32 * GEMV_WARPS)
     gemv_kernel(bf16 *y, float *y32, int ldy, const void *w, const float *scale, const bf16 *x, int ldx, int n_out, int n_in, int n_rows, bool add) {
-    extern __shared__ float xs[];
-    for (int i = threadIdx.x; i < R * n_in / 2; i += blockDim.x) {
-        int r = i / (n_in / 2), c = i % (n_in / 2);
-        uint32_t v = r < n_rows ? *(const uint32_t *)(x + (size_t)r * ldx + 2 * c) : 0;
-        xs[r * n_in + 2 * c] = __uint_as_float(v << 16);
-        xs[r * n_in + 2 * c + 1] = __uint_as_float(v & 0xffff0000u);
-    }
-    __syncthreads();
-    const int lane = threadIdx.x % 32;
-    for (int row = blockIdx.x * GEMV_WARPS + threadIdx.x / 32; row < n_out; row += gridDim.x * GEMV_WARPS) {
-        float acc[R];
+    __shared__ float part[GEMV_WARPS][2][R];
+    const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+    const int row = 2 * (int)(blockIdx.x * (GEMV_WARPS / SPLIT) + warp / SPLIT), other = row + 1 < n_out ? row + 1 : row;
+    const size_t row_bytes = (size_t)n_in * (I8 ? 1 : 2);
+    float acc[2][R] = {};
+    if (row < n_out)
+        gemv_pair<R, I8>(acc, (const uint4 *)((const char *)w + row * row_bytes), (const uint4 *)((const char *)w + other * row_bytes), x, ldx, n_in,
+                         warp % SPLIT * 32 + lane, 32 * SPLIT);
 #pragma unroll
-        for (int r = 0; r < R; r++) acc[r] = 0;
-        gemv_row<R, I8>(acc, (const char *)w + (size_t)row * n_in * (I8 ? 1 : 2), xs, n_in, lane);
-        float s = I8 ? scale[row] : 1.f;
+    for (int h = 0; h < 2; h++)
+#pragma unroll
+        for (int r = 0; r < R; r++) acc[h][r] = warp_sum(acc[h][r]);
+    if (SPLIT > 1) {
+        if (lane == 0)
+            for (int h = 0; h < 2; h++)
+                for (int r = 0; r < R; r++) part[warp][h][r] = acc[h][r];
+        __syncthreads();
+        if (warp % SPLIT == 0)
+            for (int i = 1; i < SPLIT; i++)
+                for (int h = 0; h < 2; h++)
+                    for (int r = 0; r < R; r++) acc[h][r] += part[warp + i][h][r];
+    }
+    if (lane || warp % SPLIT) return;
+    for (int h = 0; h < 2; h++) {
+        int o = row + h;
+        if (o >= n_out) break;
+        float s = I8 ? scale[o] : 1.f;
 #pragma unroll
         for (int r = 0; r < R; r++) {
-            float v = warp_sum(acc[r]) * s;
-            if (lane == 0 && r < n_rows) {
-                if (y32) {
-                    float *to = y32 + (size_t)r * ldy + row;
-                    *to = add ? *to + v : v;
-                } else {
-                    y[(size_t)r * ldy + row] = __float2bfloat16(v);
-                }
+            if (r >= n_rows) break;
+            float v = acc[h][r] * s;
+            if (y32) {
+                float *to = y32 + (size_t)r * ldy + o;
+                *to = add ? *to + v : v;
+            } else {
+                y[(size_t)r * ldy + o] = __float2bfloat16(v);
             }
         }
     }
 }
 
-template <int R>
-static int gemv_launch(const struct cuda_matrix *w, const uint16_t *x, int ldx, int n_rows, uint16_t *y, float *y32, int ldy, bool add,
-                       cudaStream_t s, struct error *e) {
-    size_t smem = (size_t)R * (size_t)w->n_in * 4;
-    unsigned blocks = (unsigned)((w->n_out + GEMV_WARPS - 1) / GEMV_WARPS);
-    if (blocks > 132 * 8) blocks = 132 * 8;
-    int rc = 0;
-    if (w->i8) {
-        if (smem > 48 << 10) rc = cuda_check(cudaFuncSetAttribute(gemv_kernel<R, true>, cudaFuncAttributeMaxDynamicSharedMemorySize, 220 << 10), "gemv", e);
-        if (!rc) gemv_kernel<R, true><<<blocks, 32 * GEMV_WARPS, smem, s>>>((bf16 *)y, y32, ldy, w->i8, w->scale, (const bf16 *)x, ldx, w->n_out, w->n_in, n_rows, add);
-    } else {
-        if (smem > 48 << 10) rc = cuda_check(cudaFuncSetAttribute(gemv_kernel<R, false>, cudaFuncAttributeMaxDynamicSharedMemorySize, 220 << 10), "gemv", e);
-        if (!rc) gemv_kernel<R, false><<<blocks, 32 * GEMV_WARPS, smem, s>>>((bf16 *)y, y32, ldy, w->bf16, NULL, (const bf16 *)x, ldx, w->n_out, w->n_in, n_rows, add);
-    }
-    return rc ? rc : cuda_check(cudaGetLastError(), "gemv", e);
+template <int R, bool I8>
+static void gemv_launch(const struct cuda_matrix *w, const bf16 *x, int ldx, int n_rows, bf16 *y, float *y32, int ldy, bool add, cudaStream_t s) {
+    const void *data = I8 ? (const void *)w->i8 : (const void *)w->bf16;
+    const int pairs = (w->n_out + 1) / 2; /* 132 processors want some 16 warps each */
+    if (pairs >= 1024)
+        gemv_kernel<R, I8, 1><<<(pairs + 7) / 8, 32 * GEMV_WARPS, 0, s>>>(y, y32, ldy, data, w->scale, x, ldx, w->n_out, w->n_in, n_rows, add);
+    else if (pairs >= 512)
+        gemv_kernel<R, I8, 2><<<(pairs + 3) / 4, 32 * GEMV_WARPS, 0, s>>>(y, y32, ldy, data, w->scale, x, ldx, w->n_out, w->n_in, n_rows, add);
+    else
+        gemv_kernel<R, I8, 8><<<pairs, 32 * GEMV_WARPS, 0, s>>>(y, y32, ldy, data, w->scale, x, ldx, w->n_out, w->n_in, n_rows, add);
 }
+template <int R>
+static void gemv_rows(const struct cuda_matrix *w, const bf16 *x, int ldx, int n_rows, bf16 *y, float *y32, int ldy, bool add, cudaStream_t s) {
+    if (w->i8)
+        gemv_launch<R, true>(w, x, ldx, n_rows, y, y32, ldy, add, s);
+    else
+        gemv_launch<R, false>(w, x, ldx, n_rows, y, y32, ldy, add, s);
+}
+/* x must have max(1, 2, 4 or 8 >= n_rows) readable rows. */
 extern "C" int cuda_gemv(const struct cuda_matrix *w, const uint16_t *x, int ldx, int n_rows, uint16_t *y, float *y32, int ldy, bool add,
                          cuda_stream s, struct error *e) {
-    if (w->n_in % 16 || ldx % 2 || n_rows > 8 || (size_t)(n_rows > 4 ? 8 : n_rows > 2 ? 4 : n_rows) * (size_t)w->n_in * 4 > 220 << 10)
-        return error_set(e, ERR_UNSUPPORTED, "gemv", "%d rows of %d values are not for this kernel", n_rows, w->n_in);
+    if (w->n_in % 16 || ldx % 8 || n_rows > 8) return error_set(e, ERR_UNSUPPORTED, "gemv", "%d rows of %d values are not for this kernel", n_rows, w->n_in);
+    const bf16 *xb = (const bf16 *)x;
+    bf16 *yb = (bf16 *)y;
+    cudaStream_t st = (cudaStream_t)s;
     switch (n_rows) {
     case 0: return 0;
-    case 1: return gemv_launch<1>(w, x, ldx, n_rows, y, y32, ldy, add, (cudaStream_t)s, e);
-    case 2: return gemv_launch<2>(w, x, ldx, n_rows, y, y32, ldy, add, (cudaStream_t)s, e);
+    case 1: gemv_rows<1>(w, xb, ldx, n_rows, yb, y32, ldy, add, st); break;
+    case 2: gemv_rows<2>(w, xb, ldx, n_rows, yb, y32, ldy, add, st); break;
     case 3:
-    case 4: return gemv_launch<4>(w, x, ldx, n_rows, y, y32, ldy, add, (cudaStream_t)s, e);
-    default: return gemv_launch<8>(w, x, ldx, n_rows, y, y32, ldy, add, (cudaStream_t)s, e);
+    case 4: gemv_rows<4>(w, xb, ldx, n_rows, yb, y32, ldy, add, st); break;
+    default: gemv_rows<8>(w, xb, ldx, n_rows, yb, y32, ldy, add, st); break;
     }
+    return cuda_check(cudaGetLastError(), "gemv", e);
 }
 
-/* Chosen experts of a decode step: block (row group, slot), one warp a weight row. */
+/* Chosen experts of a decode step: blockIdx.y = row * top_k + slot. */
 template <bool I8>
 static __global__ void __launch_bounds__(32 * GEMV_WARPS)
     moe_gemv_kernel(bf16 *y, const void *w, const float *scale, const int32_t *expert, const bf16 *x, bool x_per_slot, int top_k, int n_out, int n_in) {
-    extern __shared__ float xs[];
-    const int slot = blockIdx.y; /* row * top_k + s */
+    const int slot = blockIdx.y, lane = threadIdx.x % 32;
     const bf16 *xr = x + (size_t)(x_per_slot ? slot : slot / top_k) * n_in;
-    for (int i = threadIdx.x; i < n_in / 2; i += blockDim.x) {
-        uint32_t v = *(const uint32_t *)(xr + 2 * i);
-        xs[2 * i] = __uint_as_float(v << 16), xs[2 * i + 1] = __uint_as_float(v & 0xffff0000u);
-    }
-    __syncthreads();
-    const size_t first = (size_t)expert[slot] * n_out;
-    const int lane = threadIdx.x % 32;
-    for (int row = blockIdx.x * GEMV_WARPS + threadIdx.x / 32; row < n_out; row += gridDim.x * GEMV_WARPS) {
-        float acc[1] = {0};
-        gemv_row<1, I8>(acc, (const char *)w + (first + row) * n_in * (I8 ? 1 : 2), xs, n_in, lane);
-        float v = warp_sum(acc[0]) * (I8 ? scale[first + row] : 1.f);
-        if (lane == 0) y[(size_t)slot * n_out + row] = __float2bfloat16(v);
-    }
+    const size_t first = (size_t)expert[slot] * n_out, row_bytes = (size_t)n_in * (I8 ? 1 : 2);
+    const int row = 2 * (int)(blockIdx.x * GEMV_WARPS + threadIdx.x / 32), other = row + 1 < n_out ? row + 1 : row;
+    if (row >= n_out) return;
+    float acc[2][1] = {};
+    gemv_pair<1, I8>(acc, (const uint4 *)((const char *)w + (first + row) * row_bytes), (const uint4 *)((const char *)w + (first + other) * row_bytes), xr,
+                     n_in, n_in, lane, 32);
+    float a = warp_sum(acc[0][0]), b = warp_sum(acc[1][0]);
+    if (lane) return;
+    y[(size_t)slot * n_out + row] = __float2bfloat16(a * (I8 ? scale[first + row] : 1.f));
+    if (row + 1 < n_out) y[(size_t)slot * n_out + row + 1] = __float2bfloat16(b * (I8 ? scale[first + row + 1] : 1.f));
 }
 extern "C" int cuda_moe_gemv(const struct cuda_matrix *w, const int32_t *expert, const uint16_t *x, bool x_per_slot, int n_rows, int top_k,
                              uint16_t *y, cuda_stream s, struct error *e) {
-    size_t smem = (size_t)w->n_in * 4;
-    unsigned blocks = (unsigned)((w->n_out + GEMV_WARPS - 1) / GEMV_WARPS);
-    if (blocks > 132 * 4) blocks = 132 * 4;
-    dim3 grid(blocks, (unsigned)(n_rows * top_k));
-    int rc = 0;
-    if (w->i8) {
-        if (smem > 48 << 10) rc = cuda_check(cudaFuncSetAttribute(moe_gemv_kernel<true>, cudaFuncAttributeMaxDynamicSharedMemorySize, 220 << 10), "moe_gemv", e);
-        if (!rc) moe_gemv_kernel<true><<<grid, 32 * GEMV_WARPS, smem, (cudaStream_t)s>>>((bf16 *)y, w->i8, w->scale, expert, (const bf16 *)x, x_per_slot, top_k, w->n_out, w->n_in);
-    } else {
-        if (smem > 48 << 10) rc = cuda_check(cudaFuncSetAttribute(moe_gemv_kernel<false>, cudaFuncAttributeMaxDynamicSharedMemorySize, 220 << 10), "moe_gemv", e);
-        if (!rc) moe_gemv_kernel<false><<<grid, 32 * GEMV_WARPS, smem, (cudaStream_t)s>>>((bf16 *)y, w->bf16, NULL, expert, (const bf16 *)x, x_per_slot, top_k, w->n_out, w->n_in);
-    }
-    return rc ? rc : cuda_check(cudaGetLastError(), "moe_gemv", e);
+    if (w->n_in % 16) return error_set(e, ERR_UNSUPPORTED, "moe_gemv", "Rows of %d values are no multiple of 16", w->n_in);
+    dim3 grid((unsigned)((w->n_out + 2 * GEMV_WARPS - 1) / (2 * GEMV_WARPS)), (unsigned)(n_rows * top_k));
+    if (w->i8)
+        moe_gemv_kernel<true><<<grid, 32 * GEMV_WARPS, 0, (cudaStream_t)s>>>((bf16 *)y, w->i8, w->scale, expert, (const bf16 *)x, x_per_slot, top_k, w->n_out, w->n_in);
+    else
+        moe_gemv_kernel<false><<<grid, 32 * GEMV_WARPS, 0, (cudaStream_t)s>>>((bf16 *)y, w->bf16, NULL, expert, (const bf16 *)x, x_per_slot, top_k, w->n_out, w->n_in);
+    return cuda_check(cudaGetLastError(), "moe_gemv", e);
 }
 
 static __global__ void embedding_kernel(float *out, const bf16 *table, const int8_t *table8, const float *scale, const int32_t *ids, int n) {

@@ -1,0 +1,97 @@
+/* norm.cu: RMSNorm (Zhang and Sennrich 2019), the three norms inside Jamba's Mamba mixer, SwiGLU. One block or warp a row; sums in f32, in
+ * one order. CPU twin: kernels/cpu/norm.c. */
+#include "kernels/cuda/cuda_common.cuh"
+#include "kernels/cuda/cuda_device.cuh"
+#include "kernels/cuda/cuda_ops.h"
+
+template <typename OUT> __device__ __forceinline__ void store4(OUT *y, float4 v);
+template <> __device__ __forceinline__ void store4<bf16>(bf16 *y, float4 v) {
+    *(uint2 *)y = make_uint2(pack_bf16(v.x, v.y), pack_bf16(v.z, v.w));
+}
+template <> __device__ __forceinline__ void store4<float>(float *y, float4 v) {
+    *(float4 *)y = v;
+}
+
+template <typename OUT>
+static __global__ void __launch_bounds__(256) rms_norm_kernel(OUT *y, const float *x, const float *weight, int n, float eps) {
+    __shared__ float part[8];
+    const float4 *xr = (const float4 *)(x + (size_t)blockIdx.x * n);
+    OUT *yr = y + (size_t)blockIdx.x * n;
+    float sum = 0;
+    for (int i = threadIdx.x; i < n / 4; i += 256) {
+        float4 v = xr[i];
+        sum += v.x * v.x + v.y * v.y + v.z * v.z + v.w * v.w;
+    }
+    sum = warp_sum(sum);
+    if (threadIdx.x % 32 == 0) part[threadIdx.x / 32] = sum;
+    __syncthreads();
+    sum = part[0];
+#pragma unroll
+    for (int i = 1; i < 8; i++) sum += part[i];
+    const float r = rsqrtf(sum / (float)n + eps);
+    for (int i = threadIdx.x; i < n / 4; i += 256) {
+        float4 v = xr[i], w = ((const float4 *)weight)[i];
+        store4<OUT>(yr + 4 * i, make_float4(v.x * r * w.x, v.y * r * w.y, v.z * r * w.z, v.w * r * w.w));
+    }
+}
+static int check_width(int n, const char *what, struct error *e) {
+    return n % 8 ? error_set(e, ERR_UNSUPPORTED, what, "A width of %d is no multiple of 8", n) : 0;
+}
+extern "C" int cuda_rms_norm(uint16_t *y, const float *x, const float *weight, int n_rows, int n, float eps, cuda_stream s, struct error *e) {
+    if (n_rows == 0 || check_width(n, "rms_norm", e)) return n_rows ? ERR_UNSUPPORTED : 0;
+    rms_norm_kernel<bf16><<<(unsigned)n_rows, 256, 0, (cudaStream_t)s>>>((bf16 *)y, x, weight, n, eps);
+    return cuda_check(cudaGetLastError(), "rms_norm", e);
+}
+extern "C" int cuda_rms_norm_f32(float *y, const float *x, const float *weight, int n_rows, int n, float eps, cuda_stream s, struct error *e) {
+    if (n_rows == 0 || check_width(n, "rms_norm", e)) return n_rows ? ERR_UNSUPPORTED : 0;
+    rms_norm_kernel<float><<<(unsigned)n_rows, 256, 0, (cudaStream_t)s>>>(y, x, weight, n, eps);
+    return cuda_check(cudaGetLastError(), "rms_norm", e);
+}
+
+/* A warp a row: [R | 16 | 16] f32. */
+static __global__ void mamba_norms_kernel(bf16 *dt, float *bc, const float *xdbc, const float *dt_norm, const float *b_norm, const float *c_norm,
+                                          int n_rows, int R, float eps) {
+    int row = blockIdx.x * 8 + threadIdx.x / 32, lane = threadIdx.x % 32;
+    if (row >= n_rows) return;
+    const float *x = xdbc + (size_t)row * (R + 32);
+    float sum = 0;
+    for (int i = lane; i < R; i += 32) sum += x[i] * x[i];
+#ifdef MUTANT_NO_DT_NORM
+    float r = 1.f + 0.f * warp_sum(sum);
+#else
+    float r = rsqrtf(warp_sum(sum) / (float)R + eps);
+#endif
+    for (int i = lane; i < R; i += 32) dt[(size_t)row * R + i] = __float2bfloat16(x[i] * r * dt_norm[i]);
+    /* lanes 0..15 hold B, 16..31 hold C */
+    float v = x[R + lane], q = v * v;
+#pragma unroll
+    for (int o = 8; o; o >>= 1) q += __shfl_xor_sync(0xffffffffu, q, o);
+    float w = lane < 16 ? b_norm[lane] : c_norm[lane - 16];
+    bc[(size_t)row * 32 + lane] = v * rsqrtf(q / 16.f + eps) * w;
+}
+extern "C" int cuda_mamba_norms(uint16_t *dt, float *bc, const float *xdbc, const float *dt_norm, const float *b_norm, const float *c_norm,
+                                int n_rows, int dt_rank, float eps, cuda_stream s, struct error *e) {
+    if (n_rows == 0) return 0;
+    mamba_norms_kernel<<<(unsigned)((n_rows + 7) / 8), 256, 0, (cudaStream_t)s>>>((bf16 *)dt, bc, xdbc, dt_norm, b_norm, c_norm, n_rows, dt_rank, eps);
+    return cuda_check(cudaGetLastError(), "mamba_norms", e);
+}
+
+static __global__ void swiglu_kernel(uint4 *y, const uint4 *gate_up, size_t n8, size_t total) {
+    for (size_t i = blockIdx.x * (size_t)blockDim.x + threadIdx.x; i < total; i += (size_t)gridDim.x * blockDim.x) {
+        size_t row = i / n8, c = i % n8;
+        uint4 g = gate_up[row * 2 * n8 + c], u = gate_up[row * 2 * n8 + n8 + c], r;
+        const uint32_t gv[4] = {g.x, g.y, g.z, g.w}, uv[4] = {u.x, u.y, u.z, u.w};
+        uint32_t *rv = &r.x;
+#pragma unroll
+        for (int k = 0; k < 4; k++)
+            rv[k] = pack_bf16(silu(__uint_as_float(gv[k] << 16)) * __uint_as_float(uv[k] << 16),
+                              silu(__uint_as_float(gv[k] & 0xffff0000u)) * __uint_as_float(uv[k] & 0xffff0000u));
+        y[i] = r;
+    }
+}
+extern "C" int cuda_swiglu(uint16_t *y, const uint16_t *gate_up, int n_rows, int n, cuda_stream s, struct error *e) {
+    if (n_rows == 0 || check_width(n, "swiglu", e)) return n_rows ? ERR_UNSUPPORTED : 0;
+    size_t total = (size_t)n_rows * (size_t)(n / 8), blocks = (total + 255) / 256;
+    swiglu_kernel<<<(unsigned)(blocks > 8192 ? 8192 : blocks), 256, 0, (cudaStream_t)s>>>((uint4 *)y, (const uint4 *)gate_up, (size_t)(n / 8), total);
+    return cuda_check(cudaGetLastError(), "swiglu", e);
+}
