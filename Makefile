@@ -105,9 +105,19 @@ $(BUILD)/eval/%: $(O)/tests/eval/%.c.o $(O)/libantinomy.a $(BUILD)/config
 $(BUILD)/bench/%: $(O)/tests/bench/%.c.o $(O)/libantinomy.a $(BUILD)/config
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $< $(O)/libantinomy.a $(LIBS)
-$(BUILD)/fuzz/%: tests/fuzz/%.c $(LIB_O)
+# Fuzzers link the library as clang builds it, with coverage and sanitizers (kernels as gcc builds them: clang 14 lacks some of their names); run: build/fuzz/fuzz_gguf -max_total_time=600 CORPUS
+ifdef FUZZING
+$(O)/kernels/%.c.o: override CC := gcc
+$(O)/kernels/%.c.o: override CFLAGS := $(filter-out -fsanitize% -Wno-everything,$(CFLAGS))
+endif
+FUZZ_BUILD := $(BUILD)/fuzz-objects
+FUZZ_SAN := -fsanitize=address,undefined
+.PHONY: fuzz-library
+fuzz-library:
+	$(MAKE) CUDA=0 CC=clang-14 BUILD=$(FUZZ_BUILD) OPT=-O1 SAN="-fsanitize=fuzzer-no-link $(FUZZ_SAN)" WARN=-Wno-everything FUZZING=1 $(FUZZ_BUILD)/obj/libantinomy.a
+$(BUILD)/fuzz/%: tests/fuzz/%.c fuzz-library
 	@mkdir -p $(@D)
-	clang-14 -std=c11 -D_GNU_SOURCE -I. -g -O1 -fsanitize=fuzzer,address,undefined -pthread -o $@ $< $(O)/libantinomy.a $(LIBS)
+	clang-14 -std=c11 -D_GNU_SOURCE -I. -g -O1 -fsanitize=fuzzer $(FUZZ_SAN) -pthread -o $@ $< $(FUZZ_BUILD)/obj/libantinomy.a $(LIBS)
 
 .SECONDARY:
 
