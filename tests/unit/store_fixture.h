@@ -23,6 +23,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <sqlite3.h>
+
 #include "store/store.h"
 
 #define OK(call)                                                                                                       \
@@ -74,11 +76,39 @@ __attribute__((unused)) static bool nowhere(const char *dir, const char *word) {
     return rc == 1;
 }
 
+/* ---- death at a chosen point: the process is killed before the n-th SQL statement it runs ---- */
+static int statements_left = -1;
+
+static int count_down(unsigned type, void *context, void *p, void *x) {
+    (void)type, (void)context, (void)p, (void)x;
+    if (statements_left > 0 && --statements_left == 0) kill(getpid(), SIGKILL);
+    return 0;
+}
+
+static int trace_every_connection(sqlite3 *db, char **message, const struct sqlite3_api_routines *api) {
+    (void)message, (void)api;
+    return sqlite3_trace_v2(db, SQLITE_TRACE_STMT, count_down, NULL);
+}
+
+/* Runs work in a child that dies before its n-th statement. True when it ended by itself, so that no later point is
+ * left to try. */
+__attribute__((unused)) static bool survives(int n, void (*work)(void *context), void *context) {
+    fflush(NULL);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        statements_left = n;
+        sqlite3_auto_extension((void (*)(void))trace_every_connection);
+        work(context);
+        _exit(0);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status) ? WTERMSIG(status) == SIGKILL : WEXITSTATUS(status) == 0);
+    return WIFEXITED(status);
+}
+
 /* ---- documents ---- */
-struct doc_builder {
-    struct ingest_document *d;
-    struct buf text;
-};
 
 static void *push(struct arena *a, void *items, size_t *n, size_t size) { /* grows by copying: tests are small */
     char *more = arena_array(a, *n + 1, size);
