@@ -38,6 +38,8 @@ ANALYSIS_C := $(call src,engine) $(call src,engine/analysis)
 API_C := $(filter-out api/main.c,$(call src,api))
 
 obj = $(patsubst %,$(O)/%.o,$(1))
+WEB := $(sort $(wildcard api/web/*.html api/web/*.css api/web/*.js))
+WEB_O := $(patsubst %,$(O)/%.o,$(WEB))
 KERNELS_O := $(call obj,$(KERNELS_C) $(KERNELS_CU))
 JAMBA_O := $(call obj,base.c $(JAMBA_C))
 LIB_O := $(KERNELS_O) $(JAMBA_O) $(call obj,$(INGEST_C) $(STORE_C) store/schema.sql $(ANALYSIS_C) $(API_C)) $(WEB_O)
@@ -69,8 +71,6 @@ $(O)/kernels/cpu/%_amx.c.o: ISA := -mamx-tile -mamx-int8 -mavx512f -mavx512bw -m
 $(O)/ingest/%.c.o $(O)/tests/%.c.o: INC := $(shell xml2-config --cflags 2>/dev/null)
 
 # The page: HTML, CSS and JS become bytes of the program (ld -r -b binary keeps them as they are).
-WEB := $(sort $(wildcard api/web/*.html api/web/*.css api/web/*.js))
-WEB_O := $(patsubst %,$(O)/%.o,$(WEB))
 $(O)/api/web/%.o: api/web/%
 	@mkdir -p $(@D)
 	ld -r -b binary -z noexecstack $< -o $@
@@ -118,6 +118,50 @@ fuzz-library:
 $(BUILD)/fuzz/%: tests/fuzz/%.c fuzz-library
 	@mkdir -p $(@D)
 	clang-14 -std=c11 -D_GNU_SOURCE -I. -g -O1 -fsanitize=fuzzer $(FUZZ_SAN) -pthread -o $@ $< $(FUZZ_BUILD)/obj/libantinomy.a $(LIBS)
+
+# ---- what people type; a line that begins with two hash marks is a line of `make help` ----
+##  make                everything for this machine: build/antinomy, build/jamba-bench (CUDA=0: without CUDA)
+##  make packages       install what is missing of the Debian packages that the build and the tests need
+##  make test           all that can be tested on this machine: includes, unit tests, the program from outside, the browser
+##  make test-unit      unit tests only; ONLY=test_name for one
+##  make test-e2e       the program from outside: commands, server, crashes, abuse
+##  make test-browser   the page in headless Chromium, screenshots into build/browser
+##  make asan, tsan     unit tests under AddressSanitizer + UBSan, those where threads meet under ThreadSanitizer
+##  make check-includes who may include whom
+##  make format         clang-format over our C files
+##  make clean          remove build/
+TEST_RUN := tests/run.sh $(if $(ONLY),--only $(ONLY))
+E2E := $(sort $(wildcard tests/e2e/test_*.py tests/e2e/test_*.sh))
+BROWSER := $(sort $(wildcard tests/browser/test_*.py))
+export ANTINOMY := $(CURDIR)/$(BUILD)/antinomy
+export ANTINOMY_BUILD := $(CURDIR)/$(BUILD)
+
+test: check-includes all $(TESTS)
+	$(TEST_RUN) $(TESTS) $(E2E) $(BROWSER)
+test-unit: $(TESTS)
+	$(TEST_RUN) $(TESTS)
+test-e2e: $(BUILD)/antinomy
+	$(TEST_RUN) $(E2E)
+test-browser: $(BUILD)/antinomy
+	$(TEST_RUN) $(BROWSER)
+check-includes:
+	tests/check-includes.sh
+.PHONY: test-e2e
+
+# Sanitizers build apart, without CUDA. TSan runs where threads meet; leaks of the test programs are ASan's business.
+SAN_TESTS = $(patsubst tests/unit/%.c,$(1)/tests/%,$(if $(ONLY),tests/unit/$(ONLY).c,$(2)))
+asan:
+	$(MAKE) BUILD=build-asan CUDA=0 OPT=-O1 SAN="-fsanitize=address,undefined -fno-sanitize-recover=undefined" $(call SAN_TESTS,build-asan,$(wildcard tests/unit/test_*.c))
+	tests/run.sh $(call SAN_TESTS,build-asan,$(sort $(wildcard tests/unit/test_*.c)))
+THREADED := $(wildcard tests/unit/test_api_*.c tests/unit/test_store.c tests/unit/test_store_jobs.c tests/unit/test_session*.c)
+tsan:
+	$(MAKE) BUILD=build-tsan CUDA=0 OPT=-O1 SAN="-fsanitize=thread" $(call SAN_TESTS,build-tsan,$(THREADED))
+	tests/run.sh $(call SAN_TESTS,build-tsan,$(sort $(THREADED)))
+
+packages:
+	tests/packages.sh core test
+format:
+	clang-format -i $(shell git ls-files '*.c' '*.h' | grep -v -e unicode_tables -e nfc_table)
 
 .SECONDARY:
 
