@@ -1,0 +1,260 @@
+/* facts_subject.c: what a value measures: the range of text that names it.
+ *
+ * In this order:
+ *   1. the noun behind it that it modifies: "$500 deposit", "30 days' prior written notice", "a 12-month term";
+ *   2. the noun before it, joined by "of", "at", "equal to": "a fee of $500", "interest at the rate of 5 %";
+ *   3. the subject of a copula: "The monthly rent is $5,000", "liability shall not exceed EUR 1m";
+ *   4. the verb with its object: "pay all invoices within 30 days"; the whole clause when it is passive: "records are
+ * kept for five years";
+ *   5. a label: "Rent: $5,000".
+ * object: an amount's basis ("per month"), a percentage's or count's whole ("of the Contract Price"), a period's anchor
+ * ("after receipt of the invoice"), else the action a notice belongs to ("terminate this Agreement upon 30 days'
+ * notice"). */
+#include "ingest/facts.h"
+#include "ingest/grammar.h"
+
+enum { SUBJECT_BYTES = 200 };
+
+static void put(struct facts *f, struct ingest_span *out, size_t first, size_t end) {
+    grammar_trim(&f->lex, &first, &end);
+    if (first >= end) return;
+    struct ingest_span s = facts_span(f, first, end);
+    while (s.end - s.start > SUBJECT_BYTES && first < end - 1) s = facts_span(f, first, --end);
+    if (s.end - s.start > SUBJECT_BYTES) return;
+    *out = s;
+}
+
+/* Heads that say nothing by themselves: "the amount of", "a period of". */
+static bool generic(const struct lex *x, size_t first, size_t end) {
+    for (size_t k = first; k < end; k++) {
+        if (x->tokens[k].kind != LEX_WORD) continue;
+        if (lex_in(x, k,
+                   "the a an amount amounts sum rate period periods maximum minimum total level aggregate equivalent "
+                   "limit term value principal excess further initial "
+                   "additional further full additional payment number quantity distance time price length duration "
+                   "extent count cap ceiling"))
+            continue;
+        return false;
+    }
+    return true;
+}
+static bool weak(const struct lex *x, size_t i) {
+    return lex_in(x, i,
+                  "amount amounts sum rate period periods maximum minimum total level aggregate equivalent limit value "
+                  "number quantity cap ceiling length duration excess");
+}
+
+static bool copula(const struct lex *x, size_t i) {
+    return lex_has(x, i, LEX_C_BE) || lex_in(x, i,
+                                             "equal equals exceed exceeds exceeded total totals totaled amount amounts "
+                                             "amounted cost costs remain remains remained last lasts lasted run "
+                                             "runs become becomes begin begins began commence commences commenced end "
+                                             "ends ended expire expires expired terminate terminates start starts "
+                                             "started reach reaches reached mean means comprise comprises constitute "
+                                             "measures weighs has have consist consists");
+}
+
+size_t facts_range_connector(const struct lex *x, size_t i, bool between) {
+    if (lex_is(x, i, "to") || lex_is(x, i, "through") || lex_is(x, i, "…")) return 1;
+    if (between && lex_is(x, i, "and")) return 1;
+    if (lex_dash(x, i)) return lex_space(x, i) == lex_space(x, i + 1) ? 1 : 0;
+    if (lex_phrase(x, i, "up to")) return 0;
+    return 0;
+}
+
+/* The action left of token i: from its verb to i. */
+static bool action(struct facts *f, size_t i, size_t from, struct ingest_span *out) {
+    const struct lex *x = &f->lex;
+    size_t start = grammar_clause_start(x, i, from);
+    for (size_t k = i; k-- > start;) {
+        if (!grammar_verb(x, k) || lex_has(x, k, LEX_C_MODAL)) continue;
+        if (lex_has(x, k, LEX_C_BE)) { /* passive or copula: the whole clause */
+            put(f, out, start, i);
+            return out->end > out->start;
+        }
+        /* "shall be paid": passive */
+        size_t p = k;
+        while (p > start && lex_has(x, p - 1, LEX_C_ADVERB)) p--;
+        if (p > start && lex_has(x, p - 1, LEX_C_BE))
+            put(f, out, start, i);
+        else
+            put(f, out, k, i);
+        return out->end > out->start;
+    }
+    return false;
+}
+
+static void anchor(struct facts *f, struct value *v) {
+    const struct lex *x = &f->lex;
+    size_t i = v->end;
+    /* over the noun it modifies: "30 days' notice before", "30 days prior written notice of" */
+    size_t k = i;
+    while (k < x->n && k < i + 6 && x->tokens[k].kind == LEX_WORD && (grammar_noun(x, k)) &&
+           !lex_in(x, k, "prior following"))
+        k++;
+    if (lex_is(x, k, "prior") && !lex_is(x, k + 1, "to")) { /* "prior written notice" */
+        while (k < x->n && k < i + 6 && x->tokens[k].kind == LEX_WORD && grammar_noun(x, k)) k++;
+    }
+    bool time = lex_in(x, k, "after from following before preceding since") || lex_phrase(x, k, "prior to") ||
+                lex_phrase(x, k, "subsequent to");
+    bool of = (k == i && lex_is(x, k, "of"));
+    if (v->fact.kind == INGEST_PERIOD ? !(time || of) : !(of || lex_is(x, k, "per"))) return;
+    size_t end = k + 1;
+    while (end < x->n && end < k + 18) {
+        if (x->tokens[end].kind == LEX_BREAK || lex_in(x, end, ", ; : . ) —") || lex_has(x, end, LEX_C_MODAL) ||
+            lex_in(x, end, "if unless provided and or but") || (lex_has(x, end, LEX_C_BE)))
+            break;
+        end++;
+    }
+    if (end > k + 1) put(f, &v->fact.object, v->fact.kind == INGEST_PERIOD ? k : k + 1, end);
+    /* grammar_trim leaves the preposition in front: "after receipt of the invoice" says more than "receipt" */
+}
+
+void facts_subject(struct facts *f, struct value *v) {
+    const struct lex *x = &f->lex;
+    struct ingest_fact *t = &v->fact;
+    size_t from = f->first, i = v->first, end = v->end;
+    if (t->kind == INGEST_AMOUNT && v->basis.end > v->basis.start)
+        t->object = v->basis;
+    else if (t->kind != INGEST_DATE && t->kind != INGEST_AMOUNT)
+        anchor(f, v);
+
+    /* 1. the noun behind */
+    bool apostrophe = end > 0 && lex_in(x, end - 1, "' ’ 's ’s");
+    bool determined = i > from && (lex_has(x, i - 1, LEX_C_DETERMINER) || lex_in(x, i - 1, "upon with giving without"));
+    bool basis = v->basis.end > v->basis.start;
+    if (!basis && t->kind != INGEST_DATE && end < x->n) {
+        size_t np = end;
+        if (lex_hyphen(x, np)) np++;
+        size_t stop = grammar_np_after(x, np, x->n);
+        bool begins = stop > np && !lex_has(x, np, LEX_C_DETERMINER) && !lex_in(x, np, "following prior each's");
+        if (lex_is(x, np, "prior") && !lex_is(x, np + 1, "to")) begins = stop > np;
+        if (begins && t->kind == INGEST_PERIOD)
+            begins = apostrophe || determined || lex_in(x, stop - 1, "notice period term warning leave grace warranty");
+        if (begins && t->kind == INGEST_NUMBER) begins = t->unit.len == 0 || determined;
+        if (begins && lex_has(x, np, LEX_C_ADVERB)) begins = false;
+        if (begins) {
+            put(f, &t->subject, np, stop);
+            /* "interest of 5% per annum", "5% interest": a lone unit word is no subject */
+            if (t->subject.end > t->subject.start) {
+                if (t->object.end == t->object.start) action(f, i, from, &t->object);
+                return;
+            }
+        }
+    }
+    if (i <= from) goto table_or_label;
+
+    /* 2. the noun before */
+    size_t p = i;
+    if (p > from && lex_in(x, p - 1, "a an the")) p--;
+    size_t joint = SIZE_MAX;
+    if (p > from && lex_in(x, p - 1, "of at")) joint = p - 1;
+    if (joint == SIZE_MAX && p > from && lex_phrase_before(x, p, "equal to") != SIZE_MAX)
+        joint = lex_phrase_before(x, p, "equal to");
+    if (joint == SIZE_MAX && p > from && lex_in(x, p - 1, "totaling totalling worth exceeding")) joint = p - 1;
+    /* the bound took "exceeding" or "up to" into the value: "a fee not exceeding $5", "orders over $500" */
+    if (joint == SIZE_MAX && p == i && t->bound != INGEST_EXACT && grammar_noun(x, p - 1) && t->kind != INGEST_DATE &&
+        t->kind != INGEST_PERIOD)
+        joint = p;
+    if (joint != SIZE_MAX) {
+        size_t np = grammar_np_before(x, joint, from);
+        size_t np_end = joint;
+        for (int hops = 0; hops < 3 && np < np_end && generic(x, np, np_end) && np > from; hops++) {
+            /* "interest at the rate of", "a deposit in the amount of" */
+            size_t q = np - 1;
+            if (!lex_has(x, q, LEX_C_PREPOSITION) || lex_in(x, q, "for within")) break;
+            size_t left = grammar_np_before(x, q, from);
+            if (left == q) break;
+            np = left, np_end = q;
+        }
+        if (np < np_end && !generic(x, np, np_end)) {
+            /* "a fee for late delivery of $5": the NP may itself hang on "of": "termination of employment of" */
+            while (np > from + 1 && lex_in(x, np - 1, "of for") && grammar_noun(x, np - 2)) {
+                size_t left = grammar_np_before(x, np - 1, from);
+                if (left == np - 1) break;
+                np = left;
+            }
+            put(f, &t->subject, np, np_end);
+            if (t->subject.end > t->subject.start) {
+                if (t->object.end == t->object.start && t->kind == INGEST_PERIOD) action(f, np, from, &t->object);
+                return;
+            }
+        }
+    }
+
+    /* 3. and 4. by the verb */
+    {
+        size_t start = grammar_clause_start(x, i, from);
+        for (size_t k = i; k-- > start;) {
+            if (!grammar_verb(x, k) && !(copula(x, k) && k > start &&
+                                         lex_has(x, k - 1, LEX_C_MODAL | LEX_C_BE | LEX_C_NEGATION | LEX_C_ADVERB)))
+                continue;
+            size_t verb = k;
+            if (copula(x, k) && !lex_in(x, k, "has have")) {
+                /* back over "shall not", "is hereby" */
+                size_t g = k;
+                while (g > start && (lex_has(x, g - 1, LEX_C_MODAL | LEX_C_BE | LEX_C_NEGATION) ||
+                                     (lex_has(x, g - 1, LEX_C_ADVERB) &&
+                                      !lex_in(x, g - 1, "monthly annually weekly daily quarterly")) ||
+                                     lex_in(x, g - 1, "in any no event to")))
+                    g--;
+                /* "is payable within", "are kept for": the words between belong to it */
+                size_t s = grammar_clause_start(x, g, from);
+                if (lex_has(x, k, LEX_C_BE) && k + 1 < i && !lex_has(x, k + 1, LEX_C_PREPOSITION | LEX_C_NEGATION) &&
+                    x->tokens[k + 1].kind == LEX_WORD && !lex_in(x, k + 1, "equal set fixed limited capped")) {
+                    put(f, &t->subject, s, i);
+                } else {
+                    put(f, &t->subject, s, g);
+                }
+                if (t->subject.end > t->subject.start) return;
+                break;
+            }
+            if (lex_has(x, k, LEX_C_MODAL)) { /* a modal with an unknown verb behind it: "shall indemnify" */
+                verb = k + 1;
+                while (verb < i && lex_has(x, verb, LEX_C_NEGATION | LEX_C_ADVERB)) verb++;
+                if (verb >= i) { /* the bound took the verb: "shall not exceed $5" */
+                    size_t s = grammar_clause_start(x, k, from);
+                    put(f, &t->subject, s, k);
+                    if (t->subject.end > t->subject.start) return;
+                    break;
+                }
+            }
+            size_t g = verb;
+            while (g > start && lex_has(x, g - 1, LEX_C_ADVERB)) g--;
+            if (g > start && lex_has(x, g - 1, LEX_C_BE))
+                put(f, &t->subject, grammar_clause_start(x, g - 1, from), i);
+            else
+                put(f, &t->subject, verb, i);
+            if (t->subject.end > t->subject.start) return;
+            break;
+        }
+        /* the bound took the verb: "liability exceeds $5", "shall not exceed" */
+        if (t->bound != INGEST_EXACT && start < i &&
+            lex_in(x, i, "not shall may must will never exceed exceeds exceeding no cannot in")) {
+            size_t e2 = i;
+            while (e2 > start && lex_has(x, e2 - 1, LEX_C_MODAL | LEX_C_BE | LEX_C_ADVERB)) e2--;
+            put(f, &t->subject, start, e2);
+            if (t->subject.end > t->subject.start && !(weak(x, start) && e2 == start + 1)) return;
+        }
+        if (t->subject.end == t->subject.start && start < i) {
+            bool noun = false;
+            for (size_t k = start; k < i; k++) noun |= grammar_noun(x, k);
+            if (noun) {
+                put(f, &t->subject, start, i);
+                if (t->subject.end > t->subject.start) return;
+            }
+        }
+    }
+
+table_or_label:
+    /* 5. "Rent: $5,000", "Rent – $5,000" */
+    {
+        size_t k = i;
+        if (k > from &&
+            (lex_mark(x, k - 1, ':') || lex_dash(x, k - 1) || lex_mark(x, k - 1, '|') || lex_mark(x, k - 1, '='))) {
+            size_t e2 = k - 1, s = e2;
+            while (s > from && x->tokens[s - 1].kind != LEX_BREAK && !lex_in(x, s - 1, "; . : |") && e2 - s < 14) s--;
+            put(f, &t->subject, s, e2);
+        }
+    }
+}

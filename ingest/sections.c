@@ -1,0 +1,704 @@
+/* sections.c: numbers and headings -> the section tree. Step 5 of the reader's path.
+ *
+ * A block opens a section when it is a heading by its mark (DOCX, HTML, Markdown), or begins with a number that
+ * continues the numbering so far, or looks like a heading (all capitals, bold, centred; a short line of capitalised
+ * words above a long paragraph). Numbers are read by PCRE2 patterns with match limits; a number is believed only in
+ * sequence: "1." after nothing, "4.3" after "4.2", "(c)" after "(b)", so that "30 days", "2019" or "1,250.00" at a
+ * line's start stay text. "(i)" is the ninth letter after "(h)", else one in Roman.
+ *
+ * Open sections form a stack; a number closes everything down to its sibling. The stack is at most STACK_DEEP high; a
+ * deeper number stays at that depth.
+ */
+#include "ingest/structure.h"
+
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include <pcre2.h>
+
+#include <ctype.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- limits ---- */
+enum {
+    STACK_DEEP = 24,
+    MARK_WINDOW = 96,    /* a number with its keyword is no longer */
+    HEADING_BYTES = 160, /* a heading by looks */
+    RUN_IN_BYTES = 120,  /* a run-in heading */
+    RUN_IN_WORDS = 14,
+    PATH_HEADING_BYTES = 60, /* of a heading inside a path */
+    GAP = 3,                 /* numbers that may be missing in a sequence ("[Reserved]" dropped, a page lost) */
+    MATCH_LIMIT = 5000
+};
+
+/* ---- numbers ---- */
+enum { P_KEYWORD, P_DECIMAL, P_PAREN, P_LETTER, P_BULLET, N_PATTERNS };
+static const char *const patterns[N_PATTERNS] = {
+    /* 1 keyword, 2 number, 3 parenthesised tail */
+    [P_KEYWORD] = "^(article|section|sections|sec\\.|§§?|clause|paragraph|schedule|exhibit|annex|annexure|appendix|"
+                  "attachment|chapter|part|title|"
+                  "addendum|subpart|rule)(?:\\s*(?:no\\.?|number)?\\s*)"
+                  "([0-9]{1,5}[a-z]?(?:[.-][0-9]{1,4}[a-z]?){0,5}|[ivxlc]{1,7}\\b|[a-z](?:-?[0-9]{1,3})?\\b|one\\b|"
+                  "two\\b|three\\b|four\\b|five\\b|six\\b|"
+                  "seven\\b|eight\\b|nine\\b|ten\\b)((?:\\s?\\([a-z0-9]{1,5}\\))*)(?=[\\s.:;,–—-]|$)",
+    [P_DECIMAL] = "^([0-9]{1,4}(?:\\.[0-9]{1,3}){0,6})([.)]?)((?:\\([a-z0-9]{1,5}\\))*)(?=\\s|$)",
+    [P_PAREN] = "^\\(?([0-9]{1,2}|[a-z]{1,2}|[ivxl]{1,7})\\)(?=\\s|$)",
+    [P_LETTER] = "^([a-z]|[ivxl]{1,7})\\.(?=\\s)",
+    [P_BULLET] = "^([-*•●▪■◦‣·–—►➢✓o])(?=\\s)",
+};
+static pcre2_code *compiled[N_PATTERNS];
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void compile(void) {
+    for (int i = 0; i < N_PATTERNS; i++) {
+        int code;
+        PCRE2_SIZE at;
+        compiled[i] = pcre2_compile((PCRE2_SPTR)patterns[i], PCRE2_ZERO_TERMINATED,
+                                    PCRE2_CASELESS | PCRE2_UTF | PCRE2_NO_AUTO_CAPTURE * 0, &code, &at, NULL);
+    }
+}
+
+struct matcher {
+    pcre2_match_data *data;
+    pcre2_match_context *context;
+};
+
+static bool matcher_open(struct matcher *m) {
+    pthread_once(&once, compile);
+    m->data = pcre2_match_data_create(8, NULL);
+    m->context = pcre2_match_context_create(NULL);
+    if (!m->data || !m->context) return false;
+    pcre2_set_match_limit(m->context, MATCH_LIMIT);
+    pcre2_set_depth_limit(m->context, 500);
+    pcre2_set_heap_limit(m->context, 1000);
+    return true;
+}
+
+static void matcher_close(struct matcher *m) {
+    pcre2_match_data_free(m->data);
+    pcre2_match_context_free(m->context);
+}
+
+static bool match(struct matcher *m, int pattern, const char *s, size_t len, PCRE2_SIZE **groups) {
+    if (!compiled[pattern]) return false;
+    int n = pcre2_match(compiled[pattern], (PCRE2_SPTR)s, len, 0, PCRE2_ANCHORED, m->data, m->context);
+    *groups = pcre2_get_ovector_pointer(m->data);
+    if (n <= 0) return false;
+    for (int i = n; i < 8; i++) (*groups)[2 * i] = (*groups)[2 * i + 1] = 0;
+    return true;
+}
+
+/* Value of a Roman number; 0 when it is none in its usual form. */
+static uint32_t roman(const char *s, size_t len) {
+    static const struct {
+        const char *text;
+        uint32_t value;
+    } steps[] = {{"c", 100}, {"xc", 90}, {"l", 50}, {"xl", 40}, {"x", 10}, {"ix", 9}, {"v", 5}, {"iv", 4}, {"i", 1}};
+    uint32_t v = 0;
+    size_t i = 0;
+    for (size_t k = 0; k < sizeof steps / sizeof *steps; k++) {
+        size_t w = strlen(steps[k].text);
+        int times = 0;
+        while (i + w <= len && strncasecmp(s + i, steps[k].text, w) == 0 &&
+               times < (w == 1 && steps[k].value != 50 && steps[k].value != 5 ? 3 : 1)) {
+            v += steps[k].value;
+            i += w;
+            times++;
+        }
+    }
+    return i == len ? v : 0;
+}
+
+/* a=1 ... z=26, aa=27, bb=28 (legal lists double the letter) */
+static uint32_t letters(const char *s, size_t len) {
+    char c = (char)tolower((unsigned char)s[0]);
+    if (len == 1) return (uint32_t)(c - 'a') + 1;
+    if (len == 2 && tolower((unsigned char)s[1]) == c) return (uint32_t)(c - 'a') + 27;
+    return 0;
+}
+
+static uint32_t keyword_of(const char *s, size_t len) {
+    static const char *const words[] = {"article", "section", "clause",   "paragraph",  "schedule",
+                                        "exhibit", "annex",   "appendix", "attachment", "chapter",
+                                        "part",    "title",   "addendum", "subpart",    "rule"};
+    if (len >= 3 && strncasecmp(s, "sec", 3) == 0) return 2;
+    if ((uint8_t)s[0] == 0xC2) return 2; /* § */
+    for (uint32_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (len >= strlen(words[i]) && strncasecmp(s, words[i], strlen(words[i])) == 0) return i + 1;
+    return 0;
+}
+/* Keywords that stand above all clauses: a schedule has its own clause 1. */
+static bool keyword_is_outer(uint32_t k) {
+    return k >= 5 && k <= 9;
+}
+
+static void components(struct mark *m, const char *s, size_t len) {
+    size_t i = 0;
+    while (i < len && m->n_components < MARK_COMPONENTS) {
+        if (s[i] < '0' || s[i] > '9') break;
+        uint32_t v = 0;
+        while (i < len && s[i] >= '0' && s[i] <= '9') v = v * 10 + (uint32_t)(s[i++] - '0');
+        while (i < len && s[i] != '.' && s[i] != '-') i++;
+        i++;
+        m->components[m->n_components++] = v;
+    }
+    if (m->n_components) m->ordinal = m->components[m->n_components - 1];
+}
+
+static void letter_styles(struct mark *m, const char *s, size_t len) {
+    bool upper = s[0] >= 'A' && s[0] <= 'Z';
+    uint32_t r = roman(s, len), l = letters(s, len);
+    if (l && !(len == 2 && r)) {
+        m->style = upper ? MARK_UPPER : MARK_LOWER;
+        m->ordinal = l;
+        if (r) m->other = upper ? MARK_UPPER_ROMAN : MARK_LOWER_ROMAN, m->other_ordinal = r;
+    } else if (r) {
+        m->style = upper ? MARK_UPPER_ROMAN : MARK_LOWER_ROMAN;
+        m->ordinal = r;
+        if (l) m->other = upper ? MARK_UPPER : MARK_LOWER, m->other_ordinal = l;
+    }
+}
+
+static bool mark_read_with(struct matcher *mm, const char *text, uint32_t start, uint32_t end, struct mark *out) {
+    *out = (struct mark){0};
+    const char *s = text + start;
+    size_t len = end - start;
+    PCRE2_SIZE *g;
+    if (len == 0) return false;
+    /* a cheap look at the first byte spares most paragraphs the patterns */
+    uint8_t c = (uint8_t)s[0];
+    bool letter = (c | 32) >= 'a' && (c | 32) <= 'z';
+    if (!letter && !(c >= '0' && c <= '9') && c != '(' && c != '-' && c != '*' && c < 0x80) return false;
+    if (len > MARK_WINDOW) {
+        len = MARK_WINDOW;
+        while (len && ((uint8_t)s[len] & 0xC0) == 0x80) len--;
+    }
+    if (!utf8_valid(s, len)) return false;
+    size_t mark_end = 0, shown_end = 0;
+    if ((letter || c == 0xC2) && match(mm, P_KEYWORD, s, len, &g)) {
+        const char *n = s + g[4];
+        size_t n_len = g[5] - g[4];
+        out->style = MARK_KEYWORD;
+        out->keyword = keyword_of(s, g[3] - g[2]);
+        if (*n >= '0' && *n <= '9')
+            components(out, n, n_len);
+        else if (n_len == 3 || (n_len > 2 && !roman(n, n_len)))
+            out->ordinal = (uint32_t)vocabulary_number(
+                (char[8]){(char)tolower(n[0]), (char)tolower(n[1]), (char)tolower(n[2]),
+                          n_len > 3 ? (char)tolower(n[3]) : 0, n_len > 4 ? (char)tolower(n[4]) : 0, 0},
+                n_len < 6 ? n_len : 5);
+        else if (!(out->ordinal = roman(n, n_len)))
+            out->ordinal = (uint32_t)(tolower((unsigned char)n[0]) - 'a') + 1;
+        if (n_len == 3 && roman(n, n_len)) out->ordinal = roman(n, n_len);
+        /* "part a", "title i": lower-case words of running text are no headings */
+        if (letter && s[0] >= 'a') return *out = (struct mark){0}, false;
+        if (*n >= 'a' && *n <= 'z' && (keyword_is_outer(out->keyword) || n_len <= 2))
+            return *out = (struct mark){0}, false;
+        shown_end = mark_end = g[7] > g[6] ? g[7] : g[5];
+        if (mark_end < len && (s[mark_end] == '.' || s[mark_end] == ':')) mark_end++;
+    } else if (c >= '0' && c <= '9' && match(mm, P_DECIMAL, s, len, &g)) {
+        bool stop = g[5] > g[4];
+        components(out, s + g[2], g[3] - g[2]);
+        if (out->components[0] == 0 && out->n_components == 1) return *out = (struct mark){0}, false;
+        out->style = stop && s[g[4]] == ')' ? MARK_DIGIT_PAREN : MARK_DECIMAL;
+        shown_end = g[7] > g[6] ? g[7] : stop && s[g[4]] == ')' ? g[5] : g[3];
+        mark_end = g[7] > g[6] ? g[7] : g[5] > g[3] ? g[5] : g[3];
+        if (out->n_components == 1 && !stop && g[7] <= g[6])
+            out->other = MARK_NONE, out->paren = false, out->keyword = 99; /* bare: needs looks */
+    } else if (match(mm, P_PAREN, s, len, &g)) {
+        out->paren = true;
+        if (s[g[2]] >= '0' && s[g[2]] <= '9') {
+            out->style = MARK_DIGIT_PAREN;
+            out->ordinal = (uint32_t)strtoul((char[4]){s[g[2]], g[3] - g[2] > 1 ? s[g[2] + 1] : 0, 0, 0}, NULL, 10);
+        } else {
+            letter_styles(out, s + g[2], g[3] - g[2]);
+        }
+        shown_end = mark_end = g[1];
+    } else if (letter && match(mm, P_LETTER, s, len, &g)) {
+        letter_styles(out, s + g[2], g[3] - g[2]);
+        shown_end = g[3];
+        mark_end = g[1];
+    } else if (match(mm, P_BULLET, s, len, &g)) {
+        out->style = MARK_BULLET;
+        shown_end = mark_end = g[3];
+    }
+    if (out->style == MARK_NONE) return false;
+    out->span = (struct ingest_span){start, start + (uint32_t)mark_end};
+    out->shown = (struct ingest_span){start, start + (uint32_t)shown_end};
+    return true;
+}
+
+bool mark_read(const char *text, uint32_t start, uint32_t end, struct mark *out) {
+    struct matcher m;
+    bool found = matcher_open(&m) && mark_read_with(&m, text, start, end, out);
+    matcher_close(&m);
+    return found;
+}
+
+/* ---- looks ---- */
+struct looks {
+    uint32_t n_words, n_capital, n_small; /* words; begin with a capital; small words that a title leaves small */
+    uint32_t n_letters, n_upper;
+    bool modal, digit, ends_stop, ends_open; /* a modal or "is"; '.' at the end; ',' ';' ':' at the end */
+};
+
+static struct looks looks_of(struct structure *s, uint32_t start, uint32_t end) {
+    struct looks l = {0};
+    const char *t = s->d->text.data;
+    for (uint32_t i = start; i < end; i++) {
+        bool up = t[i] >= 'A' && t[i] <= 'Z', low = t[i] >= 'a' && t[i] <= 'z';
+        l.n_letters += up || low;
+        l.n_upper += up;
+        l.digit |= t[i] >= '0' && t[i] <= '9';
+    }
+    uint32_t i = start;
+    while (i < end) {
+        while (i < end && !((t[i] | 32) >= 'a' && (t[i] | 32) <= 'z') && (uint8_t)t[i] < 0xC3) i++;
+        uint32_t w = i;
+        char low[24];
+        size_t n = 0;
+        while (i < end && (((t[i] | 32) >= 'a' && (t[i] | 32) <= 'z') || (uint8_t)t[i] >= 0x80 || t[i] == '\'')) {
+            if (n < sizeof low) low[n++] = (char)((t[i] >= 'A' && t[i] <= 'Z') ? t[i] + 32 : t[i]);
+            i++;
+        }
+        if (i == w) {
+            i++;
+            continue;
+        }
+        l.n_words++;
+        uint32_t c = vocabulary_classes(low, n);
+        if (t[w] >= 'A' && t[w] <= 'Z')
+            l.n_capital++;
+        else if (c & (LEX_C_PREPOSITION | LEX_C_DETERMINER | LEX_C_CONJUNCTION))
+            l.n_small++;
+        if (((c & LEX_C_MODAL) && !(c & LEX_C_MONTH)) || ((c & LEX_C_BE) && n < 4)) l.modal = true;
+    }
+    if (end > start) {
+        l.ends_stop = t[end - 1] == '.';
+        l.ends_open = t[end - 1] == ',' || t[end - 1] == ';' || t[end - 1] == ':';
+    }
+    return l;
+}
+
+static bool all_capitals(const struct looks *l) {
+    return l->n_letters >= 3 && l->n_upper * 20 >= l->n_letters * 19 && l->n_words >= 1;
+}
+static bool title_case(const struct looks *l) {
+    return l->n_words >= 1 && l->n_capital >= 1 && l->n_capital + l->n_small == l->n_words;
+}
+
+/* A heading in the run of a clause: "Payment Terms. The Buyer shall" -> "Payment Terms". Empty when there is none. */
+static struct ingest_span run_in(struct structure *s, uint32_t start, uint32_t end) {
+    const char *t = s->d->text.data;
+    struct ingest_span none = {start, start};
+    uint32_t limit = end - start > RUN_IN_BYTES ? start + RUN_IN_BYTES : end;
+    for (uint32_t i = start; i < limit; i++) {
+        bool stop = t[i] == '.' && (i + 1 >= end || t[i + 1] == ' ' || t[i + 1] == '\n');
+        bool colon = t[i] == ':' && i + 1 < end && t[i + 1] == ' ';
+        bool dash = i + 4 < end && t[i] == ' ' &&
+                    ((uint8_t)t[i + 1] == 0xE2 && (uint8_t)t[i + 2] == 0x80 &&
+                     ((uint8_t)t[i + 3] == 0x93 || (uint8_t)t[i + 3] == 0x94)) &&
+                    t[i + 4] == ' ';
+        if (t[i] == '"' || (uint8_t)t[i] == 0xE2) {
+            if (!dash && t[i] == '"') return none;
+        }
+        if (t[i] == '(' || t[i] == ',' * 0 || t[i] == ';') return none;
+        if (!stop && !colon && !dash) continue;
+        /* "Mr." or "No." is no end */
+        if (stop) {
+            uint32_t w = i;
+            while (w > start && ((t[w - 1] | 32) >= 'a' && (t[w - 1] | 32) <= 'z')) w--;
+            char low[12];
+            size_t n = 0;
+            for (uint32_t k = w; k < i && n < sizeof low; k++) low[n++] = (char)(t[k] | 32);
+            if (n && n <= 4 && (vocabulary_classes(low, n) & LEX_C_ABBREVIATION) && !(i + 1 >= end)) continue;
+        }
+        struct looks l = looks_of(s, start, i);
+        if (l.n_words == 0 || l.n_words > RUN_IN_WORDS || l.modal) return none;
+        uint32_t next = i + (dash ? 5 : 1);
+        while (next < end && (t[next] == ' ' || t[next] == '_')) next++;
+        /* behind the heading a sentence begins */
+        if (next < end && t[next] >= 'a' && t[next] <= 'z') return none;
+        if (all_capitals(&l) || title_case(&l)) return (struct ingest_span){start, i};
+        /* "Governing law. This" : one to four words, only the first a capital, none a verb */
+        if (stop && next < end && l.n_words <= 4 && l.n_capital >= 1 && !l.digit && t[start] >= 'A' &&
+            t[start] <= 'Z' && end - i > 20)
+            return (struct ingest_span){start, i};
+        return none;
+    }
+    return none;
+}
+
+/* ---- the stack ---- */
+struct open {
+    uint32_t section;
+    enum mark_style style; /* MARK_NONE: a heading without a number */
+    bool paren;
+    uint32_t keyword;
+    uint32_t ordinal;
+    uint32_t components[MARK_COMPONENTS];
+    uint32_t n_components;
+    uint32_t heading_level; /* of marked headings; 0 */
+    bool list;              /* a paragraph-level number such as (a) */
+};
+
+struct stack {
+    struct open items[STACK_DEEP];
+    size_t n;
+    uint32_t last[16]; /* by keyword: last ordinal seen, so "ARTICLE V" continues after everything inside IV */
+};
+
+static int section_add(struct structure *s, uint32_t parent, const struct piece *p, struct slice number,
+                       struct slice path, struct error *e) {
+    if (array_grow((void **)&s->sections, &s->cap_sections, s->n_sections + 1, sizeof *s->sections, e))
+        return ERR_NOMEM;
+    s->sections[s->n_sections++] = (struct ingest_section){.span = {p->block.span.start, p->block.span.start},
+                                                           .heading = p->heading,
+                                                           .parent = parent,
+                                                           .level = s->sections[parent].level + 1,
+                                                           .number = number,
+                                                           .path = path};
+    return 0;
+}
+
+/* Does mark m (read as style, ordinal) follow the open section o directly? */
+static bool follows(const struct open *o, const struct mark *m, enum mark_style style, uint32_t ordinal) {
+    if (o->style != style || o->paren != m->paren) return false;
+    if (style == MARK_KEYWORD && o->keyword != m->keyword) return false;
+    if ((style == MARK_DECIMAL || style == MARK_KEYWORD) && m->n_components > 1) {
+        if (o->n_components != m->n_components) return false;
+        for (uint32_t i = 0; i + 1 < m->n_components; i++)
+            if (o->components[i] != m->components[i]) return false;
+    } else if (o->n_components > 1) {
+        return false;
+    }
+    return ordinal > o->ordinal && ordinal - o->ordinal <= GAP;
+}
+
+/* Number "4.2" under an open "4." (or "ARTICLE IV", "Section 4"). */
+static bool is_parent(const struct open *o, const struct mark *m) {
+    if (m->n_components < 2) return false;
+    if (o->style == MARK_KEYWORD || o->style == MARK_DECIMAL) {
+        if (o->n_components == 0) return o->ordinal == m->components[0] && m->n_components == 2;
+        if (o->n_components >= m->n_components) return false;
+        for (uint32_t i = 0; i < o->n_components; i++)
+            if (o->components[i] != m->components[i]) return false;
+        return true;
+    }
+    return (o->style == MARK_UPPER_ROMAN && o->ordinal == m->components[0]);
+}
+
+static void push_open(struct stack *st, size_t depth, const struct open *o) {
+    if (depth >= STACK_DEEP) depth = STACK_DEEP - 1;
+    st->items[depth] = *o;
+    st->n = depth + 1;
+}
+
+/* Where does this number belong? Returns the depth at which it opens, or SIZE_MAX when it continues nothing. */
+static size_t place(const struct stack *st, struct mark *m, bool looks_like_heading, bool certain) {
+    /* the innermost sibling, in either reading */
+    for (size_t i = st->n; i-- > 1;) {
+        if (follows(&st->items[i], m, m->style, m->ordinal)) {
+            /* (i) behind (h): a letter; but a fresh Roman list may begin below (h) when its (h) ended with a colon:
+             * rare, letters win */
+            return i;
+        }
+        if (m->other && follows(&st->items[i], m, m->other, m->other_ordinal)) {
+            m->style = m->other, m->ordinal = m->other_ordinal;
+            return i;
+        }
+        if (keyword_is_outer(st->items[i].keyword) && st->items[i].style == MARK_KEYWORD && m->style != MARK_KEYWORD)
+            break; /* an exhibit's own numbers */
+    }
+    if (m->style == MARK_KEYWORD) {
+        if (m->n_components > 1)
+            for (size_t i = st->n; i-- > 1;)
+                if (is_parent(&st->items[i], m)) return i + 1;
+        if (keyword_is_outer(m->keyword)) return 1;
+        /* a section below an article, part or chapter; else as deep as the last of its kind, or top */
+        for (size_t i = st->n; i-- > 1;)
+            if (st->items[i].style == MARK_KEYWORD && st->items[i].keyword == m->keyword) return i;
+        for (size_t i = st->n; i-- > 1;)
+            if (st->items[i].style == MARK_KEYWORD || st->items[i].heading_level) return i + 1;
+        return 1;
+    }
+    if (m->style == MARK_DECIMAL && m->n_components > 1) {
+        for (size_t i = st->n; i-- > 1;)
+            if (is_parent(&st->items[i], m) && (m->ordinal <= GAP || certain || looks_like_heading)) return i + 1;
+        /* 2.1 behind 1.7, the heading "2." having no number of its own */
+        for (size_t i = st->n; i-- > 1;) {
+            const struct open *o = &st->items[i];
+            if (o->style == MARK_DECIMAL && o->n_components == m->n_components && m->components[0] > o->components[0] &&
+                m->components[0] - o->components[0] <= GAP && m->ordinal <= 1 + (uint32_t)certain * GAP)
+                return i;
+        }
+        if (m->ordinal <= 1 && m->components[0] <= 1 + GAP) {
+            size_t depth = 1;
+            for (size_t i = st->n; i-- > 1;)
+                if (st->items[i].style == MARK_NONE || st->items[i].style == MARK_KEYWORD) {
+                    depth = i + 1;
+                    break;
+                }
+            return depth;
+        }
+        return certain ? st->n : SIZE_MAX;
+    }
+    /* a first number: a child of whatever is open, below headings and numbers of another kind */
+    if (m->ordinal == 1 || (m->other && m->other_ordinal == 1)) {
+        if (m->ordinal != 1) m->style = m->other, m->ordinal = m->other_ordinal;
+        size_t depth = st->n;
+        /* "1." does not begin below "(c)" or a bullet: lists inside lists change style the other way */
+        if (m->style == MARK_DECIMAL && !m->paren)
+            while (depth > 1 && st->items[depth - 1].list) depth--;
+        /* nor below a sibling of its own style: the list starts again */
+        for (size_t i = st->n; i-- > 1;) {
+            const struct open *o = &st->items[i];
+            if (o->style == MARK_KEYWORD || o->style == MARK_NONE) break;
+            if (o->style == m->style && o->paren == m->paren && o->n_components == m->n_components) return i;
+        }
+        return depth;
+    }
+    return certain || looks_like_heading ? st->n : SIZE_MAX;
+}
+
+static struct slice path_of(struct structure *s, const struct stack *st, size_t depth, const struct open *o,
+                            struct slice number, struct slice heading) {
+    struct arena *a = &s->d->arena;
+    struct slice parent = {"", 0};
+    if (depth > 1 && depth <= st->n) parent = s->sections[st->items[depth - 1].section].path;
+    struct slice own = number;
+    if (own.len == 0) {
+        own = heading;
+        if (own.len > PATH_HEADING_BYTES) {
+            own.len = PATH_HEADING_BYTES;
+            while (own.len && ((uint8_t)own.data[own.len] & 0xC0) == 0x80) own.len--;
+        }
+    }
+    bool complete =
+        o->n_components > 1 || (o->style == MARK_KEYWORD &&
+                                !(depth > 1 && st->items[depth - 1].style == MARK_KEYWORD && o->n_components <= 1));
+    /* a complete number names itself; inside an exhibit it names itself there */
+    if (complete && parent.len) {
+        for (size_t i = depth; i-- > 1;)
+            if (st->items[i].style == MARK_KEYWORD && keyword_is_outer(st->items[i].keyword)) {
+                struct slice outer = s->sections[st->items[i].section].path;
+                return arena_slice_printf(a, "%.*s > %.*s", (int)outer.len, outer.data, (int)own.len, own.data);
+            }
+        return own;
+    }
+    if (parent.len == 0) return own;
+    if (o->list && st->items[depth - 1].style != MARK_NONE)
+        return arena_slice_printf(a, o->paren ? "%.*s%.*s" : "%.*s.%.*s", (int)parent.len, parent.data, (int)own.len,
+                                  own.data);
+    return arena_slice_printf(a, "%.*s > %.*s", (int)parent.len, parent.data, (int)own.len, own.data);
+}
+
+/* Closes sections from `depth` up, their ranges ending at `at`. */
+static void close_to(struct structure *s, struct stack *st, size_t depth, uint32_t at) {
+    const char *t = s->d->text.data;
+    while (st->n > depth) {
+        struct ingest_section *c = &s->sections[st->items[--st->n].section];
+        uint32_t end = at;
+        while (end > c->span.start && (t[end - 1] == '\n' || t[end - 1] == ' ')) end--;
+        c->span.end = end;
+    }
+}
+
+static bool is_list_style(const struct mark *m) {
+    return m->paren || m->style == MARK_LOWER || m->style == MARK_LOWER_ROMAN || m->style == MARK_DIGIT_PAREN;
+}
+
+static int open_section(struct structure *s, struct stack *st, size_t depth, struct piece *p, struct error *e) {
+    struct mark *m = &p->mark;
+    if (depth > st->n) depth = st->n;
+    if (depth < 1) depth = 1;
+    if (depth >= STACK_DEEP) depth = STACK_DEEP - 1;
+    close_to(s, st, depth, p->block.span.start);
+    struct open o = {.style = m->style,
+                     .paren = m->paren,
+                     .keyword = m->style == MARK_KEYWORD ? m->keyword : 0,
+                     .ordinal = m->ordinal,
+                     .n_components = m->n_components,
+                     .heading_level = p->block.kind == INGEST_BLOCK_HEADING ? p->block.level : 0};
+    memcpy(o.components, m->components, sizeof o.components);
+    o.list = m->style != MARK_NONE && is_list_style(m);
+    struct slice number = {"", 0};
+    if (m->style != MARK_NONE && m->style != MARK_BULLET) number = structure_text(s, m->shown);
+    struct slice path = path_of(s, st, depth, &o, number, structure_text(s, p->heading));
+    o.section = (uint32_t)s->n_sections;
+    if (section_add(s, st->items[depth - 1].section, p, number, path, e)) return ERR_NOMEM;
+    push_open(st, depth, &o);
+    p->section = o.section;
+    p->opens = true;
+    return 0;
+}
+
+int sections_build(struct structure *s, struct error *e) {
+    struct ingest_document *d = s->d;
+    const char *t = d->text.data;
+    struct matcher mm = {0};
+    struct stack *st = calloc(1, sizeof *st);
+    int rc = 0;
+    if (!st || !matcher_open(&mm)) {
+        rc = error_set(e, ERR_NOMEM, "", "Out of memory while headings were read.");
+        goto done;
+    }
+    if (array_grow((void **)&s->sections, &s->cap_sections, 1, sizeof *s->sections, e)) {
+        rc = ERR_NOMEM;
+        goto done;
+    }
+    s->sections[0] = (struct ingest_section){
+        .span = {0, (uint32_t)d->text.len}, .parent = INGEST_NONE, .number = {"", 0}, .path = {"", 0}};
+    s->n_sections = 1;
+    st->items[0] = (struct open){0};
+    st->n = 1;
+    bool titled = false;
+
+    for (size_t i = 0; i < s->n_pieces; i++) {
+        struct piece *p = &s->pieces[i];
+        struct ingest_block *b = &p->block;
+        p->section = st->items[st->n - 1].section;
+        p->body = b->span.start;
+        p->heading = (struct ingest_span){b->span.start, b->span.start};
+        if (b->kind == INGEST_BLOCK_CELL || b->kind == INGEST_BLOCK_FOOTNOTE || (b->flags & INGEST_BLOCK_CAPTION))
+            continue;
+        struct mark m;
+        bool numbered = mark_read_with(&mm, t, b->span.start, b->span.end, &m);
+        bool bullet = numbered && m.style == MARK_BULLET;
+        bool bare = numbered && m.style == MARK_DECIMAL && m.keyword == 99;
+        if (bare) m.keyword = 0;
+        uint32_t body = numbered ? m.span.end : b->span.start;
+        while (body < b->span.end && (t[body] == ' ' || t[body] == '\t')) body++;
+        /* "ARTICLE 4 – TERM": the dash belongs to the mark */
+        if (numbered && m.style == MARK_KEYWORD && body + 3 < b->span.end) {
+            if ((t[body] == '-' || t[body] == ':') && t[body + 1] == ' ')
+                body += 2;
+            else if (memcmp(t + body, "\xe2\x80\x93", 3) == 0 || memcmp(t + body, "\xe2\x80\x94", 3) == 0)
+                body += 3;
+            while (body < b->span.end && t[body] == ' ') body++;
+        }
+        struct ingest_span rest = {body, b->span.end};
+        struct looks l = looks_of(s, rest.start, rest.end);
+        bool marked = b->kind == INGEST_BLOCK_HEADING;
+        bool item = b->kind == INGEST_BLOCK_LIST_ITEM;
+        bool pre = b->kind == INGEST_BLOCK_PRE;
+        bool short_line = rest.end - rest.start <= HEADING_BYTES && l.n_words <= 20;
+        bool caps = short_line && all_capitals(&l) && !l.ends_open;
+        struct ingest_span run = {body, body};
+        if (numbered && !bullet && !marked) run = run_in(s, rest.start, rest.end);
+        bool run_whole = run.end > run.start && run.end + 1 >= rest.end;
+        bool short_title =
+            short_line && !l.modal && !l.ends_open && (caps || (title_case(&l) && l.n_words <= 14)) && !l.ends_stop;
+
+        if (numbered && bare && !marked) { /* "30 days after": a number alone needs a title behind it */
+            if (!(short_title || run.end > run.start) || m.ordinal > 199) numbered = false;
+        }
+        if (numbered && m.style == MARK_KEYWORD && !marked) {
+            /* "Section 4.2 applies to ..." is a sentence: a heading ends, or a title or a stop follows the number */
+            bool stop = m.span.end > m.shown.end;
+            bool title = rest.end == rest.start || short_title || run.end > run.start || stop;
+            if (!title) numbered = false;
+        }
+        if (numbered && (m.style == MARK_UPPER || m.style == MARK_UPPER_ROMAN) && !m.paren && !marked && !item) {
+            /* "A. Smith" or "I. Overview": a single capital with a stop is a heading's number only before a title or a
+             * sentence in sequence */
+            if (!(short_title || run.end > run.start) && l.n_words < 3) numbered = false;
+        }
+        if (pre && !(numbered && (short_title || run_whole))) numbered = false;
+
+        if (numbered && !bullet) {
+            p->mark = m;
+            size_t depth = place(st, &p->mark, short_title || run.end > run.start, marked || item);
+            if (marked && b->level) { /* marked levels: siblings by level when numbers say nothing */
+                size_t by_level = st->n;
+                while (by_level > 1 &&
+                       !(st->items[by_level - 1].heading_level && st->items[by_level - 1].heading_level < b->level))
+                    by_level--;
+                if (depth == SIZE_MAX || depth > by_level) depth = by_level;
+                if (depth < by_level && p->mark.n_components <= 1 && p->mark.style != MARK_KEYWORD) depth = by_level;
+            }
+            if (depth != SIZE_MAX) {
+                if (marked || run_whole || (short_title && !is_list_style(&p->mark)) ||
+                    (rest.end == rest.start && p->mark.style == MARK_KEYWORD)) {
+                    p->is_heading = true;
+                    p->heading = run_whole ? run : rest;
+                } else {
+                    p->heading = run;
+                }
+                p->body = p->is_heading ? b->span.end : run.end > run.start ? run.end : body;
+                if (!p->is_heading && run.end > run.start) {
+                    while (p->body < b->span.end && (t[p->body] == '.' || t[p->body] == ':' || t[p->body] == ' '))
+                        p->body++;
+                    if (p->body < b->span.end && (uint8_t)t[p->body] == 0xE2) p->body += 3;
+                    while (p->body < b->span.end && t[p->body] == ' ') p->body++;
+                }
+                if ((rc = open_section(s, st, depth, p, e))) goto done;
+                continue;
+            }
+            p->mark = (struct mark){0};
+        }
+        if (bullet && !marked) {
+            p->mark = m;
+            p->body = body;
+            continue;
+        }
+        if (item && !numbered &&
+            b->number.end > b->number.start) { /* a number the patterns do not know: the reader saw it */
+            p->mark = (struct mark){.style = MARK_BULLET, .span = b->number, .shown = b->number};
+            p->body = b->number.end;
+            while (p->body < b->span.end && t[p->body] == ' ') p->body++;
+            continue;
+        }
+        /* headings without a number */
+        bool heading = marked;
+        if (!heading && !item && !pre && b->kind == INGEST_BLOCK_PARAGRAPH && short_line && !l.ends_open &&
+            l.n_words > 0) {
+            const struct piece *next = i + 1 < s->n_pieces ? &s->pieces[i + 1] : NULL;
+            bool above_text = next && next->block.span.end - next->block.span.start > 80;
+            if (caps && !l.ends_stop && l.n_words <= 14 && l.n_letters >= 4)
+                heading = true;
+            else if ((b->flags & (INGEST_BLOCK_BOLD | INGEST_BLOCK_CENTERED)) && !l.ends_stop && l.n_words <= 14 &&
+                     !l.modal)
+                heading = true;
+            else if (above_text && title_case(&l) && !l.ends_stop && !l.modal && l.n_words <= 8 && !l.digit &&
+                     rest.end - rest.start <= 60 && t[rest.start] >= 'A' && t[rest.start] <= 'Z')
+                heading = true;
+        }
+        if (!heading) continue;
+        p->is_heading = true;
+        p->heading = b->span;
+        p->body = b->span.end;
+        /* a schedule's or article's title on the line below its number joins that section */
+        if (i > 0 && s->pieces[i - 1].is_heading && s->pieces[i - 1].opens && span_empty(s->pieces[i - 1].heading) &&
+            st->n > 1) {
+            s->sections[s->pieces[i - 1].section].heading = b->span;
+            p->section = s->pieces[i - 1].section;
+            continue;
+        }
+        if (!titled && s->n_sections == 1 && !(marked && b->level > 1)) { /* the first heading is the document's own */
+            titled = true;
+            s->sections[0].heading = b->span;
+            p->section = 0;
+            continue;
+        }
+        size_t depth = 1;
+        if (marked && b->level) {
+            depth = st->n;
+            while (depth > 1 && !(st->items[depth - 1].heading_level && st->items[depth - 1].heading_level < b->level))
+                depth--;
+        } else {
+            /* below an exhibit or an article, beside clauses: numbering goes on behind it */
+            while (depth < st->n &&
+                   (st->items[depth].style == MARK_KEYWORD && keyword_is_outer(st->items[depth].keyword)))
+                depth++;
+            while (depth < st->n && st->items[depth].heading_level) depth++;
+        }
+        if ((rc = open_section(s, st, depth, p, e))) goto done;
+    }
+    close_to(s, st, 1, (uint32_t)d->text.len);
+done:
+    free(st);
+    matcher_close(&mm);
+    return rc;
+}
