@@ -208,11 +208,15 @@ static void print_coverage(const json_t *o) {
     long long in_set = number_of(v, "tokens_in_set"), read = number_of(v, "tokens_read"),
               documents = number_of(v, "documents");
     const char *chosen = text_of(v, "chosen_by");
-    printf("Read: %lld of %lld tokens%s, %lld document%s", read, in_set,
-           strcmp(chosen, "whole_set") == 0 ? " (the whole set)"
-           : strcmp(chosen, "search") == 0  ? " (chosen by search)"
-                                            : "",
-           documents, documents == 1 ? "" : "s");
+    if (strcmp(text_of(o, "model"), "none") == 0 && read == 0)
+        printf("Searched: %lld tokens, %lld document%s; no model read them", in_set, documents,
+               documents == 1 ? "" : "s");
+    else
+        printf("Read: %lld of %lld tokens%s, %lld document%s", read, in_set,
+               strcmp(chosen, "whole_set") == 0 ? " (the whole set)"
+               : strcmp(chosen, "search") == 0  ? " (chosen by search)"
+                                                : "",
+               documents, documents == 1 ? "" : "s");
     if (number_of(v, "pages_without_text") > 0)
         printf("; %lld pages without text not read", number_of(v, "pages_without_text"));
     printf(".\n");
@@ -253,6 +257,7 @@ void cli_print_answer(const json_t *o) {
     print_coverage(o);
     if (text_of(o, "note")[0] != '\0') printf("%s\n", text_of(o, "note"));
     const json_t *r = json_object_get(o, "reading"), *t = json_object_get(json_object_get(o, "timings"), "total");
+    if (number_of(r, "restored") + number_of(r, "newly_read") == 0) r = NULL;
     if (json_is_object(r))
         printf("Reading: %lld tokens restored, %lld newly read", number_of(r, "restored"), number_of(r, "newly_read"));
     if (json_is_object(r) && json_is_number(t)) printf("; %.1f s", json_number_value(t));

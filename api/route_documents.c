@@ -282,6 +282,11 @@ int route_document_page(struct api *api, struct api_request *q, const struct api
         arena_free(&arena);
         return rc;
     }
+    if (!slice_equal(d.mime, SLICE_LITERAL("application/pdf"))) {
+        arena_free(&arena);
+        return error_set(e, ERR_UNSUPPORTED, "",
+                         "Only pages of PDF files are drawn; this document has its text instead.");
+    }
     hex_encode(d.sha256, 32, sha);
     if (asprintf(&folder, "%s/pages", store_dir(api->store)) < 0) folder = NULL;
     if (folder == NULL || asprintf(&path, "%s/%s-%lld-%d.png", folder, sha, (long long)a->id[1] - 1, dpi) < 0) {
@@ -306,6 +311,11 @@ int route_document_page(struct api *api, struct api_request *q, const struct api
         arena_free(&again);
     }
     pthread_mutex_unlock(&api->render);
+    if (rc != 0) { /* a stored file's path says nothing to a person */
+        struct error why = *e;
+        error_set(e, rc, "", "Page %lld of %.*s cannot be drawn: %.250s", (long long)a->id[1],
+                  (int)(d.name.len < 80 ? d.name.len : 80), d.name.data, why.message);
+    }
     if (rc == 0) {
         r->status = 200;
         r->content_type = "image/png";
