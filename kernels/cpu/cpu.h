@@ -18,12 +18,11 @@ void pool_run(struct pool *p, size_t n_tasks, pool_task fn, void *ctx);
 #define GROUP 16 /* outputs interleaved in a packed matrix */
 #define PANEL 8  /* rows interleaved in prepared activations */
 #define BLOCK 32 /* values a quantisation block */
-/* A packed group, a block of 32 inputs after another:
- *   Q4_0: 4 x 64 bytes, then 16 f16 scales. Byte 4 r + j of vector v: low nibble = input 8 v + j, high nibble = input 8
- * v + 4 + j of output r. Q8_0: 8 x 64 bytes, then 16 f16 scales. Byte 4 r + j of vector v: input 4 v + j of output r.
- *   F32:  [n_in][16]. */
-#define Q4_GROUP_BLOCK ((size_t)288)
-#define Q8_GROUP_BLOCK ((size_t)544)
+/* A packed group: the values of all blocks of 32 inputs, one after another, then 16 f16 scales a block.
+ *   Q4_0: 4 x 64 bytes a block. Byte 4 r + j of vector v: low nibble = input 8 v + j, high nibble = input 8 v + 4 + j
+ * of output r. Q8_0: 8 x 64 bytes a block. Byte 4 r + j of vector v: input 4 v + j of output r. F32:  [n_in][16]. */
+#define Q4_GROUP_BLOCK ((size_t)256)
+#define Q8_GROUP_BLOCK ((size_t)512)
 
 struct gemm { /* one group of outputs times n_rows rows */
     const uint8_t *w;

@@ -7,10 +7,10 @@
 
 #define MAX_THREADS 256
 
-static bool __attribute__((unused)) has_avx2(void) {
+static bool has_avx2(void) {
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
 }
-static bool __attribute__((unused)) has_avx512(void) {
+static bool has_avx512(void) {
     return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
            __builtin_cpu_supports("avx512vnni");
@@ -24,6 +24,8 @@ static const struct path {
     const struct cpu_ops *ops;
     bool (*supported)(void);
 } paths[] = {/* best first */
+             {"avx512-vnni", "avx512", &cpu_ops_avx512, has_avx512},
+             {"avx2", "avx2", &cpu_ops_avx2, has_avx2},
              {"scalar-int8", "scalar-int8", &cpu_ops_scalar_int8, always},
              {"scalar", "scalar", &cpu_ops_scalar, always}};
 

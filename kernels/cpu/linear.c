@@ -25,11 +25,9 @@ static void pack_block_q4(uint8_t *out, size_t r, const uint8_t *block) {
             unsigned b = k1 < 16 ? block[2 + k1] & 15u : block[2 + k1 - 16] >> 4u;
             out[64 * v + 4 * r + j] = (uint8_t)(a | b << 4);
         }
-    memcpy(out + 256 + 2 * r, block, 2);
 }
 static void pack_block_q8(uint8_t *out, size_t r, const uint8_t *block) {
     for (size_t v = 0; v < 8; v++) memcpy(out + 64 * v + 4 * r, block + 2 + 4 * v, 4);
-    memcpy(out + 512 + 2 * r, block, 2);
 }
 
 struct pack {
@@ -43,16 +41,19 @@ static void pack_task(void *ctx, size_t group, int thread) {
     size_t rows = s->n_out - group * GROUP < GROUP ? s->n_out - group * GROUP : GROUP;
     if (rows < GROUP) {
         memset(out, 0, m->group_bytes);
-        if (s->type == KERNEL_Q4_0) /* nibble 8 is zero; the scale is zero anyway */
-            for (size_t b = 0; b < s->n_in / BLOCK; b++) memset(out + b * Q4_GROUP_BLOCK, 0x88, 256);
     }
     for (size_t r = 0; r < rows; r++) {
         const uint8_t *row = (const uint8_t *)s->data + (group * GROUP + r) * s->row_bytes;
         if (s->type == KERNEL_F32)
             for (size_t k = 0; k < s->n_in; k++) memcpy(out + (k * GROUP + r) * 4, row + 4 * k, 4);
-        for (size_t b = 0; b < s->n_in / BLOCK; b++) {
-            if (s->type == KERNEL_Q4_0) pack_block_q4(out + b * Q4_GROUP_BLOCK, r, row + b * 18);
-            if (s->type == KERNEL_Q8_0) pack_block_q8(out + b * Q8_GROUP_BLOCK, r, row + b * 34);
+        size_t n_blocks = s->n_in / BLOCK, values = s->type == KERNEL_Q4_0 ? Q4_GROUP_BLOCK : Q8_GROUP_BLOCK;
+        for (size_t b = 0; s->type != KERNEL_F32 && b < n_blocks; b++) {
+            const uint8_t *block = row + b * (s->type == KERNEL_Q4_0 ? 18 : 34);
+            if (s->type == KERNEL_Q4_0)
+                pack_block_q4(out + b * values, r, block);
+            else
+                pack_block_q8(out + b * values, r, block);
+            memcpy(out + n_blocks * values + b * 32 + 2 * r, block, 2);
         }
     }
 }
@@ -73,8 +74,8 @@ int kernel_matrix_open(struct kernel_matrix *m, struct kernel_device *dev, const
     }
     bool block = (s->type == KERNEL_Q4_0 || s->type == KERNEL_Q8_0) && s->n_in % BLOCK == 0;
     m->int8 = block && dev->ops->int8;
-    if (s->type == KERNEL_Q4_0) m->group_bytes = s->n_in / BLOCK * Q4_GROUP_BLOCK;
-    if (s->type == KERNEL_Q8_0) m->group_bytes = s->n_in / BLOCK * Q8_GROUP_BLOCK;
+    if (s->type == KERNEL_Q4_0) m->group_bytes = s->n_in / BLOCK * (Q4_GROUP_BLOCK + 32);
+    if (s->type == KERNEL_Q8_0) m->group_bytes = s->n_in / BLOCK * (Q8_GROUP_BLOCK + 32);
     if (s->type == KERNEL_F32) m->group_bytes = s->n_in * GROUP * 4;
     if (!m->int8 && !(s->type == KERNEL_F32 && dev->ops->int8)) return 0; /* the reference reads the source itself */
     size_t groups = (s->n_out + GROUP - 1) / GROUP;
@@ -184,7 +185,7 @@ void scalar_gemm_q4(const struct gemm *g) {
                     sum += (k % 8 < 4 ? byte & 15 : byte >> 4) * gemm_q(g, row, b * BLOCK + k);
                 }
                 uint16_t scale;
-                memcpy(&scale, w + 256 + 2 * r, 2);
+                memcpy(&scale, g->w + n_blocks * Q4_GROUP_BLOCK + b * 32 + 2 * r, 2);
                 acc[r] = fmaf((float)sum, f16_to_f32(scale) * g->d[at], acc[r]);
             }
         }
@@ -204,7 +205,7 @@ void scalar_gemm_q8(const struct gemm *g) {
                 for (size_t k = 0; k < BLOCK; k++)
                     sum += (int8_t)w[k / 4 * 64 + 4 * r + k % 4] * gemm_q(g, row, b * BLOCK + k);
                 uint16_t scale;
-                memcpy(&scale, w + 512 + 2 * r, 2);
+                memcpy(&scale, g->w + n_blocks * Q8_GROUP_BLOCK + b * 32 + 2 * r, 2);
                 acc[r] = fmaf((float)sum, f16_to_f32(scale) * g->d[at], acc[r]);
             }
         }

@@ -70,6 +70,7 @@ int cuda_embedding(float *out, const struct cuda_matrix *table, const int32_t *i
 /* ---- norm and element-wise ---- */
 int cuda_rms_norm(uint16_t *y, const float *x, const float *weight, int n_rows, int n, float eps, cuda_stream s, struct error *e);
 int cuda_rms_norm_f32(float *y, const float *x, const float *weight, int n_rows, int n, float eps, cuda_stream s, struct error *e);
+int cuda_to_bf16(uint16_t *y, const float *x, size_t n, cuda_stream s, struct error *e);
 /* gate_up [n_rows, 2 n] (gate first) -> y [n_rows, n] = silu(gate) * up. */
 int cuda_swiglu(uint16_t *y, const uint16_t *gate_up, int n_rows, int n, cuda_stream s, struct error *e);
 

@@ -95,3 +95,11 @@ extern "C" int cuda_swiglu(uint16_t *y, const uint16_t *gate_up, int n_rows, int
     swiglu_kernel<<<(unsigned)(blocks > 8192 ? 8192 : blocks), 256, 0, (cudaStream_t)s>>>((uint4 *)y, (const uint4 *)gate_up, (size_t)(n / 8), total);
     return cuda_check(cudaGetLastError(), "swiglu", e);
 }
+
+static __global__ void to_bf16_kernel(bf16 *y, const float *x, size_t n) {
+    for (size_t i = blockIdx.x * (size_t)blockDim.x + threadIdx.x; i < n; i += (size_t)gridDim.x * blockDim.x) y[i] = __float2bfloat16(x[i]);
+}
+extern "C" int cuda_to_bf16(uint16_t *y, const float *x, size_t n, cuda_stream s, struct error *e) {
+    to_bf16_kernel<<<(unsigned)((n + 255) / 256), 256, 0, (cudaStream_t)s>>>((bf16 *)y, x, n);
+    return cuda_check(cudaGetLastError(), "to_bf16", e);
+}
