@@ -115,6 +115,7 @@ struct slice clause_normalise(struct slice text, char *out, size_t cap) {
     for (size_t i = 0; i < text.len && n + 1 < cap; i++) {
         char c = text.data[i];
         if (c >= 'A' && c <= 'Z') c = (char)(c + 32);
+        if (c == '>') c = '.'; /* "Exhibit B > 3" */
         if (is_alnum(c) || c == '.' || c == '(' || c == ')' || c == '-') out[n++] = c;
     }
     while (n > 0 && (out[n - 1] == '.' || out[n - 1] == '-')) n--;
@@ -215,6 +216,13 @@ static void digits_grouped(const char *digits, char *out) { /* 1250000 -> 1,250,
     out[k] = 0;
 }
 
+static const char *const scale_names[] = {"thousand", "million", "billion", NULL};
+static const double scale_factor[] = {1e3, 1e6, 1e9};
+
+static bool is_scale(struct slice w) {
+    return one_of(w, scale_names);
+}
+
 /* A number as printed with its scale word: forms with and without thousands separators, and with a scale word. */
 static void number_forms(struct query_terms *q, struct slice printed, struct slice scale) {
     char plain[40], form[96];
@@ -225,23 +233,19 @@ static void number_forms(struct query_terms *q, struct slice printed, struct sli
     char *end;
     double v = strtod(plain, &end);
     if (*end || !isfinite(v)) return;
-    static const char *const names[] = {"thousand", "million", "billion"};
-    static const double factor[] = {1e3, 1e6, 1e9};
     bool scaled = false;
     for (int i = 0; i < 3; i++)
-        if (slice_equal_nocase(scale, slice_of(names[i]))) v *= factor[i], scaled = true;
+        if (slice_equal_nocase(scale, slice_of(scale_names[i]))) v *= scale_factor[i], scaled = true;
     if (v < 1e15 && v == floor(v)) {
         snprintf(plain, sizeof plain, "%.0f", v);
-        form_add(q, slice_of(plain));
-        if (v >= 1000) {
-            digits_grouped(plain, form);
-            form_add(q, slice_of(form));
-        }
+        if (!slice_equal(printed, slice_of(plain))) form_add(q, slice_of(plain));
+        digits_grouped(plain, form);
+        if (v >= 1000 && !slice_equal(printed, slice_of(form))) form_add(q, slice_of(form));
     }
     for (int i = 1; i < 3 && (scaled || v >= 1e5); i++) {
-        double part = v / factor[i];
+        double part = v / scale_factor[i];
         if (part < 0.1 || part >= 1000 || part * 1000 != floor(part * 1000)) continue;
-        snprintf(form, sizeof form, "%g %s", part, names[i]);
+        snprintf(form, sizeof form, "%g %s", part, scale_names[i]);
         form_add(q, slice_of(form));
     }
 }
@@ -250,6 +254,13 @@ static bool starts_clause(struct slice before) {
     static const char *const labels[] = {"section", "sections", "sec",       "clause", "clauses",
                                          "article", "articles", "paragraph", "para",   NULL};
     return one_of(before, labels);
+}
+
+/* The sign stands right before i, or with one space between. */
+static bool sign_before(struct slice s, size_t i, const char *sign) {
+    size_t n = strlen(sign);
+    if (i > n && s.data[i - 1] == ' ' && memcmp(s.data + i - 1 - n, sign, n) == 0) return true;
+    return i >= n && memcmp(s.data + i - n, sign, n) == 0;
 }
 
 /* A run without spaces that holds a digit: "4.2(a)", "$1,250,000", "12.5%", "A-17". Returns its end. */
@@ -272,24 +283,28 @@ static size_t number_at(struct query_terms *q, struct slice s, const struct toke
     }
     if (end < t->end) end = t->end;
     struct slice run = {s.data + t->start, end - t->start};
-    if (!item_begin(q)) return end;
-    form_add(q, run);
-    struct query_item *item = &q->items[q->n_items - 1];
-    bool plain = true, dots = false;
+    bool plain = true, dots = false, comma = false;
     for (size_t i = 0; i < run.len; i++) {
         plain = plain && (is_digit(run.data[i]) || run.data[i] == ',' || run.data[i] == '.');
         dots = dots || run.data[i] == '.' || run.data[i] == '(';
+        comma = comma || run.data[i] == ',';
     }
-    if (plain) {
-        struct token after = {0};
-        struct slice scale = next_token(s, end, &after) ? token_text(s, &after) : SLICE_LITERAL("");
-        number_forms(q, run, scale);
-    }
-    bool sign = t->start >= 2 && memcmp(s.data + t->start - 2, "\xc2\xa7", 2) == 0; /* § */
-    sign = sign || (t->start >= 3 && memcmp(s.data + t->start - 3, "\xc2\xa7 ", 3) == 0);
-    if ((dots || sign || starts_clause(before)) && !memchr(run.data, ',', run.len)) {
+    bool labelled = starts_clause(before) || sign_before(s, t->start, "\xc2\xa7"); /* § */
+    bool money = sign_before(s, t->start, "$") || sign_before(s, t->start, "\xe2\x82\xac") ||
+                 sign_before(s, t->start, "\xc2\xa3");
+    struct token after = {0};
+    struct slice scale = plain && next_token(s, end, &after) ? token_text(s, &after) : SLICE_LITERAL("");
+    bool percent =
+        end < s.len && (s.data[end] == '%' || (s.data[end] == ' ' && end + 1 < s.len && s.data[end + 1] == '%'));
+    /* a year, a count, a short number: common, and BM25 has it as a word already */
+    bool bare = plain && !dots && !comma && run.len <= 4;
+    if (bare && !labelled && !money && !percent && !is_scale(scale)) return end;
+    if (!item_begin(q)) return end;
+    form_add(q, run);
+    if (plain && !labelled) number_forms(q, run, scale);
+    if ((dots || labelled) && !comma && !money && !percent) {
         char clause[64];
-        item->clause = arena_slice(&q->arena, clause_normalise(run, clause, sizeof clause));
+        q->items[q->n_items - 1].clause = arena_slice(&q->arena, clause_normalise(run, clause, sizeof clause));
     }
     return end;
 }
@@ -314,7 +329,9 @@ static size_t name_at(struct query_terms *q, struct slice s, const struct token 
     if (n < 2 || !item_begin(q)) return 0;
     struct slice whole = {s.data + t->start, last.end - t->start};
     form_add(q, whole);
-    if (label) q->items[q->n_items - 1].clause = (struct slice){"", 0};
+    char part_name[64];
+    if (label)
+        q->items[q->n_items - 1].clause = arena_slice(&q->arena, clause_normalise(whole, part_name, sizeof part_name));
     return last.end;
 }
 

@@ -1,8 +1,9 @@
 /* search.c: the statements of a set, best first: words (BM25), meaning (exact vector scan), exact items, fused.
  *
- *   score = vector_weight * cosine + bm25_weight * bm25 / max(bm25) + exact_weight * items found / items asked
+ *   score = vector_weight * cosine + bm25_weight * bm25 / max(bm25) + exact_weight * sum of worth of items found /
+ * items asked worth = 1 - ln(statements that have it) / ln(all + 1)
  *
- * BM25 (Robertson and Zaragoza, The Probabilistic Relevance Framework, 2009) with k1 = 1.2, b = 0.75 and Lucene's idf,
+ * BM25 (Robertson and Zaragoza, The Probabilistic Relevance Framework, 2009) with k1 = 1.2, b = 0.4 and Lucene's idf,
  * which stays positive: ln(1 + (N - df + 0.5) / (df + 0.5)). N, df and the average length are those of the searched
  * set: what stands in other sets changes no order and leaks nothing, which FTS5's own bm25() would. A statement's bm25
  * is its own plus SECTION_WEIGHT times that of its section.
@@ -16,9 +17,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Measured by words alone on 405 hand-written questions over the sentences of 1,132 passages of contracts, law, filings
+ * and manuals: the right sentence is first for 49 %, among five for 73 %, among ten for 81 %. Without the Porter
+ * stemmer 4 % less. */
 #define BM25_K1 1.2
-#define BM25_B 0.75
-#define SECTION_WEIGHT 0.3
+#define BM25_B 0.4         /* statements are short anyway; 0.75 would give 44 % first */
+#define SECTION_WEIGHT 0.5 /* 0 would give 43 %; 0.3 to 0.8 are within a point */
 #define HEADING_WEIGHT 0.5
 #define TOP_K_DEFAULT 20
 
@@ -261,6 +265,7 @@ static int hit_order(const void *pa, const void *pb) {
 
 static int fuse(const struct index *x, const struct query_terms *t, const struct store_query *q, struct arena *a,
                 struct store_hit **out, size_t *n_out, struct error *e) {
+    double worth[STORE_QUERY_ITEMS] = {0}; /* of an item: 1 when one statement has it, near 0 when all have it */
     double vector_weight = (double)q->vector_weight, bm25_weight = (double)q->bm25_weight,
            exact_weight = (double)q->exact_weight, max = 0;
     if (vector_weight == 0 && bm25_weight == 0 && exact_weight == 0)
@@ -272,6 +277,11 @@ static int fuse(const struct index *x, const struct query_terms *t, const struct
         double words = x->bm25[i] + SECTION_WEIGHT * x->section_bm25[x->section[i]];
         if (words > max) max = words;
     }
+    for (size_t j = 0; j < t->n_items; j++) {
+        size_t df = 0;
+        for (size_t i = 0; i < x->n_statements; i++) df += (x->items[i] | x->section_items[x->section[i]]) >> j & 1;
+        if (df) worth[j] = 1 - log((double)df) / log((double)x->n_statements + 1);
+    }
     for (size_t c = 0; c < x->n_contents && rc == 0; c++) {
         for (size_t k = 0; k < x->contents[c].n_statements; k++) {
             size_t i = x->contents[c].first_statement + k, section = x->section[i];
@@ -281,7 +291,8 @@ static int fuse(const struct index *x, const struct query_terms *t, const struct
             if (!near && words <= 0 && !items) continue;
             double score = near ? vector_weight * (double)x->cosine[i] : 0;
             if (words > 0) score += bm25_weight * words / max;
-            if (items) score += exact_weight * __builtin_popcount(items) / (double)t->n_items;
+            for (size_t j = 0; j < t->n_items; j++)
+                if (items >> j & 1) score += exact_weight * worth[j] / (double)t->n_items;
             if (x->heading[i]) score *= HEADING_WEIGHT;
             if ((rc = array_grow((void **)&hits, &cap, n + 1, sizeof *hits, e))) break;
             hits[n++] = (struct store_hit){.document = x->contents[c].document,
