@@ -1,0 +1,184 @@
+/* jamba_bench.c: how fast a model runs here. Builds without anything but the engine (libjamba.a, jansson), so a bare
+ * machine can measure.
+ *
+ *   build/jamba-bench MODEL.gguf [--prefill N] [--decode N] [--threads N] [--path NAME] [--device NAME] [--rounds N]
+ * [--pairs N] [--json]
+ *
+ * Prefill reads N tokens from nothing; decode then steps greedily behind them; --pairs judges N pairs of 180 tokens in
+ * one batch. With
+ * --rounds, medians. The tokens are a fixed pseudo-random walk over the vocabulary: speed does not depend on which
+ * tokens are read. */
+#include "engine/jamba/jamba.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#define MAX_ROUNDS 99
+
+static int usage(void) {
+    fprintf(stderr, "usage: jamba-bench MODEL.gguf [options]\n"
+                    "  --prefill N    tokens to read (default 512)\n"
+                    "  --decode N     tokens to decode behind them (default 64)\n"
+                    "  --pairs N      pairs of 180 tokens judged in one batch (default 0: none)\n"
+                    "  --threads N    worker threads (default: the processors this process may use)\n"
+                    "  --path NAME    kernel path (default: the best this processor has)\n"
+                    "  --device NAME  cpu or cuda (default: cpu)\n"
+                    "  --rounds N     repeat and print medians (default 1)\n"
+                    "  --json         one JSON object on standard output\n");
+    return 2;
+}
+
+static int by_value(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+static double median(double *v, int n) {
+    qsort(v, (size_t)n, sizeof *v, by_value);
+    return n % 2 ? v[n / 2] : (v[n / 2 - 1] + v[n / 2]) / 2;
+}
+
+static void fill(int32_t *ids, size_t n, uint32_t n_vocab, uint32_t seed) {
+    uint32_t floor = n_vocab > 1000 ? 256 : 0; /* above the control tokens */
+    for (size_t i = 0; i < n; i++) {
+        seed = seed * 1664525u + 1013904223u; /* Numerical Recipes' generator */
+        ids[i] = (int32_t)(floor + (seed >> 8) % (n_vocab - floor));
+    }
+}
+
+static int judge_pairs(struct jamba_model *m, size_t n, double *seconds, struct error *e) {
+    enum { LEN = 180 };
+    int32_t rows[3] = {12, 13, 14}, *ids = malloc(n * LEN * sizeof *ids);
+    struct jamba_batch_item *items = calloc(n, sizeof *items);
+    float *out = malloc(3 * n * sizeof *out);
+    int rc = ids && items && out ? 0 : error_set(e, ERR_NOMEM, "", "Out of memory.");
+    double start = clock_seconds();
+    for (size_t i = 0; !rc && i < n; i++) {
+        fill(ids + i * LEN, LEN, jamba_model_config(m)->n_vocab, (uint32_t)i);
+        rc = jamba_session_open(&items[i].session, m, LEN, e);
+        items[i].tokens = ids + i * LEN;
+        items[i].n_tokens = LEN;
+        items[i].want = JAMBA_WANT_LOGITS;
+        items[i].rows = rows;
+        items[i].n_rows = 3;
+        items[i].out = out + 3 * i;
+    }
+    if (!rc) rc = jamba_batch_run(m, items, n, NULL, e);
+    *seconds = clock_seconds() - start;
+    for (size_t i = 0; items && i < n; i++) jamba_session_close(items[i].session);
+    free(ids);
+    free(items);
+    free(out);
+    return rc;
+}
+
+static int decode(struct jamba_session *s, size_t n, uint32_t n_vocab, double *seconds, struct error *e) {
+    float *logits = malloc(n_vocab * sizeof *logits);
+    int rc = logits ? 0 : error_set(e, ERR_NOMEM, "", "Out of memory.");
+    double start = clock_seconds();
+    for (size_t i = 0; !rc && i < n; i++) {
+        rc = jamba_session_logits(s, logits, e);
+        int32_t best = 0;
+        for (uint32_t v = 1; !rc && v < n_vocab; v++)
+            if (logits[v] > logits[best]) best = (int32_t)v;
+        if (!rc) rc = jamba_session_prefill(s, &best, 1, NULL, e);
+    }
+    *seconds = clock_seconds() - start;
+    free(logits);
+    return rc;
+}
+
+int main(int argc, char **argv) {
+    const char *path = NULL;
+    size_t n_prefill = 512, n_decode = 64, n_pairs = 0;
+    int rounds = 1;
+    bool json = false;
+    struct jamba_model_options o = {0};
+    for (int i = 1; i < argc; i++) {
+        const char *a = argv[i], *v = i + 1 < argc ? argv[i + 1] : NULL;
+        if (strcmp(a, "--json") == 0) {
+            json = true;
+        } else if (a[0] != '-') {
+            if (path) return usage();
+            path = a;
+        } else if (!v) {
+            return usage();
+        } else {
+            i++;
+            if (strcmp(a, "--prefill") == 0)
+                n_prefill = strtoul(v, NULL, 10);
+            else if (strcmp(a, "--decode") == 0)
+                n_decode = strtoul(v, NULL, 10);
+            else if (strcmp(a, "--pairs") == 0)
+                n_pairs = strtoul(v, NULL, 10);
+            else if (strcmp(a, "--threads") == 0)
+                o.n_threads = atoi(v);
+            else if (strcmp(a, "--rounds") == 0)
+                rounds = atoi(v);
+            else if (strcmp(a, "--path") == 0)
+                o.path = v;
+            else if (strcmp(a, "--device") == 0)
+                o.device = v;
+            else
+                return usage();
+        }
+    }
+    if (!path || n_prefill == 0 || rounds < 1 || rounds > MAX_ROUNDS) return usage();
+
+    struct error e = {0};
+    struct jamba_model *m = NULL;
+    struct jamba_session *s = NULL;
+    double prefill_s[MAX_ROUNDS], decode_s[MAX_ROUNDS], pairs_s[MAX_ROUNDS] = {0}, open_s = clock_seconds();
+    int rc = jamba_model_open(&m, path, &o, &e);
+    open_s = clock_seconds() - open_s;
+    int32_t *ids = rc ? NULL : malloc(n_prefill * sizeof *ids);
+    if (!rc && !ids) rc = error_set(&e, ERR_NOMEM, "", "Out of memory.");
+    if (!rc) fill(ids, n_prefill, jamba_model_config(m)->n_vocab, 1);
+    for (int r = 0; !rc && r < rounds; r++) {
+        rc = jamba_session_open(&s, m, (uint32_t)(n_prefill + n_decode), &e);
+        double start = clock_seconds();
+        if (!rc) rc = jamba_session_prefill(s, ids, n_prefill, NULL, &e);
+        prefill_s[r] = clock_seconds() - start;
+        if (!rc) rc = decode(s, n_decode, jamba_model_config(m)->n_vocab, &decode_s[r], &e);
+        jamba_session_close(s);
+        s = NULL;
+        if (!rc && n_pairs) rc = judge_pairs(m, n_pairs, &pairs_s[r], &e);
+    }
+    if (rc) {
+        fprintf(stderr, "jamba-bench: %s%s%s\n", e.where, e.where[0] ? ": " : "", e.message);
+        jamba_model_close(m);
+        free(ids);
+        return 1;
+    }
+    struct rusage usage_now;
+    getrusage(RUSAGE_SELF, &usage_now);
+    double prefill = (double)n_prefill / median(prefill_s, rounds),
+           step = n_decode ? (double)n_decode / median(decode_s, rounds) : 0;
+    double pairs = median(pairs_s, rounds);
+    long long peak = (long long)usage_now.ru_maxrss * 1024;
+    if (json) {
+        printf("{\"prefill_tokens_per_s\": %.2f, \"decode_tokens_per_s\": %.2f, \"peak_rss_bytes\": %lld, "
+               "\"kernel_path\": \"%s\", \"model\": \"",
+               prefill, step, peak, jamba_model_kernel_path(m));
+        for (const char *c = jamba_model_name(m); *c; c++) /* the name is foreign text */
+            if (*c == '"' || *c == '\\')
+                printf("\\%c", *c);
+            else if ((unsigned char)*c < 32)
+                printf("\\u%04x", *c);
+            else
+                putchar(*c);
+        printf("\", \"prefill_tokens\": %zu, \"decode_tokens\": %zu, \"open_s\": %.3f", n_prefill, n_decode, open_s);
+        if (n_pairs) printf(", \"pairs\": %zu, \"pair_s\": %.4f", n_pairs, pairs / (double)n_pairs);
+        printf("}\n");
+    } else {
+        printf("%s on %s (opened in %.2f s)\n", jamba_model_name(m), jamba_model_kernel_path(m), open_s);
+        printf("prefill %zu tokens: %.1f tokens/s\n", n_prefill, prefill);
+        if (n_decode) printf("decode %zu tokens: %.1f tokens/s\n", n_decode, step);
+        if (n_pairs) printf("judge %zu pairs of 180 tokens: %.4f s a pair\n", n_pairs, pairs / (double)n_pairs);
+        printf("peak resident memory: %.1f MB\n", (double)peak / 1e6);
+    }
+    jamba_model_close(m);
+    free(ids);
+    return 0;
+}
