@@ -99,7 +99,8 @@ struct frame_word {
     uint32_t id;
     float weight;
     uint8_t class;
-    uint8_t near;  /* among the nearest content words of the fact */
+    uint8_t near;    /* among the nearest content words of the fact */
+    uint8_t subject; /* inside the range that the fact reader found to be measured */
     uint8_t place; /* 0 statement, 1 lead-in or column header, 2 heading */
 };
 struct frame {
@@ -111,6 +112,7 @@ struct frame {
     float total;            /* sum of weights */
     double low, high;       /* normalised value or range */
     double given;           /* value as written, for why */
+    struct slice unit_name; /* the unit of the fact, or the one in the label of a table row */
     enum ingest_bound bound;
     uint32_t per;    /* lexeme of "per X"; 0 none */
     double per_days; /* length of the time in "per month"; 0 none */
@@ -172,6 +174,8 @@ struct detect_set {
     size_t n_frames, cap_frames;
     struct family_document *family;
     uint8_t *relation; /* [n_docs, n_docs] enum document_relation */
+    uint32_t *vocabulary;       /* per document: sorted lexemes of its words and title, [first_word_of[d], first_word_of[d + 1]) */
+    uint32_t *vocabulary_first; /* n_docs + 1 */
     struct amendment *amendments;
     size_t n_amendments, cap_amendments;
     struct precedence *precedences;
@@ -216,6 +220,8 @@ int precedence_build(struct detect_set *s);
 /* Section of a document that a reference names ("Section 4.2", "clause 7(a)", "Exhibit B"), INGEST_NONE if there is
  * none. */
 uint32_t precedence_section(const struct ingest_document *d, struct slice reference);
+/* Where `old` stands in the text as whole words; SIZE_MAX if it does not. */
+size_t precedence_find(struct slice text, struct slice old);
 /* True where the fact only repeats what an amendment takes away. */
 bool precedence_is_old_text(const struct detect_set *s, uint32_t doc, struct ingest_span span);
 enum document_relation family_relation(const struct detect_set *s, uint32_t a, uint32_t b);

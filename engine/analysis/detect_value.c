@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LEAST_SCORE 0.42f   /* below this two frames are not even proposed to the judge */
+#define LEAST_SCORE 0.5f    /* below this two frames are not even proposed to the judge */
 #define DECIDED_SCORE 0.66f /* above this the rules suffice */
 #define PER_FRAME_MAX 4     /* findings on one value: more than that is a misunderstanding */
 
@@ -160,7 +160,13 @@ static bool stem_is(const struct detect_set *s, uint32_t id, const char *word) {
 static void read_rate(struct detect_set *s, struct frame *fr, const struct ingest_fact *f) {
     const struct subject_statement *u = &s->units[fr->unit];
     uint32_t from = 0, to = 0;
-    for (uint32_t i = 0; i < u->n_words; i++) {
+    struct slice basis = ingest_text(s->docs[u->doc], f->object);
+    bool rate = slice_starts_with(basis, slice_of("per ")) || slice_starts_with(basis, slice_of("a ")) || slice_starts_with(basis, slice_of("an ")) ||
+                slice_starts_with(basis, slice_of("each ")) || slice_starts_with(basis, slice_of("every ")) || slice_starts_with(basis, slice_of("for each ")) ||
+                slice_starts_with(basis, slice_of("for every ")) || slice_starts_with(basis, slice_of("p.")) || slice_starts_with(basis, slice_of("/")) ||
+                f->kind == INGEST_AMOUNT || f->kind == INGEST_PERCENTAGE;
+    rate &= unit_statement(s, u)->kind != INGEST_TABLE_ROW; /* there the object is the column's head */
+    for (uint32_t i = 0; i < u->n_words && rate; i++) {
         const struct word *w = &s->words[u->word + i];
         if (f->object.end > f->object.start && w->start >= f->object.start && w->end <= f->object.end) {
             if (!to) from = i;
@@ -236,12 +242,61 @@ static void read_rate(struct detect_set *s, struct frame *fr, const struct inges
         }
 }
 
+/* The date of the document itself ("This Lease is made on", "Prepared on"): it differs from document to document by nature. */
+static bool own_date(const struct detect_set *s, const struct subject_statement *u, const struct ingest_fact *f) {
+    static const char *const cues[] = {"made", "dated", "prepared", "issued", "entered", "executed", "signed", "published", "updated", "written", "printed", "status", "version", "revision"};
+    const struct family_document *fam = &s->family[u->doc];
+    if (f->year && f->month && fam->date == civil(f->year, f->month, f->day ? f->day : 1) && fam->title_statement == u->statement) {
+        uint32_t seen = 0;
+        for (uint32_t i = u->n_words; i-- > 0 && seen < 5;) {
+            const struct word *w = &s->words[u->word + i];
+            if (w->end > f->span.start) continue;
+            seen++;
+            for (size_t k = 0; k < sizeof cues / sizeof *cues; k++)
+                if (slice_equal_nocase(detect_text(s, u->doc, w->start, w->end), slice_of(cues[k]))) return true;
+        }
+        return seen < 5 && u->statement < 3;
+    }
+    return false;
+}
+
+/* "Pressure (bar) | 1.5": the unit in brackets in a row's label or a column's head. */
+static struct slice unit_in_brackets(const struct ingest_document *d, const struct ingest_fact *f) {
+    for (int k = 0; k < 2; k++) {
+        struct slice t = ingest_text(d, k ? f->object : f->subject);
+        for (size_t i = t.len; i-- > 0;) {
+            if (t.data[i] != '(' && t.data[i] != '[') continue;
+            size_t e = i + 1;
+            while (e < t.len && t.data[e] != ')' && t.data[e] != ']') e++;
+            struct slice name = slice_trim((struct slice){t.data + i + 1, e - i - 1});
+            for (size_t q = 0; q < sizeof units / sizeof *units; q++)
+                if (slice_equal(name, slice_of(units[q].name))) return slice_of(units[q].name);
+            if (slice_equal(name, slice_of("h")) || slice_equal(name, slice_of("hours"))) return slice_of("hour");
+            if (slice_equal(name, slice_of("min")) || slice_equal(name, slice_of("minutes"))) return slice_of("minute");
+            if (slice_equal(name, slice_of("days"))) return slice_of("day");
+            if (slice_equal(name, slice_of("months"))) return slice_of("month");
+            if (slice_equal(name, slice_of("years"))) return slice_of("year");
+            if (slice_equal(name, slice_of("weeks"))) return slice_of("week");
+            break;
+        }
+    }
+    return (struct slice){"", 0};
+}
+
 static int build_frame(struct detect_set *s, uint32_t unit, uint32_t fact) {
     const struct subject_statement *u = &s->units[unit];
     const struct ingest_document *d = s->docs[u->doc];
     const struct ingest_fact *f = &d->facts[fact];
+    struct ingest_fact labelled;
+    if (f->kind == INGEST_NUMBER && !f->unit.len && unit_statement(s, u)->kind == INGEST_TABLE_ROW) {
+        labelled = *f;
+        labelled.unit = unit_in_brackets(d, f);
+        bool is_long;
+        if (time_days(labelled.unit, &is_long) > 0) labelled.kind = INGEST_PERIOD;
+        f = &labelled;
+    }
     struct frame fr = {
-        .unit = unit, .fact = fact, .bound = f->bound, .actor = u->actor, .noun = UINT32_MAX, .given = f->value};
+        .unit = unit, .fact = fact, .bound = f->bound, .actor = u->actor, .noun = UINT32_MAX, .given = f->value, .unit_name = f->unit};
     char key[64];
     fr.low = f->value;
     fr.high = isnan(f->value2) || f->value2 <= f->value ? f->value : f->value2;
@@ -277,11 +332,21 @@ static int build_frame(struct detect_set *s, uint32_t unit, uint32_t fact) {
     case INGEST_NUMBER: {
         fr.class = ANALYSIS_QUANTITY;
         struct slice unit_name = f->unit;
-        if (!unit_name.len) return 0;
-        snprintf(key, sizeof key, "#%.*s", (int)(unit_name.len < 40 ? unit_name.len : 40), unit_name.data);
+        snprintf(key, sizeof key, "#"); /* counts of all things: the thing counted is a word of the frame */
+        if (unit_name.len) {
+            fr.noun = lexicon_word(&s->lexicon, unit_name.data, unit_name.len);
+            if (fr.noun == UINT32_MAX) return error_set(s->error, ERR_NOMEM, "", "out of memory");
+        } else if (f->subject.end <= f->subject.start) {
+            return 0;
+        }
+        for (uint32_t i = 0; i < u->n_words && !unit_name.len; i++) { /* "Sarno 4" */
+            const struct word *w = &s->words[u->word + i];
+            if (w->start >= f->span.start && w->end <= f->span.end && w->class == WORD_CODE) return 0;
+        }
         for (size_t i = 0; i < sizeof units / sizeof *units; i++)
             if (slice_equal(unit_name, slice_of(units[i].name))) {
                 snprintf(key, sizeof key, "=%s", units[i].base);
+                fr.noun = UINT32_MAX;
                 factor = units[i].factor;
                 offset = units[i].offset;
                 break;
@@ -306,6 +371,7 @@ static int build_frame(struct detect_set *s, uint32_t unit, uint32_t fact) {
     if (f->kind != INGEST_DATE) read_rate(s, &fr, f);
     if (subject_frame_words(s, &fr, f)) return ERR_NOMEM;
     if (!fr.n_words) return 0;
+    if (f->kind == INGEST_DATE && d->statements[f->statement].kind != INGEST_TABLE_ROW && u->statement < 6 && own_date(s, u, f)) return 0;
     if (fr.bound == INGEST_EXACT) /* "the minimum order is", "maximum pressure" */
         for (uint32_t k = 0; k < fr.n_words; k++) {
             const struct frame_word *w = &s->frame_words[fr.word + k];
@@ -329,11 +395,11 @@ static const struct ingest_fact *fact_of(const struct detect_set *s, const struc
 }
 
 /* Values as ranges of one measure: periods in days or months, rates per day. */
-static void measure(const struct detect_set *s, const struct frame *a, const struct frame *b, double out[4]) {
+static void measure(const struct frame *a, const struct frame *b, double out[4]) {
     out[0] = a->low, out[1] = a->high, out[2] = b->low, out[3] = b->high;
     if (a->class == ANALYSIS_PERIOD) {
         bool la, lb;
-        double da = time_days(fact_of(s, a)->unit, &la), db = time_days(fact_of(s, b)->unit, &lb);
+        double da = time_days(a->unit_name, &la), db = time_days(b->unit_name, &lb);
         if (la == lb) {
             out[0] *= da, out[1] *= da, out[2] *= db, out[3] *= db;
         } else { /* a month is 28 to 31 days, but twelve of them 365 or 366, and people count 30 */
@@ -350,7 +416,7 @@ static void measure(const struct detect_set *s, const struct frame *a, const str
 
 static enum verdict compare(const struct detect_set *s, const struct frame *a, const struct frame *b) {
     double v[4];
-    measure(s, a, b, v);
+    measure(a, b, v);
     double scale_a = a->low != 0 ? v[0] / a->low : 1, scale_b = b->low != 0 ? v[2] / b->low : 1;
     double tolerance = 1e-6 * fmax(fabs(v[0]), fabs(v[2]));
     if (a->class == ANALYSIS_DATE) tolerance = 0.1, scale_a = scale_b = 0;
@@ -368,6 +434,13 @@ static enum verdict compare(const struct detect_set *s, const struct frame *a, c
     } else if (a->class != ANALYSIS_PERIOD && a->per && b->per && a->per != b->per) {
         return VERDICT_NONE;
     }
+    if (a->noun != UINT32_MAX && b->noun != UINT32_MAX && a->noun != b->noun) return VERDICT_NONE; /* seats against pages */
+    if (a->class == ANALYSIS_QUANTITY && (a->noun == UINT32_MAX) != (b->noun == UINT32_MAX)) {
+        const struct frame *bare = a->noun == UINT32_MAX ? a : b, *named = bare == a ? b : a;
+        bool found = false;
+        for (uint32_t k = 0; k < bare->n_words && !found; k++) found = s->frame_words[bare->word + k].id == named->noun;
+        if (!found) return VERDICT_NONE;
+    }
     int ba = side_of_bound(a->bound), bb = side_of_bound(b->bound);
     if (low && high) {
         if (a->class == ANALYSIS_PERIOD && ((a->business && b->calendar) || (b->business && a->calendar)))
@@ -377,7 +450,8 @@ static enum verdict compare(const struct detect_set *s, const struct frame *a, c
     if (range_a || range_b) {
         bool overlap = v[0] <= v[3] + tolerance && v[2] <= v[1] + tolerance;
         if (overlap && (range_a != range_b || a->class == ANALYSIS_DATE || mixed)) return VERDICT_AGREE;
-        if (overlap) return VERDICT_SOFT;
+        if (overlap && !low && !high) return VERDICT_SOFT;
+        return VERDICT_CONFLICT;
     }
     if (a->class == ANALYSIS_PERIOD && a->business != b->business) { /* five business days are a week */
         double most = fmax(v[0], v[2]), least = fmin(v[0], v[2]);
@@ -443,9 +517,10 @@ static void put_value(struct buf *b, const struct detect_set *s, const struct fr
     put_number(b, f->value);
     if (!isnan(f->value2) && f->value2 > f->value) buf_puts(b, " to "), put_number(b, f->value2);
     if (f->kind == INGEST_PERCENTAGE) buf_puts(b, " %");
-    if (f->kind == INGEST_NUMBER) buf_printf(b, " %.*s", (int)f->unit.len, f->unit.data);
-    if (f->kind == INGEST_PERIOD)
-        buf_printf(b, " %s%.*s%s", f->flags & INGEST_BUSINESS ? "business " : "", (int)f->unit.len, f->unit.data,
+    struct slice unit_name = fr->unit_name;
+    if (fr->class == ANALYSIS_QUANTITY && unit_name.len) buf_printf(b, " %.*s", (int)unit_name.len, unit_name.data);
+    if (fr->class == ANALYSIS_PERIOD)
+        buf_printf(b, " %s%.*s%s", f->flags & INGEST_BUSINESS ? "business " : "", (int)unit_name.len, unit_name.data,
                    f->value == 1 ? "" : "s");
     if (fr->per_days > 0 && f->kind != INGEST_PERIOD)
         buf_printf(b, " per %s",
@@ -481,7 +556,7 @@ static struct slice explain(struct detect_set *s, const struct frame *a, const s
     put_value(&out, s, b);
     put_place(&out, s, b);
     double v[4];
-    measure(s, a, b, v);
+    measure(a, b, v);
     const struct ingest_fact *fa = fact_of(s, a), *fb = fact_of(s, b);
     if (a->class == ANALYSIS_DATE) {
         if (fa->day && fb->day) {
@@ -489,10 +564,10 @@ static struct slice explain(struct detect_set *s, const struct frame *a, const s
             buf_printf(&out, ": %.0f day%s apart", diff, diff == 1 ? "" : "s");
         }
     } else if (a->class == ANALYSIS_PERIOD) {
-        if (slice_equal(fa->unit, fb->unit) && (fa->flags & INGEST_BUSINESS) == (fb->flags & INGEST_BUSINESS)) {
+        if (slice_equal(a->unit_name, b->unit_name) && (fa->flags & INGEST_BUSINESS) == (fb->flags & INGEST_BUSINESS)) {
             buf_puts(&out, ": difference ");
             put_number(&out, fabs(fa->value - fb->value));
-            buf_printf(&out, " %.*s%s", (int)fa->unit.len, fa->unit.data, fabs(fa->value - fb->value) == 1 ? "" : "s");
+            buf_printf(&out, " %.*s%s", (int)a->unit_name.len, a->unit_name.data, fabs(fa->value - fb->value) == 1 ? "" : "s");
         }
     } else if (a->per_days > 0 && b->per_days > 0 && a->per_days != b->per_days) {
         buf_puts(&out, ": per year ");
@@ -501,18 +576,27 @@ static struct slice explain(struct detect_set *s, const struct frame *a, const s
         put_number(&out, round(b->low / b->per_days * 365.25 * 100) / 100);
     } else {
         buf_puts(&out, ": difference ");
-        if (a->class == ANALYSIS_AMOUNT) buf_printf(&out, "%.*s ", (int)fa->unit.len, fa->unit.data);
-        if (a->class == ANALYSIS_QUANTITY && !slice_equal(fa->unit, fb->unit)) {
+        if (a->class == ANALYSIS_AMOUNT) buf_printf(&out, "%.*s ", (int)a->unit_name.len, a->unit_name.data);
+        if (a->class == ANALYSIS_QUANTITY && !slice_equal(a->unit_name, b->unit_name)) {
             buf_printf(&out, "%.2f %%", fabs(v[0] - v[2]) / fmax(fabs(v[0]), fabs(v[2])) * 100);
         } else {
             put_number(&out, round(fabs(fa->value - fb->value) * 1e6) / 1e6);
             if (a->class == ANALYSIS_PERCENTAGE) buf_puts(&out, " percentage points");
-            if (a->class == ANALYSIS_QUANTITY) buf_printf(&out, " %.*s", (int)fa->unit.len, fa->unit.data);
+            if (a->class == ANALYSIS_QUANTITY) buf_printf(&out, " %.*s", (int)a->unit_name.len, a->unit_name.data);
         }
     }
     struct slice r = arena_slice(s->out, buf_slice(&out));
     buf_free(&out);
     return r;
+}
+
+/* Values of one thing are seldom a hundred times apart. */
+static float implausible(const struct frame *a, const struct frame *b) {
+    if (a->class == ANALYSIS_DATE) return 0;
+    double v[4];
+    measure(a, b, v);
+    double x = fabs(v[0]), y = fabs(v[2]), ratio = x > 0 && y > 0 ? fmax(x, y) / fmin(x, y) : 1;
+    return ratio > 100 ? 0.25f : ratio > 20 ? 0.1f : 0;
 }
 
 /* ---- choosing ---- */
@@ -532,6 +616,54 @@ static bool agrees_elsewhere(const struct detect_set *s, const uint32_t *first_f
         if (compare(s, g, other) == VERDICT_AGREE) return true;
     }
     return false;
+}
+
+/* "the amount X is replaced by Y" says which words go: the fact in the old clause against the new one, whatever else the sentences share. */
+static int replaced_values(struct detect_set *s, const uint32_t *first_frame) {
+    for (size_t i = 0; i < s->n_amendments; i++) {
+        const struct amendment *m = &s->amendments[i];
+        if (!m->old_text.len) continue;
+        struct slice old = slice_trim(m->old_text);
+        uint32_t unit = s->first_unit[m->doc] + m->statement;
+        const struct subject_statement *u = &s->units[unit];
+        const struct ingest_document *d = s->docs[m->doc], *t = s->docs[m->target];
+        /* the new value: the first of the statement that is not the old one */
+        for (uint32_t k = u->first_fact; k < u->first_fact + u->n_facts; k++) {
+            const struct ingest_fact *f = &d->facts[k];
+            if (f->kind > INGEST_PERIOD || precedence_is_old_text(s, m->doc, f->span) || d->text.data + f->span.start < m->old_text.data) continue;
+            for (uint32_t q = s->first_unit[m->target]; q < s->first_unit[m->target + 1]; q++) {
+                const struct subject_statement *o = &s->units[q];
+                struct slice text = ingest_text(t, t->statements[o->statement].span);
+                size_t found = precedence_find(text, old);
+                if (found == SIZE_MAX) continue;
+                const char *at = text.data + found;
+                for (uint32_t z = o->first_fact; z < o->first_fact + o->n_facts; z++) {
+                    const struct ingest_fact *g = &t->facts[z];
+                    const char *from = t->text.data + g->span.start, *to = t->text.data + g->span.end;
+                    if (g->kind != f->kind || at >= to || at + old.len <= from || g->value == f->value) continue;
+                    struct analysis_pair p = {.sameness = 0.95f, .decided = true};
+                    bool drop;
+                    p.status = precedence_status(s, unit, f->span, q, g->span, &p.by, &drop);
+                    if (drop || p.status != ANALYSIS_SUPERSEDED || p.by.document != m->doc || p.by.statement != m->statement) continue;
+                    const struct frame *fa = NULL, *fb = NULL;
+                    for (uint32_t x = first_frame[unit]; x < first_frame[unit + 1]; x++)
+                        if (s->frames[x].fact == k) fa = &s->frames[x];
+                    for (uint32_t x = first_frame[q]; x < first_frame[q + 1]; x++)
+                        if (s->frames[x].fact == z) fb = &s->frames[x];
+                    struct slice was = ingest_text(t, g->span), is = ingest_text(d, f->span);
+                    static const enum analysis_class classes[] = {ANALYSIS_AMOUNT, ANALYSIS_PERCENTAGE, ANALYSIS_QUANTITY, ANALYSIS_DATE, ANALYSIS_PERIOD};
+                    p.class = classes[f->kind];
+                    p.a = (struct analysis_side){m->target, o->statement, g->span, z};
+                    p.b = (struct analysis_side){m->doc, m->statement, f->span, k};
+                    p.why = fa && fb ? explain(s, fb, fa)
+                                     : arena_slice_printf(s->out, "%.*s is replaced by %.*s", (int)was.len, was.data, (int)is.len, is.data);
+                    if (!p.why.len || detect_add(s, p)) return ERR_NOMEM;
+                }
+            }
+            break;
+        }
+    }
+    return 0;
 }
 
 int detect_values(struct detect_set *s) {
@@ -554,6 +686,7 @@ int detect_values(struct detect_set *s) {
         }
     }
     first_frame[s->n_units] = (uint32_t)s->n_frames;
+    if (replaced_values(s, first_frame)) goto done;
     if (candidates_collect(s, first, (uint32_t)s->n_frames, LEAST_SCORE - 0.05f, compare, &list)) goto done;
     qsort(list.items, list.n, sizeof *list.items, by_score);
     used = calloc(s->n_frames + 1, sizeof *used);
@@ -572,6 +705,7 @@ int detect_values(struct detect_set *s) {
         float score = c->same.score - (c->verdict == VERDICT_SOFT ? 0.08f : 0);
         if ((a->per_days > 0) != (b->per_days > 0) && a->class != ANALYSIS_PERIOD) score -= 0.06f;
         if ((a->per != 0) != (b->per != 0) && !a->per_days && !b->per_days) score -= 0.03f;
+        score -= implausible(a, b);
         if (score < LEAST_SCORE) continue;
         if (agrees_elsewhere(s, first_frame, a, b) || agrees_elsewhere(s, first_frame, b, a)) continue;
         bool better = false; /* an agreeing pair of the same two documents that fits better */

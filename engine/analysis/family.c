@@ -241,8 +241,7 @@ static int build_shingles(struct detect_set *s, uint32_t d) {
     for (uint32_t u = from; u < to; u++) n += s->units[u].n_words;
     fam->shingles = arena_array(&s->scratch, n + 1, sizeof *fam->shingles);
     if (!fam->shingles) return error_set(s->error, ERR_NOMEM, "", "out of memory");
-    uint32_t mask = n > 40000 ? 15 : n > 8000 ? 3 : 0; /* a sample by hash value is the same sample in both documents */
-    mask = 3;
+    const uint32_t mask = 3; /* every fourth by hash value: the same sample in both documents */
     size_t m = 0;
     for (uint32_t u = from; u < to; u++) {
         uint32_t ring[SHINGLE_WORDS] = {0}, k = 0;
@@ -301,6 +300,27 @@ static float names_title(const struct detect_set *s, uint32_t a, uint32_t b) {
         if (found) have += w, heavy += w >= 1;
     }
     return all > 0 && heavy ? have / all : 0;
+}
+
+/* Shared words of the two titles alone, without figures: 0..1. */
+static float same_title(const struct detect_set *s, uint32_t a, uint32_t b) {
+    const struct family_document *f[2] = {&s->family[a], &s->family[b]};
+    float sum[2] = {0}, both = 0;
+    for (int k = 0; k < 2; k++)
+        for (size_t i = 0; i < f[k]->n_title; i++) {
+            const struct lexeme *l = &s->lexicon.items[f[k]->title[i]];
+            bool digit = false;
+            for (size_t q = 0; q < l->stem.len; q++) digit |= l->stem.data[q] >= '0' && l->stem.data[q] <= '9';
+            if (digit || l->flags & LEXICON_MONTH || slice_equal(l->stem, slice_of("version")) || slice_equal(l->stem, slice_of("effectiv")) || slice_equal(l->stem, slice_of("restat")) ||
+                slice_equal(l->stem, slice_of("amend")) || slice_equal(l->stem, slice_of("revis")))
+                continue;
+            float w = l->flags & LEXICON_LIGHT ? 0.4f : 1;
+            sum[k] += w;
+            if (k) continue;
+            for (size_t q = 0; q < f[1]->n_title; q++)
+                if (f[1]->title[q] == f[0]->title[i]) both += w;
+        }
+    return sum[0] + sum[1] > 0 ? 2 * both / (sum[0] + sum[1]) : 0;
 }
 
 int family_build(struct detect_set *s) {
@@ -389,7 +409,7 @@ int family_build(struct detect_set *s) {
             overlap(fa->shingles, fa->n_shingles, fb->shingles, fb->n_shingles, &jaccard, &cover);
             bool dated = (fa->date != INT32_MIN && fb->date != INT32_MIN && fa->date != fb->date) ||
                          (fa->version > 0 && fb->version > 0 && fa->version != fb->version);
-            double titles = fmin(names_title(s, a, b), names_title(s, b, a));
+            double titles = same_title(s, a, b);
             if (r != RELATION_DIFFERENT && !fa->amendment && !fb->amendment && fa->n_shingles > 5 &&
                 fb->n_shingles > 5 && (dated || fa->restated != fb->restated) &&
                 ((jaccard > 0.3 && titles > 0.45) || jaccard > 0.5 || (cover > 0.6 && titles > 0.45)))

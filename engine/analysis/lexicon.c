@@ -118,7 +118,7 @@ static const char *const light_words =
     "remains keep kept hold held "
     "state states stated specified specify described describe set fixed agreed agree agrees come comes go goes be "
     "become becomes see "
-    "necessary general current currently present new additional available appropriate reasonable business calendar "
+    "necessary due provide provides ensure ensures include general current currently present new additional appropriate reasonable business calendar "
     "working "
     "usd eur gbp chf jpy dollar dollars euro euros pound pounds cent cents million billion thousand hundred";
 
@@ -131,19 +131,19 @@ static const char *const company_words = "inc incorporated ltd limited llc llp l
 static const char *const number_words =
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
     "eighteen nineteen twenty "
-    "thirty forty fifty sixty seventy eighty ninety hundred thousand million billion half quarter third dozen";
+    "thirty forty fifty sixty seventy eighty ninety hundred thousand million billion half dozen";
 
 /* One meaning a line; the first word stands for all. General words of trade, law and technology, no names of roles that
  * could be two parties of one deal. */
 static const char *const thesaurus[] = {
-    "end expire expiry expiration lapse cease terminate termination",
-    "begin commence commencement start",
-    "buy purchase procure",
+    "end expire expiry expiration lapse cease",
+    "begin began begun commence commencement start",
+    "buy bought purchase procure",
     "fee charge",
     "warranty guarantee warrant",
     "notify notice notification inform",
     "deliver delivery ship shipment dispatch despatch",
-    "pay payment settle remit",
+    "pay payment paid settle remit",
     "invoice bill",
     "repair fix mend remedy rectify",
     "employee staff personnel worker",
@@ -161,15 +161,15 @@ static const char *const thesaurus[] = {
     "prohibit forbid forbidden prohibited ban",
     "liable liability",
     "subcontract subcontractor outsource",
-    "retain keep store retention preserve",
+    "retain keep kept store retention preserve",
     "overdue late delayed delay arrears",
     "rent rental",
     "salary wage remuneration compensation",
-    "holiday vacation leave",
+    "holiday vacation",
     "loan borrowing",
     "borrower debtor",
     "lender creditor",
-    "repay repayment reimburse reimbursement refund",
+    "repay repaid repayment reimburse reimbursement refund",
     "price cost pricing",
     "rebate discount reduction",
     "temperature temp",
@@ -187,7 +187,7 @@ static const char *const thesaurus[] = {
     "breach default violation violate",
     "audit auditor",
     "train training course",
-    "recall withdraw withdrawal revoke revocation",
+    "recall withdrawal revoke revocation",
     "copy duplicate",
     "resign resignation",
     "vote voting",
@@ -219,6 +219,28 @@ static const char *const thesaurus[] = {
     "disclose disclosure",
     "use usage utilise utilize",
     "publish publication",
+    "sell sold sale",
+    "send sent",
+    "build built",
+    "lend lent",
+    "choose chosen choice",
+    "withdraw withdrawn",
+    "draw drawn drew",
+    "lose lost loss",
+    "break broken",
+    "spend spent",
+    "meet met",
+    "wear worn",
+    "write written wrote",
+    "undertake undertaken undertook",
+    "teach taught",
+    "bind bound",
+    "bear borne bore",
+    "run ran",
+    "wind wound",
+    "freeze frozen froze",
+    "drive driven drove",
+    "choose chose",
 };
 
 /* Words of one line exclude each other when one side has the one and the other side the other. '/' separates members;

@@ -10,6 +10,20 @@
 
 #define NEW_TEXT_STATEMENTS 40 /* "replaced by the following:" reaches at most so far */
 
+size_t precedence_find(struct slice text, struct slice old) {
+    for (size_t i = 0; old.len && i + old.len <= text.len; i++) {
+        if (!slice_equal_nocase((struct slice){text.data + i, old.len}, old)) continue;
+        /* whole words and numbers: "24" does not stand in "1,240" */
+        if (i && isalnum((unsigned char)old.data[0]) && (isalnum((unsigned char)text.data[i - 1]) || ((text.data[i - 1] == ',' || text.data[i - 1] == '.') && isdigit((unsigned char)old.data[0])))) continue;
+        size_t e = i + old.len;
+        if (e < text.len && isalnum((unsigned char)old.data[old.len - 1]) &&
+            (isalnum((unsigned char)text.data[e]) || ((text.data[e] == ',' || text.data[e] == '.') && e + 1 < text.len && isdigit((unsigned char)text.data[e + 1]))))
+            continue;
+        return i;
+    }
+    return SIZE_MAX;
+}
+
 /* ---- references to sections ---- */
 /* "Section 4.2 " -> "4.2": the number without the word before it and without marks around it. */
 static struct slice bare_number(struct slice t) {
@@ -195,9 +209,18 @@ static int read_amendments(struct detect_set *s, uint32_t unit) {
     struct ingest_span q1, q2;
     if (verb && quoted(d, st->span, st->span.start, &q1) && quoted(d, st->span, q1.end + 1, &q2) &&
         q1.end - q1.start < 200 && q2.start > q1.end) {
-        bool term = false; /* two defined terms are no replacement */
-        for (uint32_t f = u->first_fact; f < u->first_fact + u->n_facts; f++) term |= d->facts[f].kind == INGEST_TERM;
-        if (!term) m.old_text = ingest_text(d, q1);
+        /* a verb of replacing stands between them or before them; two defined terms or two titles are no replacement */
+        bool swaps = false;
+        for (uint32_t i = 0; i < u->n_words; i++) {
+            const struct word *w = &s->words[u->word + i];
+            if (w->flags & WORD_QUOTE || !amend_verb(s, w)) continue;
+            if ((w->start > q1.end && w->end < q2.start) || w->end < q1.start) swaps = true;
+        }
+        uint32_t p = q1.start;
+        while (p > st->span.start && (unsigned char)d->text.data[p - 1] >= 0x80) p--;
+        if (p > st->span.start && d->text.data[p - 1] == '"') p--;
+        for (uint32_t k = p; k > st->span.start && k + 8 > p; k--) swaps &= d->text.data[k - 1] != '(';
+        if (swaps) m.old_text = ingest_text(d, q1);
     }
     if (!m.old_text.len && verb)
         for (uint32_t f = u->first_fact; f + 1 < u->first_fact + u->n_facts; f++) {
@@ -533,9 +556,7 @@ static bool covers(const struct detect_set *s, const struct amendment *m, const 
     struct slice t = ingest_text(s->docs[u->doc], s->docs[u->doc]->statements[u->statement].span),
                  old = slice_trim(m->old_text);
     (void)span;
-    for (size_t i = 0; i + old.len <= t.len; i++)
-        if (slice_equal_nocase((struct slice){t.data + i, old.len}, old)) return true;
-    return false;
+    return precedence_find(t, old) != SIZE_MAX;
 }
 
 static bool is_new(const struct amendment *m, const struct subject_statement *u) {
@@ -635,6 +656,17 @@ enum analysis_status precedence_status(const struct detect_set *s, uint32_t unit
                              s->family[l->doc].date < s->family[w->doc].date && s->family[l->doc].n_parties);
             }
             if (!loses) continue;
+            *by = side_of(s, p->doc, p->statement);
+            return ANALYSIS_RESOLVED;
+        }
+    }
+    /* a term sheet that an agreement of the same deal supersedes, against a third document */
+    for (size_t i = 0; i < s->n_precedences; i++) {
+        const struct precedence *p = &s->precedences[i];
+        if (!p->prior) continue;
+        for (int k = 0; k < 2; k++) {
+            const struct subject_statement *u = k ? b : a, *v = k ? a : b;
+            if (u->doc == v->doc || !s->family[u->doc].preliminary || s->family[v->doc].preliminary || family_relation(s, p->doc, u->doc) != RELATION_FAMILY) continue;
             *by = side_of(s, p->doc, p->statement);
             return ANALYSIS_RESOLVED;
         }

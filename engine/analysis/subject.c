@@ -63,9 +63,9 @@ int subject_tokenise(struct detect_set *s, uint32_t doc, uint32_t start, uint32_
         unsigned char c = (unsigned char)t[i];
         size_t wide = c >= 0x80 ? wide_mark(t + i, end - i) : 0;
         if (wide || (!is_letter(c) && !is_digit(c))) {
-            if (c == ';' || c == '\n' || c == ':')
+            if (c == ';' || c == '\n')
                 pending |= WORD_BREAK | WORD_EDGE;
-            else if (c == ',' || c == '.' || c == '?' || c == '!')
+            else if (c == ',' || c == '.' || c == '?' || c == '!' || c == ':')
                 pending |= WORD_EDGE;
             else if (c == '|' || c == '\t')
                 pending |= WORD_CELL | WORD_BREAK | WORD_EDGE;
@@ -245,6 +245,11 @@ static void mark_statement(struct detect_set *s, struct subject_statement *u) {
         if (if_word || except) in_condition = true;
         if (in_condition) w[i].flags |= WORD_CONDITION;
         if (s->lexicon.items[w[i].id].flags & LEXICON_NEGATION) marks |= MARK_NEGATED;
+        if ((raw(s, u->doc, &w[i], "earlier") || raw(s, u->doc, &w[i], "prior") || raw(s, u->doc, &w[i], "old")) &&
+            i + 1 < u->n_words && !(w[i + 1].flags & WORD_EDGE) && w[i + 1].class == WORD_CONTENT &&
+            !raw(s, u->doc, &w[i + 1], "notice") && !raw(s, u->doc, &w[i + 1], "written") &&
+            !raw(s, u->doc, &w[i + 1], "consent") && !raw(s, u->doc, &w[i + 1], "approval") && !in_condition)
+            marks |= MARK_PAST;
         if (raw(s, u->doc, &w[i], "longer") && i && raw(s, u->doc, &w[i - 1], "no")) marks |= MARK_PAST;
         if (raw(s, u->doc, &w[i], "to") && i && raw(s, u->doc, &w[i - 1], "used") &&
             (i < 2 || !s->lexicon.items[w[i - 2].id].flags))
@@ -351,6 +356,7 @@ int subject_frame_words(struct detect_set *s, struct frame *fr, const struct ing
             for (uint32_t q = u->first_fact; q < u->first_fact + u->n_facts; q++) {
                 const struct ingest_fact *g = &d->facts[q];
                 if (g->span.start <= x->start && x->end <= g->span.end &&
+                    !(x->class == WORD_CODE && g->kind == INGEST_NUMBER && !g->unit.len) &&
                     (is_value(g->kind) || (f && f->kind == INGEST_DATE && g->kind == INGEST_DATE))) {
                     inside = true;
                     if (f && g != f && g->kind == f->kind) rival = true;
@@ -372,8 +378,29 @@ int subject_frame_words(struct detect_set *s, struct frame *fr, const struct ing
                 out.near = 1;
                 if (!(s->lexicon.items[x->id].flags & LEXICON_LIGHT)) --*near;
             }
+            if (f && x->start >= f->subject.start && x->end <= f->subject.end) {
+                out.subject = 1;
+                if (weight < 1 && x->class == WORD_CONTENT && !mine) weight /= OTHER_CLAUSE;
+            }
             out.weight = weight;
             if (push_frame_word(s, out)) return ERR_NOMEM;
+        }
+    }
+    /* "Its deposit is": what the sentence before names goes along */
+    if (n && u->statement > 0 && unit_statement(s, u)->section == d->statements[u->statement - 1].section) {
+        const struct word *x = w;
+        while (x < w + n && x->flags & WORD_LEAD) x++;
+        struct slice t = x < w + n ? detect_text(s, u->doc, x->start, x->end) : (struct slice){"", 0};
+        if (slice_equal_nocase(t, slice_of("its")) || slice_equal_nocase(t, slice_of("it")) ||
+            slice_equal_nocase(t, slice_of("their")) || slice_equal_nocase(t, slice_of("they")) ||
+            slice_equal_nocase(t, slice_of("his")) || slice_equal_nocase(t, slice_of("her"))) {
+            const struct subject_statement *v = u - 1;
+            for (uint32_t i = 0; i < v->n_words; i++) {
+                const struct word *y = &s->words[v->word + i];
+                if (y->class != WORD_NAME && y->class != WORD_CODE) continue;
+                if (push_frame_word(s, (struct frame_word){.id = y->id, .class = y->class, .place = 1, .weight = 0.5f}))
+                    return ERR_NOMEM;
+            }
         }
     }
     for (uint32_t i = 0; i < u->n_head_words; i++) {
@@ -393,6 +420,7 @@ int subject_frame_words(struct detect_set *s, struct frame *fr, const struct ing
     for (size_t i = 0; i < count; i++) {
         if (kept && v[kept - 1].id == v[i].id) {
             v[kept - 1].near |= v[i].near;
+            v[kept - 1].subject |= v[i].subject;
             if (v[i].place < v[kept - 1].place) v[kept - 1].place = v[i].place;
             continue;
         }
@@ -413,6 +441,19 @@ static bool in_title(const struct detect_set *s, uint32_t doc, uint32_t id) {
     for (size_t i = 0; i < f->n_title; i++)
         if (f->title[i] == id) return true;
     return false;
+}
+
+static bool in_document(const struct detect_set *s, uint32_t doc, uint32_t id) {
+    size_t lo = s->vocabulary_first[doc], hi = s->vocabulary_first[doc + 1];
+    while (lo < hi) {
+        size_t mid = (lo + hi) / 2;
+        if (s->vocabulary[mid] == id) return true;
+        if (s->vocabulary[mid] < id)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return in_title(s, doc, id);
 }
 
 static const struct frame_word *find_word(const struct detect_set *s, const struct frame *f, uint32_t id) {
@@ -464,58 +505,118 @@ static bool groups_apart(const struct detect_set *s, const struct frame *a, cons
     return false;
 }
 
-/* The content word right before word i of a statement, with no function word or border between; UINT32_MAX if none. */
-static uint32_t modifier(const struct detect_set *s, const struct subject_statement *u, uint32_t i) {
-    const struct word *w = s->words + u->word;
-    if (i == 0 || (w[i].flags & (WORD_EDGE | WORD_BREAK | WORD_LEAD)) != (w[i].flags & WORD_LEAD)) return UINT32_MAX;
-    const struct word *p = &w[i - 1];
-    if (p->class != WORD_CONTENT && p->class != WORD_CODE && p->class != WORD_NAME) return UINT32_MAX;
-    return p->id;
-}
+/* ---- contrast: other words in the same place ---- */
+#define SLOT_MAX 48
+#define SLOT_START (UINT32_MAX - 1)
+#define SLOT_END (UINT32_MAX - 2)
+#define SLOT_NEAR 2 /* words, small ones counted, between a shared word and the one that differs */
+struct slot {
+    uint32_t previous, next;         /* shared words before and behind; SLOT_START, SLOT_END where there is none */
+    uint32_t from_previous, to_next; /* distance in words */
+    bool predicate;                  /* behind a modal verb, "to" or a form of "be": most often a verb, which people vary freely */
+    bool joined;                     /* no punctuation between it and the shared word behind it */
+};
 
-/* "fee for X", "price of the X": the content word after a preposition behind word i. */
-static uint32_t complement(const struct detect_set *s, const struct subject_statement *u, uint32_t i) {
-    const struct word *w = s->words + u->word;
-    if (i + 2 >= u->n_words || w[i + 1].flags & WORD_EDGE) return UINT32_MAX;
-    struct slice p = detect_text(s, u->doc, w[i + 1].start, w[i + 1].end);
-    if (!slice_equal_nocase(p, slice_of("of")) && !slice_equal_nocase(p, slice_of("for")) &&
-        !slice_equal_nocase(p, slice_of("on")) && !slice_equal_nocase(p, slice_of("to")))
-        return UINT32_MAX;
-    for (uint32_t k = i + 2; k < u->n_words && k < i + 6; k++) {
-        if (w[k].flags & WORD_EDGE) break;
-        if (w[k].class == WORD_FUNCTION || w[k].class == WORD_SKIP) continue;
-        /* the head of "for spare parts" is its last word; take the last of the run */
-        uint32_t last = k;
-        while (last + 1 < u->n_words && !(w[last + 1].flags & WORD_EDGE) &&
-               (w[last + 1].class == WORD_CONTENT || w[last + 1].class == WORD_CODE || w[last + 1].class == WORD_NAME))
-            last++;
-        if (w[last].class == WORD_NUMBER) return UINT32_MAX;
-        return w[last].id;
+static bool raw_in(const struct detect_set *s, uint32_t doc, const struct word *w, const char *words) {
+    struct slice t = detect_text(s, doc, w->start, w->end);
+    for (const char *p = words; *p;) {
+        size_t n = strcspn(p, " ");
+        if (slice_equal_nocase(t, (struct slice){p, n})) return true;
+        p += n;
+        p += strspn(p, " ");
     }
-    return UINT32_MAX;
+    return false;
 }
 
-/* Differences of modifier and complement at shared nouns. */
-static void compare_modifiers(const struct detect_set *s, const struct frame *a, const struct frame *b, int *modifiers,
-                              int *complements) {
+/* Places of a's words that b does not have. */
+static uint32_t slots(const struct detect_set *s, const struct frame *a, const struct frame *b, struct slot out[SLOT_MAX]) {
+    const struct subject_statement *u = &s->units[a->unit];
+    uint32_t other = s->units[b->unit].doc, n = 0, previous = SLOT_START, previous_at = 0;
+    for (uint32_t i = 0; i < u->n_words && n < SLOT_MAX; i++) {
+        const struct word *w = &s->words[u->word + i];
+        const struct frame_word *f = w->class == WORD_FUNCTION || w->class == WORD_SKIP || w->class == WORD_NUMBER ? NULL : find_word(s, a, w->id);
+        if (!f || f->place == 2) continue;
+        if (mentions(s, b, w->id)) {
+            previous = w->id;
+            previous_at = i;
+            continue;
+        }
+        if (s->lexicon.items[w->id].flags & LEXICON_LIGHT || w->class == WORD_ENTITY || in_title(s, other, w->id)) continue;
+        struct slot x = {.previous = previous, .from_previous = i - previous_at, .next = SLOT_END, .joined = true};
+        for (uint32_t k = i + 1; k < u->n_words; k++) {
+            const struct word *v = &s->words[u->word + k];
+            if (v->flags & WORD_EDGE && x.next == SLOT_END) x.joined = false;
+            const struct frame_word *g = v->class == WORD_FUNCTION || v->class == WORD_SKIP || v->class == WORD_NUMBER ? NULL : find_word(s, a, v->id);
+            if (!g || g->place == 2 || !mentions(s, b, v->id)) continue;
+            x.next = v->id;
+            x.to_next = k - i;
+            break;
+        }
+        if (i) {
+            const struct word *p = w - 1;
+            if (!(w->flags & WORD_EDGE)) x.predicate = raw_in(s, u->doc, p, "shall must may will can should would to be is are was were been not has have had being by");
+        }
+        out[n++] = x;
+    }
+    return n;
+}
+
+/* The same sentence with another thing in one place: "defects of the lifts" against "defects of the heating". 0 none, 1 perhaps a verb,
+ * 2 a thing. */
+static int contrast(const struct detect_set *s, const struct frame *a, const struct frame *b) {
+    struct slot x[SLOT_MAX], y[SLOT_MAX];
+    uint32_t nx = slots(s, a, b, x), ny = nx ? slots(s, b, a, y) : 0;
+    int found = 0;
+    for (uint32_t i = 0; i < nx; i++)
+        for (uint32_t k = 0; k < ny; k++) {
+            bool before = x[i].previous == y[k].previous, behind = x[i].next == y[k].next;
+            bool same = before && behind && (x[i].previous != SLOT_START || x[i].next != SLOT_END);
+            same |= before && x[i].previous != SLOT_START && x[i].from_previous <= SLOT_NEAR + 1 && y[k].from_previous <= SLOT_NEAR + 1;
+            same |= behind && x[i].next != SLOT_END && x[i].to_next == 1 && y[k].to_next == 1 && x[i].joined && y[k].joined;
+            if (!same) continue;
+            int kind = x[i].predicate || y[k].predicate ? 1 : 2;
+            if (kind > found) found = kind;
+        }
+    return found;
+}
+
+/* Another value on both sides besides the compared one, and none of it agrees: rows of two different cases. */
+static bool other_values_differ(const struct detect_set *s, const struct frame *a, const struct frame *b) {
     const struct subject_statement *ua = &s->units[a->unit], *ub = &s->units[b->unit];
-    for (uint32_t i = 0; i < ua->n_words; i++) {
-        const struct word *x = &s->words[ua->word + i];
-        if (x->class != WORD_CONTENT) continue;
-        const struct frame_word *fa = find_word(s, a, x->id), *fb = fa ? find_word(s, b, x->id) : NULL;
-        if (!fb || fa->place == 2 || fb->place == 2) continue;
-        uint32_t ma = modifier(s, ua, i), ca = complement(s, ua, i);
-        if (ma == UINT32_MAX && ca == UINT32_MAX) continue;
-        for (uint32_t k = 0; k < ub->n_words; k++) {
-            if (s->words[ub->word + k].id != x->id) continue;
-            uint32_t mb = modifier(s, ub, k), cb = complement(s, ub, k);
-            bool near = fa->near && fb->near;
-            if (ma != UINT32_MAX && mb != UINT32_MAX && ma != mb && !mentions(s, b, ma) && !mentions(s, a, mb) && near)
-                ++*modifiers;
-            if (ca != UINT32_MAX && cb != UINT32_MAX && ca != cb && !mentions(s, b, ca) && !mentions(s, a, cb) && near)
-                ++*complements;
+    const struct ingest_document *da = s->docs[ua->doc], *db = s->docs[ub->doc];
+    const struct ingest_fact *fa = &da->facts[a->fact];
+    if (unit_statement(s, ua)->kind == INGEST_TABLE_ROW || unit_statement(s, ub)->kind == INGEST_TABLE_ROW) return false;
+    bool differ = false;
+    for (uint32_t i = ua->first_fact; i < ua->first_fact + ua->n_facts; i++) {
+        const struct ingest_fact *x = &da->facts[i];
+        if (!is_value(x->kind) || x->kind == fa->kind) continue;
+        bool agree = false, any = false;
+        for (uint32_t k = ub->first_fact; k < ub->first_fact + ub->n_facts; k++) {
+            const struct ingest_fact *y = &db->facts[k];
+            if (y->kind != x->kind || !slice_equal(x->unit, y->unit)) continue;
+            any = true;
+            agree |= fabs(x->value - y->value) <= 1e-9 * fabs(x->value);
+        }
+        if (any && agree) continue;
+        if (any) differ = true;
+    }
+    return differ;
+}
+
+/* Negations outside the compared value: "without load" against "with load". */
+static bool negation_differs(const struct detect_set *s, const struct frame *a, const struct frame *b) {
+    bool negated[2] = {false, false};
+    for (int side = 0; side < 2; side++) {
+        const struct frame *f = side ? b : a;
+        const struct subject_statement *u = &s->units[f->unit];
+        const struct ingest_span v = s->docs[u->doc]->facts[f->fact].span;
+        for (uint32_t i = 0; i < u->n_words; i++) {
+            const struct word *w = &s->words[u->word + i];
+            if (w->start >= v.start && w->end <= v.end) continue;
+            if (s->lexicon.items[w->id].flags & LEXICON_NEGATION) negated[side] = true;
         }
     }
+    return negated[0] != negated[1];
 }
 
 static float condition_overlap(const struct detect_set *s, const struct frame *a, const struct frame *b, float *total) {
@@ -540,6 +641,9 @@ struct sameness subject_sameness(const struct detect_set *s, const struct frame 
     const struct subject_statement *ua = &s->units[a->unit], *ub = &s->units[b->unit];
     const struct frame_word *va = s->frame_words + a->word, *vb = s->frame_words + b->word;
     float shared = 0, ta = 0, tb = 0, na = 0, nb = 0, sa = 0, sb = 0;
+    float rest[2] = {0}; /* words near the value that the other side lacks */
+    float measured[2] = {0}, met[2] = {0}; /* words of what is measured, and those that stand on the other side */
+    uint32_t foreign = 0;                  /* names that the other document does not know at all */
     uint32_t codes_a = 0, codes_b = 0, names_a = 0, names_b = 0, names_both = 0, years_a = 0, years_b = 0,
              years_both = 0, solid = 0;
     uint32_t months_a = 0, months_b = 0, months_both = 0;
@@ -549,10 +653,12 @@ struct sameness subject_sameness(const struct detect_set *s, const struct frame 
         uint32_t other_doc = side ? ua->doc : ub->doc;
         for (uint32_t i = 0; i < p->n_words; i++) {
             const struct frame_word *m = find_word(s, q, v[i].id);
+            if (m && m->place == 2 && ua->doc == ub->doc) m = NULL;
             const struct lexeme *l = &s->lexicon.items[v[i].id];
             float w = v[i].weight;
             bool year = v[i].class == WORD_CODE && l->stem.len == 4 && is_digit((unsigned char)l->stem.data[0]);
             bool month = l->flags & (LEXICON_MONTH | LEXICON_WEEKDAY) && v[i].class != WORD_FUNCTION;
+            if (v[i].place == 2 && ua->doc == ub->doc) continue; /* within one document headings tell what differs */
             if (v[i].place == 2) { /* a heading's word counts only where it meets a word of the other side */
                 if (m && m->place < 2 && !side) {
                     shared += w;
@@ -588,6 +694,10 @@ struct sameness subject_sameness(const struct detect_set *s, const struct frame 
                 continue;
             }
             if (implied || mentions(s, q, v[i].id)) continue;
+            if ((v[i].near || v[i].subject) && !(l->flags & LEXICON_LIGHT)) rest[side] += w;
+            if ((v[i].class == WORD_NAME || (v[i].class == WORD_CODE && !year)) && s->n_units > 8 &&
+                !in_document(s, other_doc, v[i].id))
+                foreign++;
             uint32_t *codes = side ? &codes_b : &codes_a, *names = side ? &names_b : &names_a;
             if (year)
                 ++*(side ? &years_b : &years_a);
@@ -632,10 +742,17 @@ struct sameness subject_sameness(const struct detect_set *s, const struct frame 
         else if (!mentions(s, a, b->actor) && !mentions(s, b, a->actor))
             r.doubt += 0.08f;
     }
-    int modifiers = 0, complements = 0;
-    compare_modifiers(s, a, b, &modifiers, &complements);
-    if (modifiers) r.doubt += 0.22f;
-    if (complements) r.doubt += 0.18f;
+    int other = contrast(s, a, b);
+    if (other == 2) r.apart = true;
+    else if (other == 1) r.doubt += 0.2f;
+    if (a->class != ANALYSIS_MODALITY) {
+        if (other_values_differ(s, a, b)) r.apart = true;
+        if (negation_differs(s, a, b)) r.doubt += 0.2f;
+    }
+    if (fminf(rest[0], rest[1]) > 0.6f) r.doubt += 0.14f; /* both name something more near the value */
+    if (foreign) r.doubt += 0.2f;
+    if (measured[0] > 0 && measured[1] > 0 && (met[0] <= 0 || met[1] <= 0))
+        r.doubt += met[0] <= 0 && met[1] <= 0 ? 0.4f : 0.3f;
     float ca, cb;
     float oa = condition_overlap(s, a, b, &ca), ob = condition_overlap(s, b, a, &cb);
     if (ca > 0.6f && oa < 0.34f) r.doubt += 0.12f;
@@ -644,7 +761,7 @@ struct sameness subject_sameness(const struct detect_set *s, const struct frame 
     uint32_t differ = ua->marks ^ ub->marks;
     if (differ & (MARK_ATTRIBUTED | MARK_PAST) || (ua->marks | ub->marks) & (MARK_EXAMPLE | MARK_QUESTION))
         r.apart = true;
-    if (differ & MARK_PROPOSAL) r.doubt += 0.15f;
+    if (differ & MARK_PROPOSAL) r.doubt += 0.3f;
     if (differ & MARK_EXCEPTION) r.doubt += 0.08f;
     r.score = fmaxf(0, r.score - r.doubt);
     return r;
@@ -690,6 +807,61 @@ static uint32_t actor_of(const struct detect_set *s, const struct subject_statem
         if (w->class == WORD_CONTENT || w->class == WORD_NAME) last = w->id;
     }
     return last;
+}
+
+/* "Sarno 4", "Phase 2": a number behind a capitalised word names a thing, unless a fact reader took it for a value or a
+ * reference. */
+static int name_numbers(struct detect_set *s) {
+    for (size_t i = 0; i < s->n_units; i++) {
+        const struct subject_statement *u = &s->units[i];
+        const struct ingest_document *d = s->docs[u->doc];
+        for (uint32_t k = 1; k < u->n_words; k++) {
+            struct word *w = &s->words[u->word + k], *p = w - 1;
+            if (w->class != WORD_NUMBER || w->flags & WORD_EDGE || w->start - p->end > 2) continue;
+            if ((p->class != WORD_CONTENT && p->class != WORD_NAME) || s->lexicon.items[p->id].flags & LEXICON_MONTH) continue;
+            if (raw_in(s, u->doc, p, "section sections clause clauses article articles paragraph no number usd eur gbp chf")) continue;
+            /* "unit 2", "year three" end there; "sold 163,000 tickets" goes on */
+            const struct word *q1 = k + 1 < u->n_words ? w + 1 : NULL;
+            bool goes_on = q1 && !(q1->flags & WORD_EDGE) && q1->class == WORD_CONTENT;
+            if (goes_on && !(p->flags & WORD_CAPITAL)) continue;
+            bool taken = false;
+            for (uint32_t q = u->first_fact; q < u->first_fact + u->n_facts && !taken; q++) {
+                const struct ingest_fact *f = &d->facts[q];
+                taken = f->span.start <= w->start && w->end <= f->span.end && f->kind != INGEST_MODALITY &&
+                        f->kind != INGEST_TERM && f->kind != INGEST_PARTY &&
+                        !(f->kind == INGEST_NUMBER && !f->unit.len);
+            }
+            if (!taken) w->class = WORD_CODE;
+        }
+    }
+    return 0;
+}
+
+static int cmp_id(const void *a, const void *b) {
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+static int build_vocabulary(struct detect_set *s) {
+    s->vocabulary = arena_array(&s->scratch, s->n_words + 1, sizeof *s->vocabulary);
+    s->vocabulary_first = arena_array(&s->scratch, s->n_docs + 1, sizeof *s->vocabulary_first);
+    if (!s->vocabulary || !s->vocabulary_first) return error_set(s->error, ERR_NOMEM, "", "out of memory");
+    uint32_t n = 0;
+    for (uint32_t d = 0; d < s->n_docs; d++) {
+        uint32_t from = n, kept = from;
+        s->vocabulary_first[d] = from;
+        for (uint32_t u = s->first_unit[d]; u < s->first_unit[d + 1]; u++)
+            for (uint32_t k = 0; k < s->units[u].n_words; k++) {
+                const struct word *w = &s->words[s->units[u].word + k];
+                if (!(w->flags & WORD_LEAD)) s->vocabulary[n++] = w->id;
+            }
+        qsort(s->vocabulary + from, n - from, sizeof *s->vocabulary, cmp_id);
+        for (uint32_t i = from; i < n; i++)
+            if (kept == from || s->vocabulary[kept - 1] != s->vocabulary[i]) s->vocabulary[kept++] = s->vocabulary[i];
+        n = kept;
+    }
+    s->vocabulary_first[s->n_docs] = n;
+    return 0;
 }
 
 int subject_build(struct detect_set *s) {
@@ -753,6 +925,7 @@ int subject_build(struct detect_set *s) {
             l->n_upper && !l->group[0] && !l->flags)
             w->class = WORD_NAME;
     }
+    if (name_numbers(s) || build_vocabulary(s)) return ERR_NOMEM;
     for (size_t i = 0; i < s->n_units; i++) {
         struct subject_statement *u = &s->units[i];
         mark_statement(s, u);
