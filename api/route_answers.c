@@ -185,7 +185,14 @@ int route_report(struct api *api, struct api_request *q, const struct api_args *
     struct arena arena = {0};
     struct slice json;
     int64_t id;
-    int rc = store_report_latest(api->store, &arena, a->id[0], &id, &json, e);
+    int rc = set_exists(api, a->id[0], e);
+    if (rc != 0) return rc;
+    rc = store_report_latest(api->store, &arena, a->id[0], &id, &json, e);
+    if (rc == ERR_NOT_FOUND) { /* none yet is no error */
+        api_respond(r, 200, json_pack("{s:i, s:n}", "id", 0, "report"));
+        arena_free(&arena);
+        return 0;
+    }
     json_t *o = rc == 0 ? json_loadb(json.data, json.len, 0, NULL) : NULL;
     if (rc == 0 && o == NULL) rc = error_set(e, ERR_FORMAT, "", "The kept report cannot be read; make a new one.");
     if (rc == 0) api_respond(r, 200, json_pack("{s:I, s:o}", "id", (json_int_t)id, "report", o));

@@ -163,20 +163,30 @@ function drawDocuments() {
     let words;
     if (d.state === 'failed') words = d.error ? d.error.message + (d.error.where && d.error.where !== d.name ? ' (' + d.error.where + ')' : '') : 'could not be read';
     else if (d.state === 'queued') words = job && job.state === 'running' ? (stageWords[job.stage] || 'working') + ' …' : 'waiting …';
-    else words = plural(d.pages, 'page') + ' · ' + plural(d.statements, 'statement') + (d.pages_without_text ? ' · ' + plural(d.pages_without_text, 'page') + ' without text, not read' : '') + (d.duplicate_of ? ' · same bytes as another document' : '');
+    else words = (d.pages > 1 || d.mime === 'application/pdf' ? plural(d.pages, 'page') + ' · ' : '') + plural(d.statements, 'statement') + (d.pages_without_text ? ' · ' + plural(d.pages_without_text, 'page') + ' without text, not read' : '') + (d.duplicate_of ? ' · same bytes as another document' : '');
     return el('li', { class: 'document ' + d.state, 'data-document': d.id },
       d.state === 'ready'
         ? el('button', { type: 'button', class: 'document-name', title: 'Open ' + d.name, onclick: () => openViewer({ document_id: d.id, document: d.name, page: 1, start: 0, end: 0 }) }, d.name)
         : el('span', { class: 'document-name' }, d.name),
       el('button', { type: 'button', class: 'remove', 'aria-label': 'Delete ' + d.name, title: 'Delete', onclick: () => askDelete(d) }, '✕'),
-      el('span', { class: 'document-state' }, words),
-      d.state === 'failed' ? el('button', { type: 'button', class: 'quiet retry', onclick: () => retry(d) }, 'Try again') : null);
+      el('span', { class: 'document-state' }, words,
+        d.state === 'failed' ? el('button', { type: 'button', class: 'retry', 'aria-label': 'Try ' + d.name + ' again', onclick: () => retry(d) }, 'Try again') : null));
   });
   if (!items.length) items.push(el('li', { class: 'hint' }, state.set ? 'No documents yet.' : 'Make a set, or drop files here to begin.'));
   $('documents').replaceChildren(...items);
+  const n = state.documents.filter(d => !d.replaced_by).length;
+  $('documents-count').textContent = n ? '· ' + n : '';
+  if (!n) openDocuments(true);
   $('reading').hidden = !reading;
   if (reading) $('reading').textContent = reading.total > 0 ? 'Reading the set: ' + reading.done.toLocaleString('en') + ' of ' + plural(reading.total, 'token') : 'Reading the set …';
 }
+
+/* On a phone the list folds away, so that the question is not below it; on a desk it is always open (app.css). */
+function openDocuments(open) {
+  $('documents-body').classList.toggle('open', open);
+  $('documents-toggle').setAttribute('aria-expanded', String(open || innerWidth > 760));
+}
+$('documents-toggle').addEventListener('click', () => openDocuments(!$('documents-body').classList.contains('open')));
 
 async function retry(d) {
   try {
@@ -218,6 +228,7 @@ function addFiles(files) {
     openSetDialog(() => addFiles(files));
     return;
   }
+  openDocuments(true);
   for (const file of files) {
     const bar = el('progress', { max: 1, value: 0, 'aria-label': 'Upload of ' + file.name });
     const words = el('span', { class: 'document-state' }, 'waiting …');
@@ -294,7 +305,9 @@ function quoteNodes(c) {
 }
 
 function placeText(c) {
-  const label = c.page_label || (c.page ? String(c.page) : '');
+  const d = state.documents.find(x => x.id === c.document_id);
+  const paged = !d || d.pages > 1 || d.mime === 'application/pdf'; /* a web page has no page numbers */
+  const label = paged ? c.page_label || (c.page ? String(c.page) : '') : '';
   return c.document + (label ? ', page ' + label : '') + (c.section ? ', section ' + c.section : '');
 }
 
@@ -308,10 +321,10 @@ function citation(c) {
     c.also && c.also.length ? el('p', { class: 'also' }, 'Also in', c.also.map(placeButton)) : null);
 }
 
-function coverageNode(v, extra) {
+function coverageNode(v, extra, model) {
   if (!v) return null;
   const chosen = v.chosen_by === 'whole_set' ? 'the whole set' : v.chosen_by === 'search' ? 'chosen by search' : '';
-  const parts = ['Read ' + v.tokens_read.toLocaleString('en') + ' of ' + plural(v.tokens_in_set, 'token') + (chosen ? ' (' + chosen + ')' : ''), plural(v.documents || 0, 'document')];
+  const parts = model === 'none' ? ['Searched ' + plural(v.tokens_in_set, 'token') + '; no model read them', plural(v.documents || 0, 'document')] : ['Read ' + v.tokens_read.toLocaleString('en') + ' of ' + plural(v.tokens_in_set, 'token') + (chosen ? ' (' + chosen + ')' : ''), plural(v.documents || 0, 'document')];
   if (v.pages_without_text) parts.push(plural(v.pages_without_text, 'page') + ' without text not read');
   if (extra) parts.push(extra);
   return el('div', { class: 'coverage' }, el('p', {}, parts.join(' · ')),
@@ -339,6 +352,7 @@ $('ask').addEventListener('submit', async event => {
   card.append(found);
   $('ask-empty').hidden = true;
   $('answers').prepend(card);
+  openDocuments(false);
   $('ask-progress').hidden = false;
   $('ask-button').disabled = true;
   showStage($('ask-progress'), { stage: 'search', done: 0, total: 0 });
@@ -357,6 +371,10 @@ $('ask').addEventListener('submit', async event => {
   state.asking = null;
   $('ask-progress').hidden = true;
   $('ask-button').disabled = !state.set;
+});
+$('question').addEventListener('input', () => {
+  $('question').style.height = 'auto';
+  $('question').style.height = $('question').scrollHeight + 2 + 'px';
 });
 $('question').addEventListener('keydown', event => {
   if (event.key === 'Enter' && !event.shiftKey) {
@@ -379,7 +397,7 @@ function drawAnswer(card, question, a) {
   if (a.nearest && a.nearest.length)
     card.append(el('details', { class: 'nearest', open: a.status === 'not_in_documents' }, el('summary', {}, a.status === 'not_in_documents' ? 'The nearest passages' : 'Other passages near the question'), el('div', { class: 'citations' }, a.nearest.map(citation))));
   if (a.note) card.append(el('p', { class: 'hint' }, a.note));
-  card.append(coverageNode(a.coverage, reading));
+  card.append(coverageNode(a.coverage, a.model === 'none' ? '' : reading, a.model));
 }
 
 /* ---- report ---- */
@@ -391,12 +409,13 @@ async function loadReport() {
       const latest = await call('GET', '/sets/' + state.set + '/reports');
       state.report = latest.report;
       state.reportId = latest.id;
-    } catch (e) { if (e.status !== 404) note(e.message); }
+    } catch (e) { note(e.message); }
   }
   drawReport();
 }
 
 $('make-report').addEventListener('click', async () => {
+  openDocuments(false);
   $('make-report').disabled = true;
   $('report-progress').hidden = false;
   showStage($('report-progress'), { stage: 'detect', done: 0, total: 0 });
@@ -429,7 +448,7 @@ function drawReport() {
   }));
   filters.style.border = '0';
   filters.style.padding = '0';
-  $('report').replaceChildren(filters, el('div', { class: 'findings', id: 'findings' }), coverageNode(r.coverage, r.coverage && r.coverage.pairs_proposed !== undefined ? plural(r.coverage.pairs_proposed, 'pair') + ' compared, ' + r.coverage.pairs_judged.toLocaleString('en') + ' judged by the model' : ''));
+  $('report').replaceChildren(filters, el('div', { class: 'findings', id: 'findings' }), coverageNode(r.coverage, r.coverage && r.coverage.pairs_proposed !== undefined ? plural(r.coverage.pairs_proposed, 'pair') + ' compared, ' + r.coverage.pairs_judged.toLocaleString('en') + ' judged by the model' : '', r.coverage && r.coverage.model));
   drawFindings();
 }
 

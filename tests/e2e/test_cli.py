@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """The commands, one after another and beside each other: what they print, how they end, that nothing of a deleted document stays."""
 import json
 import os

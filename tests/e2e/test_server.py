@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """The server: its routes, kill -9 in the middle of work, and what strangers on the loopback may try."""
 import json
 import os
@@ -43,6 +43,7 @@ def test_from_upload_to_answer_report_and_delete(folder):
     check("stage" in names and "citation" in names and "answer" in names and names[-1] == "done", "events: %r" % names)
     equal(json.loads(events[-1][1])["citations"], plain["citations"], "streamed and plain answers agree")
     check(len(plain["citations"][0]["also"]) >= 1, "every place is listed")
+    equal(server.get("/api/v1/sets/%d/reports" % made["id"]), {"id": 0, "report": None}, "no report yet")
     job = server.call("POST", "/api/v1/sets/%d/reports" % made["id"], {}, want=202)
     until(lambda: server.get(job.getheader("Location"))["state"] == "done", "the report")
     report = server.get("/api/v1/sets/%d/reports" % made["id"])
@@ -186,7 +187,7 @@ def test_broken_requests_get_a_problem_and_nothing_else(folder):
         ("POST", "/api/v1/sets/99/documents", b'--b\r\nContent-Disposition: form-data; name="f"; filename="a"\r\n\r\nx\r\n--b--', "multipart/form-data; boundary=b", 404),
         ("POST", base + "/documents", b'--b\r\nContent-Disposition: form-data; name="f"; filename="  "\r\n\r\nx\r\n--b--', "multipart/form-data; boundary=b", 400),
         ("GET", "/api/v1/documents/99", None, None, 404), ("DELETE", "/api/v1/jobs/9999", None, None, 404), ("GET", "/api/v1/jobs/9999/events", None, None, 404),
-        ("GET", "/api/v1/reports/99.html", None, None, 404), ("GET", base + "/reports", None, None, 404), ("PUT", "/api/v1/sets", b"{}", "application/json", 405),
+        ("GET", "/api/v1/reports/99.html", None, None, 404), ("GET", "/api/v1/sets/99/reports", None, None, 404), ("PUT", "/api/v1/sets", b"{}", "application/json", 405),
         ("GET", "/api/v1/documents/%d/pages/../../../lock" % document["id"], None, None, 404), ("GET", "/%2e%2e/%2e%2e/etc/passwd", None, None, 404),
         ("GET", "/api/v1/documents/..%2f..%2fantinomy.db", None, None, 404), ("GET", "/api/v1/sets?name=%ff%00", None, None, 400), ("GET", "/" + "a" * 3000, None, None, 414),
         ("GET", "/api/v1/sets", b"body", "application/json", 400), ("DELETE", "/api/v1/sets/%d" % set_id, b"{}", "application/json", 400),

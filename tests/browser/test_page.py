@@ -1,0 +1,209 @@
+#!/usr/bin/python3
+"""The page in headless Chromium: from making a set and uploading files to a highlighted citation and the report side by side; deleting;
+a failed file and its reason; keyboard; no sideways scroll at 1280 and 390 px. Screenshots go to build/browser for people to look at."""
+import io
+import os
+import shutil
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "e2e"))
+from harness import *  # noqa: E402,F403
+
+try:
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.common.keys import Keys
+except ImportError:
+    webdriver = None
+
+SHOTS = os.path.join(os.environ.get("ANTINOMY_BUILD", os.path.join(ROOT, "build")), "browser")
+
+
+def browser(folder, width, height):
+    if webdriver is None or not shutil.which("chromium") or not shutil.which("chromedriver"):
+        raise Skip("chromium, chromium-driver or python3-selenium is not installed")
+    options = webdriver.ChromeOptions()
+    options.binary_location = shutil.which("chromium")
+    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars", "--no-first-run",
+                     "--user-data-dir=" + os.path.join(folder, "chromium-%d" % width), "--window-size=%d,%d" % (width, height)):
+        options.add_argument(argument)
+    driver = webdriver.Chrome(service=Service(shutil.which("chromedriver")), options=options)
+    # a phone's width is less than the smallest window
+    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500})
+    return driver
+
+
+class Page:
+    def __init__(self, driver, server):
+        self.d, self.server = driver, server
+        driver.get("http://127.0.0.1:%d/" % server.port)
+
+    def one(self, css):
+        return until(lambda: next((e for e in self.d.find_elements(By.CSS_SELECTOR, css) if e.is_displayed()), None), "to see " + css)
+
+    def all(self, css):
+        return self.d.find_elements(By.CSS_SELECTOR, css)
+
+    def shot(self, name):
+        os.makedirs(SHOTS, exist_ok=True)
+        self.d.save_screenshot(os.path.join(SHOTS, name + ".png"))
+
+    def fits(self, what):
+        wide, have = self.d.execute_script("return [document.documentElement.scrollWidth, window.innerWidth]")
+        check(wide <= have, "%s scrolls sideways: %d > %d" % (what, wide, have))
+
+    def upload(self, *paths):
+        self.d.find_element(By.ID, "files").send_keys("\n".join(paths))
+
+    def script(self, code, *args):
+        return self.d.execute_script(code, *args)
+
+
+def errors_of(driver):
+    return [e for e in driver.get_log("browser") if e["level"] == "SEVERE" and "favicon" not in e["message"]]
+
+
+def walk(folder, width, height):
+    tag = "%d" % width
+    server = Server(os.path.join(folder, "data"), model=bool(os.environ.get("ANTINOMY_BROWSER_MODEL")))
+    driver = browser(folder, width, height)
+    try:
+        page = Page(driver, server)
+        page.one("#documents .hint")
+        page.fits("the empty page")
+        page.shot("1-empty-" + tag)
+
+        # a set, by keyboard
+        page.one("#new-set").send_keys(Keys.ENTER)
+        page.one("#set-name").send_keys("Pump supply 2024", Keys.ENTER)
+        until(lambda: page.script("return document.querySelector('#set').selectedOptions[0].textContent") == "Pump supply 2024", "the new set")
+
+        bad = os.path.join(folder, "locked-up.pdf")
+        with open(bad, "wb") as f:
+            f.write(b"%PDF-1.7\nnothing more\n")
+        page.upload(*[os.path.join(SAMPLES, n) for n in ("supply-agreement.pdf", "price-schedule.pdf", "quality-policy.html", "amendment.docx")], bad)
+        until(lambda: len(page.all("#documents .document.ready")) == 4 and len(page.all("#documents .document.failed")) == 1, "four files read, one refused: "
+              + str([e.text for e in page.all("#documents .document")]))
+        reason = page.one("#documents .document.failed .document-state").text
+        check(len(reason) > 10, "the reason of the failed one: " + reason)
+        page.fits("the documents")
+        page.shot("2-documents-" + tag)
+
+        # a question
+        box = page.one("#question")
+        box.send_keys("What is the minimum purchase commitment of the Buyer?", Keys.ENTER)
+        page.one("#answers .card .coverage")
+        places = [e.text for e in page.all("#answers .card .citations:first-of-type .place")]
+        check(places and any(".pdf" in p for p in places), "a cited place: %r" % places)
+        page.fits("the answer")
+        page.shot("3-answer-" + tag)
+
+        # the citation opens its page with the words marked
+        button = next(e for e in page.all("#answers .card .place") if ".pdf" in e.text)
+        name = button.text.split(",")[0]
+        quote = button.find_element(By.XPATH, "..").find_element(By.CSS_SELECTOR, ".quote").text
+        button.click()
+        page.one("#viewer .page img")
+        until(lambda: page.script("const i = document.querySelector('#viewer .page img'); return i && i.complete && i.naturalWidth > 0"), "the page image")
+        rects = until(lambda: page.script("""
+            const img = document.querySelector('#viewer .page img').getBoundingClientRect();
+            return [...document.querySelectorAll('#viewer rect.words')].map(r => { const b = r.getBoundingClientRect();
+              return [(b.left - img.left) / img.width, (b.top - img.top) / img.height, (b.right - img.left) / img.width, (b.bottom - img.top) / img.height]; });"""), "marked words")
+        for x0, y0, x1, y1 in rects:
+            check(-0.01 <= x0 < x1 <= 1.01 and -0.01 <= y0 < y1 <= 1.01, "marks lie on the page: %r" % rects)
+        check_ink(page, rects, quote)
+        visible = page.script("""const r = document.querySelector('#viewer rect.words').getBoundingClientRect(), b = document.querySelector('#viewer-body').getBoundingClientRect();
+                                 return r.top >= b.top - 2 && r.bottom <= b.bottom + 2""")
+        check(visible, "the first mark is in view")
+        page.shot("4-citation-" + tag)
+        driver.switch_to.active_element.send_keys(Keys.ESCAPE)
+        until(lambda: not page.script("return document.querySelector('#viewer').open"), "Escape closes the page")
+        check(page.script("return document.activeElement && document.activeElement.classList.contains('place')"), "focus is back on the citation of " + name)
+
+        # a document without pages opens as text, with the words marked
+        box.clear()
+        box.send_keys("How long does the Supplier keep production records?", Keys.ENTER)
+        until(lambda: len(page.all("#answers .card")) == 2 and page.all("#answers .card:first-child .coverage"), "the second answer")
+        text = next((e for e in page.all("#answers .place") if "quality-policy.html" in e.text and e.is_displayed()), None)
+        if text:
+            text.click()
+            mark = page.one("#viewer .text-page mark")
+            check("records" in mark.text or "years" in mark.text, "the marked words: " + mark.text)
+            page.shot("5-text-" + tag)
+            page.one("#viewer-close").click()
+
+        # the report
+        page.one("#tab-report").click()
+        page.one("#make-report").click()
+        page.one("#findings .finding")
+        first = page.one("#findings .finding")
+        check(len(first.find_elements(By.CSS_SELECTOR, ".side")) == 2 and len(first.find_elements(By.CSS_SELECTOR, ".side .quote")) == 2, "both quotes side by side")
+        check(page.all("#findings .side mark"), "the conflicting words are marked")
+        sides = page.script("return [...document.querySelector('#findings .sides').children].map(e => e.getBoundingClientRect().top)")
+        check((abs(sides[0] - sides[1]) < 2) == (width > 760), "side by side on a desk, one below the other on a phone")
+        page.fits("the report")
+        page.shot("6-report-" + tag)
+        before = len(page.all("#findings .finding"))
+        page.one(".filters input[name=contradiction]").click()
+        check(len(page.all("#findings .finding[data-status=contradiction]")) == 0 < before, "the filter hides them")
+        page.one(".filters input[name=contradiction]").click()
+        page.all("#findings .side .place")[0].click()
+        page.one("#viewer-body > div")
+        page.one("#viewer-close").click()
+
+        # delete
+        if width < 500:
+            page.one("#documents-toggle").click()
+        victim = page.one("#documents .document.failed .remove")
+        victim.click()
+        page.one("#delete-yes").click()
+        until(lambda: len(page.all("#documents .document.failed")) == 0, "the document to go")
+        equal(page.script("return performance.getEntriesByType('resource').filter(e => !e.name.startsWith(location.origin)).length"), 0, "requests to elsewhere")
+        equal(errors_of(driver), [], "errors in the browser's console")
+        unnamed = page.script("""return [...document.querySelectorAll('button, input, select, textarea, a[href]')].filter(e => {
+            if (e.type === 'hidden') return false;
+            const label = e.getAttribute('aria-label') || (e.labels && e.labels.length && e.labels[0].textContent) || e.textContent || e.title;
+            return !label.trim(); }).map(e => e.outerHTML.slice(0, 80))""")
+        equal(unnamed, [], "controls without a name")
+    except Exception:
+        try:
+            Page.shot(page, "failed-" + tag)
+            print("   the page said: " + page.script("return document.body.innerText").replace("\n", " | ")[:1500])
+        except Exception:  # noqa: BLE001 (the first failure is the one to show)
+            pass
+        raise
+    finally:
+        driver.quit()
+    server.stop()
+
+
+def check_ink(page, rects, quote):
+    """The image under the marks holds dark text, and marks cover about as much as the words need: not the whole page."""
+    ink = page.script("""
+        const img = document.querySelector('#viewer .page img'), c = document.createElement('canvas');
+        c.width = img.naturalWidth; c.height = img.naturalHeight;
+        const x = c.getContext('2d'); x.drawImage(img, 0, 0);
+        return arguments[0].map(r => {
+          const w = Math.max(1, Math.round((r[2] - r[0]) * c.width)), h = Math.max(1, Math.round((r[3] - r[1]) * c.height));
+          const d = x.getImageData(Math.round(r[0] * c.width), Math.round(r[1] * c.height), w, h).data;
+          let dark = 0; for (let i = 0; i < d.length; i += 4) if (d[i] + d[i + 1] + d[i + 2] < 300) dark++;
+          return dark / (w * h); });""", rects)
+    check(all(0.02 < i < 0.7 for i in ink), "text under every mark: %r" % ink)
+    area = sum((x1 - x0) * (y1 - y0) for x0, y0, x1, y1 in rects)
+    check(area < 0.15 and len(rects) <= 12, "only the quoted words are marked: %.3f of the page for %d characters" % (area, len(quote)))
+
+
+@test
+def test_page_on_a_desk(folder):
+    walk(folder, 1280, 900)
+
+
+@test
+def test_page_on_a_phone(folder):
+    walk(folder, 390, 844)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
