@@ -1,0 +1,573 @@
+/* test_cuda.c: the CUDA operations against plain loops in double precision, and the CUDA backend against the CPU's scalar path. Without a
+ * device everything is skipped; REQUIRE_GPU=1 makes that a failure. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/jamba/model.h"
+
+#ifndef ANTINOMY_CUDA
+static void test_cuda(void **state) {
+    (void)state;
+    if (getenv("REQUIRE_GPU")) fail_msg("REQUIRE_GPU is set, but the program was built without CUDA");
+    print_message("skip: built without CUDA\n");
+    skip();
+}
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_cuda)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
+#else
+#include "kernels/cuda/cuda_ops.h"
+
+#define MODEL (getenv("ANTINOMY_MODEL") ? getenv("ANTINOMY_MODEL") : "engine/models")
+
+static struct error err;
+static cuda_stream stream;
+
+static bool device(void) {
+    if (cuda_device_count() > 0) return true;
+    if (getenv("REQUIRE_GPU")) fail_msg("REQUIRE_GPU is set, but no GPU was found");
+    print_message("skip: no GPU\n");
+    skip();
+    return false;
+}
+static void ok_(int rc, int line) {
+    if (rc) fail_msg("line %d: %s (%s)", line, err.message, err.where);
+}
+#define OK(x) ok_(x, __LINE__)
+
+static uint32_t seed = 1;
+static float noise(void) { /* about unit variance */
+    seed = seed * 1664525u + 1013904223u;
+    return ((float)(seed >> 8) / (float)(1 << 23) - 1) * 1.7f;
+}
+static uint16_t bf16_of(float f) {
+    uint32_t u;
+    memcpy(&u, &f, 4);
+    return (uint16_t)((u + 0x7fff + (u >> 16 & 1)) >> 16);
+}
+static float f32_of(uint16_t b) {
+    uint32_t u = (uint32_t)b << 16;
+    float f;
+    memcpy(&f, &u, 4);
+    return f;
+}
+/* Random bf16 on both sides. */
+static uint16_t *random_bf16(size_t n, float scale, uint16_t **dev) {
+    uint16_t *h = malloc(n * 2);
+    for (size_t i = 0; i < n; i++) h[i] = bf16_of(noise() * scale);
+    OK(cuda_alloc((void **)dev, n * 2, &err));
+    OK(cuda_upload(*dev, h, n * 2, stream, &err));
+    return h;
+}
+static float *random_f32(size_t n, float scale, float **dev) {
+    float *h = malloc(n * 4);
+    for (size_t i = 0; i < n; i++) h[i] = noise() * scale;
+    OK(cuda_alloc((void **)dev, n * 4, &err));
+    OK(cuda_upload(*dev, h, n * 4, stream, &err));
+    return h;
+}
+static void *poisoned(size_t bytes) { /* NaN everywhere, so that what is not written shows */
+    void *p, *h = malloc(bytes);
+    memset(h, 0xff, bytes);
+    OK(cuda_alloc(&p, bytes, &err));
+    OK(cuda_upload(p, h, bytes, stream, &err));
+    free(h);
+    return p;
+}
+static float *fetch_bf16(const uint16_t *dev, size_t n) {
+    uint16_t *h = malloc(n * 2);
+    float *f = malloc(n * 4);
+    OK(cuda_download(h, dev, n * 2, stream, &err));
+    for (size_t i = 0; i < n; i++) f[i] = f32_of(h[i]);
+    free(h);
+    return f;
+}
+static float *fetch_f32(const float *dev, size_t n) {
+    float *f = malloc(n * 4);
+    OK(cuda_download(f, dev, n * 4, stream, &err));
+    return f;
+}
+/* ||a - b|| / ||b||; NaN never passes. */
+static void close_to(const char *what, const float *a, const double *b, size_t n, double limit) {
+    double d = 0, s = 0;
+    for (size_t i = 0; i < n; i++) d += (a[i] - b[i]) * (a[i] - b[i]), s += b[i] * b[i];
+    double rel = sqrt(d) / (sqrt(s) + 1e-30);
+    if (!(rel <= limit)) fail_msg("%s: relative error %g, limit %g", what, rel, limit);
+}
+
+static int setup(void **state) {
+    (void)state;
+    return cuda_device_count() > 0 ? cuda_stream_open(&stream, &err) : 0;
+}
+
+/* bf16 results are rounded to 8 bits: 2^-9 at most, 1.7e-3 in the mean. */
+#define BF16_LIMIT 2.5e-3
+
+static void test_linear_equals_plain_loops(void **state) {
+    (void)state;
+    if (!device()) return;
+    static const int shapes[][3] = {{1, 16, 16}, {3, 33, 64}, {8, 288, 1152}, {17, 129, 256}, {64, 2304, 576}, {5, 1025, 4096}, {31, 64, 32}};
+    struct cuda_gemm *g;
+    OK(cuda_gemm_open(&g, 8 << 20, &err));
+    for (size_t k = 0; k < sizeof shapes / sizeof shapes[0]; k++) {
+        int T = shapes[k][0], N = shapes[k][1], K = shapes[k][2];
+        uint16_t *dx, *dw;
+        uint16_t *x = random_bf16((size_t)(T + 8) * (size_t)K, 1, &dx), *w = random_bf16((size_t)N * (size_t)K, 1, &dw);
+        double *ref = malloc((size_t)T * (size_t)N * 8);
+        struct cuda_matrix m = {.bf16 = dw, .n_out = N, .n_in = K}, q = {.n_out = N, .n_in = K};
+        OK(cuda_alloc((void **)&q.i8, (size_t)N * (size_t)K, &err));
+        OK(cuda_alloc((void **)&q.scale, (size_t)N * 4, &err));
+        OK(cuda_quantise_rows(q.i8, q.scale, dw, (size_t)N, (size_t)K, stream, &err));
+        int8_t *qi = malloc((size_t)N * (size_t)K);
+        OK(cuda_download(qi, q.i8, (size_t)N * (size_t)K, stream, &err));
+        float *qs = fetch_f32(q.scale, (size_t)N);
+        for (int int8 = 0; int8 < 2; int8++) {
+            for (int t = 0; t < T; t++)
+                for (int o = 0; o < N; o++) {
+                    double s = 0;
+                    for (int i = 0; i < K; i++)
+                        s += (double)f32_of(x[t * K + i]) * (int8 ? (double)qi[o * K + i] * (double)qs[o] : (double)f32_of(w[o * K + i]));
+                    ref[t * N + o] = s;
+                }
+            /* the GEMM multiplies int8 weights rounded to bf16 */
+            const double limit32 = int8 ? 3e-3 : 1e-5;
+            float *y32 = poisoned((size_t)T * (size_t)N * 4), *got;
+            if (N % 8 == 0) { /* cuBLASLt wants rows of 16 bytes */
+                OK(cuda_linear(g, int8 ? &q : &m, dx, K, T, NULL, y32, N, false, stream, &err));
+                got = fetch_f32(y32, (size_t)T * (size_t)N);
+                close_to("gemm f32", got, ref, (size_t)T * (size_t)N, limit32);
+                free(got);
+                OK(cuda_linear(g, int8 ? &q : &m, dx, K, T, NULL, y32, N, true, stream, &err));
+                got = fetch_f32(y32, (size_t)T * (size_t)N);
+                for (int i = 0; i < T * N; i++) got[i] /= 2;
+                close_to("gemm f32 add", got, ref, (size_t)T * (size_t)N, limit32);
+                free(got);
+                uint16_t *y = poisoned((size_t)T * (size_t)N * 2);
+                OK(cuda_linear(g, int8 ? &q : &m, dx, K, T, y, NULL, N, false, stream, &err));
+                got = fetch_bf16(y, (size_t)T * (size_t)N);
+                close_to("gemm bf16", got, ref, (size_t)T * (size_t)N, BF16_LIMIT + limit32);
+                free(got);
+                cuda_free(y);
+            }
+            int rows = T < 8 ? T : 8;
+            OK(cuda_gemv(int8 ? &q : &m, dx, K, rows, NULL, y32, N, false, stream, &err));
+            got = fetch_f32(y32, (size_t)rows * (size_t)N);
+            close_to("gemv f32", got, ref, (size_t)rows * (size_t)N, 1e-5);
+            free(got);
+            /* a row alone, and the same row among others */
+            float *y1 = poisoned((size_t)N * 4);
+            OK(cuda_gemv(int8 ? &q : &m, dx, K, 1, NULL, y1, N, false, stream, &err));
+            float *a = fetch_f32(y1, (size_t)N), *b = fetch_f32(y32, (size_t)N);
+            for (int i = 0; i < N; i++)
+                if (fabsf(a[i] - b[i]) > 1e-4f * sqrtf((float)K)) fail_msg("gemv: row of one and of %d differ", rows);
+            free(a), free(b);
+            cuda_free(y1), cuda_free(y32);
+        }
+        free(x), free(w), free(ref), free(qi), free(qs);
+        cuda_free(dx), cuda_free(dw), cuda_free(q.i8), cuda_free(q.scale);
+    }
+    cuda_gemm_close(g);
+}
+
+static double silu(double v) {
+    return v / (1 + exp(-v));
+}
+
+static void test_norms_and_swiglu_equal_plain_loops(void **state) {
+    (void)state;
+    if (!device()) return;
+    static const int sizes[][2] = {{1, 8}, {3, 576}, {33, 4096}, {2, 2560}};
+    for (size_t k = 0; k < 4; k++) {
+        size_t T = (size_t)sizes[k][0], n = (size_t)sizes[k][1];
+        float *dx, *dw;
+        float *x = random_f32(T * n, 3, &dx), *w = random_f32(n, 1, &dw);
+        double *ref = malloc(T * n * 8);
+        for (size_t t = 0; t < T; t++) {
+            double s = 0;
+            for (size_t i = 0; i < n; i++) s += (double)x[t * n + i] * x[t * n + i];
+            for (size_t i = 0; i < n; i++) ref[t * n + i] = x[t * n + i] / sqrt(s / (double)n + 1e-6) * w[i];
+        }
+        uint16_t *y = poisoned(T * n * 2);
+        OK(cuda_rms_norm(y, dx, dw, (int)T, (int)n, 1e-6f, stream, &err));
+        float *got = fetch_bf16(y, T * n);
+        close_to("rms_norm", got, ref, T * n, BF16_LIMIT);
+        free(got);
+        uint16_t *dg;
+        uint16_t *g = random_bf16(T * 2 * n, 2, &dg);
+        for (size_t t = 0; t < T; t++)
+            for (size_t i = 0; i < n; i++) ref[t * n + i] = silu((double)f32_of(g[t * 2 * n + i])) * (double)f32_of(g[t * 2 * n + n + i]);
+        OK(cuda_swiglu(y, dg, (int)T, (int)n, stream, &err));
+        got = fetch_bf16(y, T * n);
+        close_to("swiglu", got, ref, T * n, BF16_LIMIT);
+        free(got), free(x), free(w), free(ref), free(g);
+        cuda_free(dx), cuda_free(dw), cuda_free(dg), cuda_free(y);
+    }
+}
+
+/* Convolution and scan of a chunk, of the same rows in pieces, and of single steps. */
+static void test_mamba_chunk_pieces_and_steps_agree(void **state) {
+    (void)state;
+    if (!device()) return;
+    enum { T = 131, D = 96, K = 4 };
+    uint16_t *dx, *dz, *ddt, *conv[3];
+    float *dw, *db, *dbc, *da, *dd, *dbias, *ssm[3];
+    uint16_t *x = random_bf16(T * D, 1, &dx), *z = random_bf16(T * D, 1, &dz), *dt = random_bf16(T * D, 1, &ddt);
+    float *w = random_f32(D * K, 0.5f, &dw), *b = random_f32(D, 0.2f, &db), *bc = random_f32(T * 32, 1, &dbc), *a = random_f32(D * 16, 1, &da),
+          *d = random_f32(D, 1, &dd), *bias = random_f32(D, 1, &dbias);
+    for (int i = 0; i < D * 16; i++) a[i] = -fabsf(a[i]) * 4 - 0.01f;
+    OK(cuda_upload(da, a, D * 16 * 4, stream, &err));
+    for (int i = 0; i < 3; i++) {
+        OK(cuda_alloc((void **)&conv[i], (K - 1) * D * 2, &err));
+        OK(cuda_zero(conv[i], (K - 1) * D * 2, stream, &err));
+        OK(cuda_alloc((void **)&ssm[i], D * 16 * 4, &err));
+        OK(cuda_zero(ssm[i], D * 16 * 4, stream, &err));
+    }
+    uint16_t *u = poisoned(T * D * 2), *y = poisoned(T * D * 2), *u2 = poisoned(T * D * 2), *y2 = poisoned(T * D * 2), *u3 = poisoned(T * D * 2),
+             *y3 = poisoned(T * D * 2);
+    OK(cuda_conv1d_silu(u, D, dx, D, dw, db, conv[0], T, D, K, stream, &err));
+    OK(cuda_selective_scan(y, u, ddt, dz, dbc, dbc + 16, da, dd, dbias, ssm[0], T, D, D, D, D, D, 32, stream, &err));
+    static const int cuts[] = {1, 2, 3, 25, 32, 33, 35};
+    for (int i = 0, at = 0; i < 7; at += cuts[i++]) {
+        OK(cuda_conv1d_silu(u2 + at * D, D, dx + at * D, D, dw, db, conv[1], cuts[i], D, K, stream, &err));
+        OK(cuda_selective_scan(y2 + at * D, u2 + at * D, ddt + at * D, dz + at * D, dbc + at * 32, dbc + at * 32 + 16, da, dd, dbias, ssm[1], cuts[i], D,
+                               D, D, D, D, 32, stream, &err));
+    }
+    struct cuda_mamba_state one = {conv[2], ssm[2]}, *ds;
+    OK(cuda_alloc((void **)&ds, sizeof one, &err));
+    OK(cuda_upload(ds, &one, sizeof one, stream, &err));
+    for (int t = 0; t < T; t++) {
+        OK(cuda_conv1d_step(u3 + t * D, D, dx + t * D, D, dw, db, ds, 1, D, K, stream, &err));
+        OK(cuda_scan_step(y3 + t * D, D, u3 + t * D, D, ddt + t * D, D, dz + t * D, D, dbc + t * 32, da, dd, dbias, ds, 1, D, stream, &err));
+    }
+    float *gu = fetch_bf16(u, T * D), *gu2 = fetch_bf16(u2, T * D), *gu3 = fetch_bf16(u3, T * D);
+    float *gy = fetch_bf16(y, T * D), *gy2 = fetch_bf16(y2, T * D), *gy3 = fetch_bf16(y3, T * D);
+    float *s0 = fetch_f32(ssm[0], D * 16), *s1 = fetch_f32(ssm[1], D * 16);
+    assert_memory_equal(gu, gu2, T * D * 4);
+    assert_memory_equal(gy, gy2, T * D * 4);
+    assert_memory_equal(s0, s1, D * 16 * 4);
+    double *ru = malloc(T * D * 8), *ry = malloc(T * D * 8), *h = calloc(D * 16, 8);
+    for (int t = 0; t < T; t++)
+        for (int c = 0; c < D; c++) {
+            double v = b[c];
+            for (int j = 0; j < K; j++)
+                if (t - K + 1 + j >= 0) v += (double)w[c * K + j] * f32_of(x[(t - K + 1 + j) * D + c]);
+            ru[t * D + c] = silu(v);
+        }
+    for (int t = 0; t < T; t++)
+        for (int c = 0; c < D; c++) {
+            double uu = gu[t * D + c], raw = (double)f32_of(dt[t * D + c]) + bias[c], delta = raw > 20 ? raw : log1p(exp(raw)), v = 0;
+            for (int n = 0; n < 16; n++) {
+                h[c * 16 + n] = exp(delta * a[c * 16 + n]) * h[c * 16 + n] + delta * bc[t * 32 + n] * uu;
+                v += bc[t * 32 + 16 + n] * h[c * 16 + n];
+            }
+            ry[t * D + c] = (v + d[c] * uu) * silu((double)f32_of(z[t * D + c]));
+        }
+    close_to("conv1d", gu, ru, T * D, BF16_LIMIT);
+    close_to("scan", gy, ry, T * D, BF16_LIMIT);
+    close_to("scan state", s0, h, D * 16, 1e-5);
+    for (int i = 0; i < T * D; i++) ru[i] = gu[i], ry[i] = gy[i];
+    close_to("conv1d steps", gu3, ru, T * D, 1e-3); /* taps are added in another order: a rounding now and then */
+    close_to("scan steps", gy3, ry, T * D, 1e-3);
+    void *host[] = {x, z, dt, w, b, bc, a, d, bias, gu, gu2, gu3, gy, gy2, gy3, s0, s1, ru, ry, h};
+    void *dev[] = {dx, dz, ddt, dw, db, dbc, da, dd, dbias, u, y, u2, y2, u3, y3, ds, conv[0], conv[1], conv[2], ssm[0], ssm[1], ssm[2]};
+    for (size_t i = 0; i < sizeof host / sizeof host[0]; i++) free(host[i]);
+    for (size_t i = 0; i < sizeof dev / sizeof dev[0]; i++) cuda_free(dev[i]);
+}
+
+static void test_attention_equals_plain_loops_and_decode_equals_prefill(void **state) {
+    (void)state;
+    if (!device()) return;
+    static const int cases[][5] = {/* n_q, q_start, heads, kv heads, head_dim */ {1, 0, 2, 1, 64},    {33, 0, 9, 3, 64},     {128, 0, 4, 2, 128},
+                                   {129, 1000, 8, 2, 128},     {70, 1020, 20, 1, 128}, {300, 511, 9, 3, 64}};
+    for (size_t k = 0; k < sizeof cases / sizeof cases[0]; k++) {
+        const int n = cases[k][0], q0 = cases[k][1], H = cases[k][2], KV = cases[k][3], D = cases[k][4], t = q0 + n;
+        const int n_pages = (t + CUDA_KV_PAGE - 1) / CUDA_KV_PAGE + 1, L = 2, layer = 1;
+        struct cuda_kv kv = {NULL, n_pages, L, KV, D};
+        size_t pool = (size_t)(n_pages * L * 2 * CUDA_KV_PAGE) * (size_t)(KV * D);
+        OK(cuda_alloc((void **)&kv.pool, pool * 2, &err));
+        OK(cuda_zero(kv.pool, pool * 2, stream, &err));
+        int32_t pages[8], *dpages; /* in falling order, so that a page number is not its place */
+        for (int i = 0; i < n_pages; i++) pages[i] = n_pages - 1 - i;
+        OK(cuda_alloc((void **)&dpages, sizeof pages, &err));
+        OK(cuda_upload(dpages, pages, (size_t)n_pages * 4, stream, &err));
+        uint16_t *dk, *dv, *dq;
+        uint16_t *hk = random_bf16((size_t)(t * KV * D), 1, &dk), *hv = random_bf16((size_t)(t * KV * D), 1, &dv), *hq = random_bf16((size_t)(n * H * D), 1, &dq);
+        OK(cuda_kv_append(&kv, layer, dpages, 0, dk, dv, KV * D, t, stream, &err));
+        uint16_t *out = poisoned((size_t)(n * H * D) * 2), *cut = poisoned((size_t)(n * H * D) * 2), *dec = poisoned((size_t)(H * D) * 2);
+        const float scale = 1 / sqrtf((float)D);
+        OK(cuda_attention_prefill(out, dq, H * D, &kv, layer, dpages, n, q0, H, scale, stream, &err));
+        for (int at = 0, step = 1; at < n; at += step, step = 37) {
+            if (step > n - at) step = n - at;
+            OK(cuda_attention_prefill(cut + at * H * D, dq + at * H * D, H * D, &kv, layer, dpages, step, q0 + at, H, scale, stream, &err));
+        }
+        float *got = fetch_bf16(out, (size_t)(n * H * D)), *got2 = fetch_bf16(cut, (size_t)(n * H * D));
+        assert_memory_equal(got, got2, (size_t)(n * H * D) * 4);
+        double *ref = malloc((size_t)(n * H * D) * 8), *p = malloc((size_t)t * 8);
+        for (int i = 0; i < n; i++)
+            for (int h = 0; h < H; h++) {
+                double m = -INFINITY, sum = 0;
+                const int g = h / (H / KV);
+                for (int j = 0; j <= q0 + i; j++) {
+                    double s = 0;
+                    for (int d = 0; d < D; d++) s += (double)f32_of(hq[(i * H + h) * D + d]) * f32_of(hk[(j * KV + g) * D + d]);
+                    p[j] = s * scale;
+                    if (p[j] > m) m = p[j];
+                }
+                for (int j = 0; j <= q0 + i; j++) sum += p[j] = exp(p[j] - m);
+                for (int d = 0; d < D; d++) {
+                    double o = 0;
+                    for (int j = 0; j <= q0 + i; j++) o += p[j] * f32_of(hv[(j * KV + g) * D + d]);
+                    ref[(i * H + h) * D + d] = o / sum;
+                }
+            }
+        close_to("attention prefill", got, ref, (size_t)(n * H * D), 4e-3); /* P is rounded to bf16 too */
+        /* the last row again, by the decode kernel */
+        const int32_t **dtables, *tables[1] = {dpages};
+        int32_t *dkeys, keys[1] = {t};
+        void *scratch;
+        OK(cuda_alloc((void **)&dtables, sizeof tables, &err));
+        OK(cuda_upload(dtables, tables, sizeof tables, stream, &err));
+        OK(cuda_alloc((void **)&dkeys, sizeof keys, &err));
+        OK(cuda_upload(dkeys, keys, sizeof keys, stream, &err));
+        OK(cuda_alloc(&scratch, cuda_attention_decode_scratch(1, H, D, 4096), &err));
+        OK(cuda_attention_decode(dec, dq + (n - 1) * H * D, H * D, &kv, layer, dtables, dkeys, 4096, 1, H, scale, scratch, stream, &err));
+        float *gd = fetch_bf16(dec, (size_t)(H * D));
+        close_to("attention decode", gd, ref + (size_t)((n - 1) * H * D), (size_t)(H * D), BF16_LIMIT);
+        void *host[] = {hk, hv, hq, got, got2, ref, p, gd}, *dev[] = {kv.pool, dpages, dk, dv, dq, out, cut, dec, dtables, dkeys, scratch};
+        for (size_t i = 0; i < sizeof host / sizeof host[0]; i++) free(host[i]);
+        for (size_t i = 0; i < sizeof dev / sizeof dev[0]; i++) cuda_free(dev[i]);
+    }
+}
+
+static void test_moe_routing_is_stable_and_complete(void **state) {
+    (void)state;
+    if (!device()) return;
+    enum { T = 1500, E = 16, K = 2 };
+    float *dl, *dw;
+    float *l = random_f32(T * E, 1, &dl);
+    for (int i = 0; i < E; i++) l[7 * E + i] = 0.5f; /* all equal: the lower numbers win */
+    OK(cuda_upload(dl, l, T * E * 4, stream, &err));
+    int32_t *de, *dorder, *dplace, *doff, e[T * K], order[T * K], place[T * K], off[E + 1];
+    OK(cuda_alloc((void **)&de, sizeof e, &err));
+    OK(cuda_alloc((void **)&dorder, sizeof e, &err));
+    OK(cuda_alloc((void **)&dplace, sizeof e, &err));
+    OK(cuda_alloc((void **)&doff, (size_t)(2 * E + 1) * 4, &err));
+    OK(cuda_alloc((void **)&dw, T * K * 4, &err));
+    OK(cuda_moe_route(de, dw, dorder, dplace, doff, dl, T, E, K, stream, &err));
+    OK(cuda_download(e, de, sizeof e, stream, &err));
+    OK(cuda_download(order, dorder, sizeof e, stream, &err));
+    OK(cuda_download(place, dplace, sizeof e, stream, &err));
+    OK(cuda_download(off, doff, sizeof off, stream, &err));
+    float *w = fetch_f32(dw, T * K);
+    assert_int_equal(e[7 * K], 0);
+    assert_int_equal(e[7 * K + 1], 1);
+    for (int t = 0; t < T; t++) {
+        double m = -INFINITY, sum = 0;
+        for (int i = 0; i < E; i++) m = fmax(m, l[t * E + i]);
+        for (int i = 0; i < E; i++) sum += exp(l[t * E + i] - m);
+        assert_int_not_equal(e[t * K], e[t * K + 1]);
+        for (int s = 0; s < K; s++) { /* the probability over all experts, not renormalised */
+            double p = exp(l[t * E + e[t * K + s]] - m) / sum;
+            assert_true(fabs(p - w[t * K + s]) < 1e-5);
+        }
+        for (int i = 0; i < E; i++)
+            if (i != e[t * K] && i != e[t * K + 1]) assert_true(l[t * E + i] <= l[t * E + e[t * K + 1]]);
+    }
+    assert_int_equal(off[0], 0);
+    assert_int_equal(off[E], T * K);
+    for (int i = 0; i < E; i++)
+        for (int k = off[i]; k < off[i + 1]; k++) {
+            assert_int_equal(e[order[k]], i);
+            assert_int_equal(place[order[k]], k);
+            if (k > off[i]) assert_true(order[k] > order[k - 1]);
+        }
+    free(l), free(w);
+    cuda_free(dl), cuda_free(dw), cuda_free(de), cuda_free(dorder), cuda_free(dplace), cuda_free(doff);
+}
+
+/* ---- the backend ---- */
+static struct jamba_model *open_model(const char *where, const char *path) {
+    struct jamba_model *m;
+    struct jamba_model_options o = {.device = where, .path = path, .kv_tokens = 16384};
+    OK(jamba_model_open(&m, MODEL, &o, &err));
+    return m;
+}
+/* Real text as tokens: the licence beside the source. */
+static int32_t *text_tokens(struct jamba_model *m, size_t *n) {
+    struct buf b = {0};
+    int32_t *ids;
+    OK(file_read(getenv("ANTINOMY_TEXT") ? getenv("ANTINOMY_TEXT") : "LICENSE", 1 << 20, &b, &err));
+    OK(jamba_tokenize(m, b.data, b.len, &ids, NULL, n, &err));
+    buf_free(&b);
+    return ids;
+}
+
+struct trace {
+    float *rows[40];
+    size_t n;
+};
+static void keep_layer(void *ctx, int layer, const float *rows, size_t n_rows) {
+    struct trace *t = ctx;
+    size_t n = n_rows * t->n;
+    float **to = &t->rows[layer + 1];
+    *to = realloc(*to, n * 4);
+    memcpy(*to, rows, n * 4);
+}
+
+static void test_bundled_model_equals_the_cpu_layer_by_layer(void **state) {
+    (void)state;
+    if (!device()) return;
+    struct jamba_model *cpu = open_model("cpu", "scalar"), *gpu = open_model("cuda", NULL);
+    const struct jamba_config *c = jamba_model_config(cpu);
+    size_t n;
+    int32_t *ids = text_tokens(cpu, &n);
+    n = 256; /* rows of a CPU chunk, so that one call is one trace */
+    struct trace tc = {.n = c->d_model}, tg = {.n = c->d_model};
+    struct jamba_session *sc, *sg;
+    OK(jamba_session_open(&sc, cpu, 1024, &err));
+    OK(jamba_session_open(&sg, gpu, 1024, &err));
+    float *lc = malloc(c->n_vocab * 4), *lg = malloc(c->n_vocab * 4);
+    for (int part = 0; part < 2; part++) {
+        jamba_trace = (struct jamba_trace){keep_layer, &tc};
+        OK(jamba_session_prefill(sc, ids + part * 256, n, NULL, &err));
+        jamba_trace.ctx = &tg;
+        OK(jamba_session_prefill(sg, ids + part * 256, n, NULL, &err));
+        jamba_trace = (struct jamba_trace){0};
+        for (uint32_t i = 0; i <= c->n_layer; i++) {
+            /* bf16 activations and weights round to 8 bits, 30 layers deep: errors of 2^-9 a product add up like noise */
+            double worst = 0;
+            for (size_t r = 0; r < n; r++) {
+                double d = 0, s = 0;
+                for (size_t k = 0; k < c->d_model; k++) {
+                    double a = tc.rows[i][r * c->d_model + k], b = tg.rows[i][r * c->d_model + k];
+                    d += (a - b) * (a - b), s += a * a;
+                }
+                if (!(sqrt(d / s) <= worst)) worst = sqrt(d / s);
+            }
+            print_message("layer %d: worst row %.2e\n", (int)i - 1, worst);
+            if (!(worst <= 0.06)) fail_msg("layer %d of part %d: relative error %g of a row", (int)i - 1, part, worst);
+        }
+    }
+    OK(jamba_session_logits(sc, lc, &err));
+    OK(jamba_session_logits(sg, lg, &err));
+    double mc = -INFINITY, mg = -INFINITY, zc = 0, zg = 0, kl = 0;
+    for (uint32_t i = 0; i < c->n_vocab; i++) mc = fmax(mc, lc[i]), mg = fmax(mg, lg[i]);
+    for (uint32_t i = 0; i < c->n_vocab; i++) zc += exp(lc[i] - mc), zg += exp(lg[i] - mg);
+    for (uint32_t i = 0; i < c->n_vocab; i++) {
+        double p = exp(lc[i] - mc) / zc;
+        if (p > 0) kl += p * ((lc[i] - mc - log(zc)) - (lg[i] - mg - log(zg)));
+    }
+    print_message("KL of the next token: %.2e\n", kl);
+    if (!(kl < 5e-3)) fail_msg("KL %g", kl);
+    for (int i = 0; i < 40; i++) free(tc.rows[i]), free(tg.rows[i]);
+    free(lc), free(lg), free(ids);
+    jamba_session_close(sc), jamba_session_close(sg);
+    jamba_model_close(cpu), jamba_model_close(gpu);
+}
+
+/* The state after the tokens, as bytes of its snapshot. */
+static void snapshot(struct jamba_session *s, struct buf *b) {
+    char path[] = "/tmp/antinomy-test-XXXXXX";
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    fclose(fdopen(fd, "w"));
+    OK(jamba_session_save(s, path, &err));
+    OK(file_read(path, (size_t)1 << 30, b, &err));
+    remove(path);
+}
+
+static void test_chunks_forks_and_snapshots_keep_every_bit(void **state) {
+    (void)state;
+    if (!device()) return;
+    struct jamba_model *m = open_model("cuda", NULL);
+    const struct jamba_config *c = jamba_model_config(m);
+    size_t n;
+    int32_t *ids = text_tokens(m, &n);
+    if (n > 2048) n = 2048;
+    float *l0 = malloc(c->n_vocab * 4), *l1 = malloc(c->n_vocab * 4);
+    struct jamba_session *one, *cut, *f, *back;
+    OK(jamba_session_open(&one, m, 4096, &err));
+    OK(jamba_session_open(&cut, m, 4096, &err));
+    OK(jamba_session_prefill(one, ids, n, NULL, &err));
+    struct jamba_run run = {.chunk = 128};
+    OK(jamba_session_prefill(cut, ids, n, &run, &err));
+    struct buf b0 = {0}, b1 = {0};
+    snapshot(one, &b0);
+    snapshot(cut, &b1);
+    assert_int_equal(b0.len, b1.len);
+    assert_memory_equal(b0.data, b1.data, b0.len);
+    /* a fork and a restored snapshot go on as the original does */
+    char path[] = "/tmp/antinomy-test-XXXXXX";
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    fclose(fdopen(fd, "w"));
+    OK(jamba_session_save(one, path, &err));
+    OK(jamba_session_fork(&f, one, &err));
+    OK(jamba_session_restore(&back, m, path, 4096, &err));
+    remove(path);
+    static const int32_t more[] = {5, 504, 314, 260, 3159, 282, 260, 1568, 47};
+    struct jamba_session *all[] = {f, back, cut, one};
+    for (int i = 0; i < 4; i++) {
+        OK(jamba_session_prefill(all[i], more, 8, NULL, &err));
+        OK(jamba_session_prefill(all[i], more + 8, 1, NULL, &err)); /* a step: the decode kernels */
+        OK(jamba_session_logits(all[i], i ? l1 : l0, &err));
+        if (i) assert_memory_equal(l0, l1, c->n_vocab * 4);
+    }
+    /* four forks step together as one alone does, within the rounding of another kernel shape */
+    struct jamba_batch_item items[4];
+    struct jamba_session *g[5];
+    float *lg[5];
+    for (int i = 0; i < 5; i++) {
+        OK(jamba_session_fork(&g[i], one, &err));
+        lg[i] = malloc(c->n_vocab * 4);
+    }
+    for (int i = 0; i < 4; i++) items[i] = (struct jamba_batch_item){.session = g[i], .tokens = more + 1, .n_tokens = 1, .want = JAMBA_WANT_LOGITS, .out = lg[i]};
+    OK(jamba_batch_run(m, items, 4, NULL, &err));
+    for (int i = 1; i < 4; i++) assert_memory_equal(lg[0], lg[i], c->n_vocab * 4);
+    items[0].session = g[4], items[0].out = lg[4];
+    OK(jamba_batch_run(m, items, 1, NULL, &err));
+    double d = 0, s = 0;
+    for (uint32_t i = 0; i < c->n_vocab; i++) d += (lg[4][i] - lg[0][i]) * (lg[4][i] - lg[0][i]), s += lg[4][i] * lg[4][i];
+    print_message("four together against one alone: %.2e\n", sqrt(d / s));
+    assert_true(sqrt(d / s) < 1e-2);
+    for (int i = 0; i < 5; i++) jamba_session_close(g[i]), free(lg[i]);
+    /* log-probabilities of a continuation agree with the logits step by step */
+    float lp[8];
+    struct jamba_session *h;
+    OK(jamba_session_fork(&h, one, &err));
+    struct jamba_batch_item it = {.session = h, .tokens = more, .n_tokens = 8, .want = JAMBA_WANT_LOGPROBS, .out = lp};
+    OK(jamba_session_logits(one, l0, &err));
+    OK(jamba_batch_run(m, &it, 1, NULL, &err));
+    double z = 0, mx = -INFINITY;
+    for (uint32_t i = 0; i < c->n_vocab; i++) mx = fmax(mx, l0[i]);
+    for (uint32_t i = 0; i < c->n_vocab; i++) z += exp(l0[i] - mx);
+    assert_true(fabs(lp[0] - (l0[more[0]] - mx - log(z))) < 2e-2);
+    jamba_session_close(h);
+    for (int i = 0; i < 4; i++) jamba_session_close(all[i]);
+    buf_free(&b0), buf_free(&b1);
+    free(l0), free(l1), free(ids);
+    jamba_model_close(m);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_linear_equals_plain_loops),
+        cmocka_unit_test(test_norms_and_swiglu_equal_plain_loops),
+        cmocka_unit_test(test_mamba_chunk_pieces_and_steps_agree),
+        cmocka_unit_test(test_attention_equals_plain_loops_and_decode_equals_prefill),
+        cmocka_unit_test(test_moe_routing_is_stable_and_complete),
+        cmocka_unit_test(test_bundled_model_equals_the_cpu_layer_by_layer),
+        cmocka_unit_test(test_chunks_forks_and_snapshots_keep_every_bit),
+    };
+    return cmocka_run_group_tests(tests, setup, NULL);
+}
+#endif
