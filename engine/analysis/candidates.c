@@ -45,6 +45,14 @@ bool candidates_allowed(const struct detect_set *s, const struct frame *a, const
     if (ua->doc == ub->doc) {
         if (sa->table != INGEST_NONE && sa->table == sb->table)
             return false; /* rows of one table are meant to differ */
+        uint32_t pa =
+            sa->section < s->docs[ua->doc]->n_sections ? s->docs[ua->doc]->sections[sa->section].parent : INGEST_NONE;
+        uint32_t pb =
+            sb->section < s->docs[ua->doc]->n_sections ? s->docs[ua->doc]->sections[sb->section].parent : INGEST_NONE;
+        bool siblings = pa == pb && pa != INGEST_NONE && s->docs[ua->doc]->sections[sa->section].level > 1 &&
+                        s->docs[ua->doc]->sections[sa->section].number.len &&
+                        s->docs[ua->doc]->sections[sa->section].number.data[0] == '(';
+        if (siblings) *doubt += 0.1f; /* "(i) ...; (iii) ..." */
         bool list = sa->lead_in.end > sa->lead_in.start && sa->lead_in.start == sb->lead_in.start;
         if (list)
             *doubt += 0.2f;

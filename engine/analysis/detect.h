@@ -82,7 +82,8 @@ enum {
     MARK_AMENDS = 64,
     MARK_NEGATED = 128,
     MARK_QUESTION = 256,
-    MARK_GENERIC_EXCEPTION = 512
+    MARK_VERB = 512,     /* has a verb we know: it states something */
+    MARK_ANAPHORA = 1024 /* begins with "this amount", "it": speaks of the sentence before */
 };
 struct subject_statement {
     uint32_t doc, statement;
@@ -101,7 +102,7 @@ struct frame_word {
     uint8_t class;
     uint8_t near;    /* among the nearest content words of the fact */
     uint8_t subject; /* inside the range that the fact reader found to be measured */
-    uint8_t place; /* 0 statement, 1 lead-in or column header, 2 heading */
+    uint8_t place;   /* 0 statement, 1 lead-in or column header, 2 heading */
 };
 struct frame {
     uint32_t unit;          /* index of subject_statement */
@@ -174,7 +175,8 @@ struct detect_set {
     size_t n_frames, cap_frames;
     struct family_document *family;
     uint8_t *relation; /* [n_docs, n_docs] enum document_relation */
-    uint32_t *vocabulary;       /* per document: sorted lexemes of its words and title, [first_word_of[d], first_word_of[d + 1]) */
+    uint32_t
+        *vocabulary; /* per document: sorted lexemes of its words and title, [first_word_of[d], first_word_of[d + 1]) */
     uint32_t *vocabulary_first; /* n_docs + 1 */
     struct amendment *amendments;
     size_t n_amendments, cap_amendments;

@@ -77,6 +77,15 @@ static int build_frame(struct detect_set *s, uint32_t unit, uint32_t fact) {
     for (uint32_t k = 0; k < fr.n_words; k++)
         if (v[k].place < 2) fr.total += v[k].weight;
     if (fr.noun == UINT32_MAX) return 0;
+    /* "in no event shall", "nor shall": turned around by a word before it */
+    if (f->modality != INGEST_PROHIBITION && f->modality != INGEST_NO_OBLIGATION)
+        for (uint32_t i = 0; i < u->n_words; i++) {
+            const struct word *w = &s->words[u->word + i];
+            if (w->end > f->span.start) break;
+            if (f->span.start - w->end < 40 && (raw_is(s, u->doc, w, "nor") || raw_is(s, u->doc, w, "neither") ||
+                                                raw_is(s, u->doc, w, "event") || raw_is(s, u->doc, w, "no")))
+                return 0;
+        }
     /* "shall not exceed", "may not be less than": a bound, not a ban */
     static const char *const bounds[] = {"exceed", "exce",  "less",    "more",   "later", "earlier",
                                          "longer", "fewer", "greater", "higher", "lower"};
@@ -117,6 +126,12 @@ static bool has_id(const struct detect_set *s, const struct frame *f, uint32_t i
     return false;
 }
 
+static bool is_near(const struct detect_set *s, const struct frame *f, uint32_t id) {
+    for (uint32_t k = 0; k < f->n_words; k++)
+        if (s->frame_words[f->word + k].id == id && s->frame_words[f->word + k].near) return true;
+    return false;
+}
+
 static enum verdict compare(const struct detect_set *s, const struct frame *a, const struct frame *b) {
     const struct ingest_fact *fa = fact_of(s, a), *fb = fact_of(s, b);
     enum ingest_modality x = fa->modality, y = fb->modality;
@@ -136,8 +151,8 @@ static enum verdict compare(const struct detect_set *s, const struct frame *a, c
                negative != !!(decl->flags & INGEST_NEGATED);
     }
     if (!conflict && !soft) return x == y ? VERDICT_AGREE : VERDICT_NONE;
-    /* the same verb */
-    if (!has_id(s, b, a->noun) || !has_id(s, a, b->noun)) return VERDICT_NONE;
+    /* the same verb, as the verb or right behind it */
+    if (a->noun != b->noun && !(is_near(s, b, a->noun) && is_near(s, a, b->noun))) return VERDICT_NONE;
     const struct subject_statement *ua = &s->units[a->unit], *ub = &s->units[b->unit];
     bool ca = has_consent(s, ua), cb = has_consent(s, ub);
     if (ca && cb) return VERDICT_NONE;
@@ -183,6 +198,22 @@ static int by_score(const void *x, const void *y) {
     return a->b < b->b ? -1 : a->b > b->b;
 }
 
+/* The unit of `in` says of the same verb what `of` says, elsewhere: a sentence that gives both rule and exception. */
+static bool repeats(const struct detect_set *s, uint32_t first, uint32_t end, const struct frame *of,
+                    const struct frame *in) {
+    for (uint32_t k = (uint32_t)(in - s->frames); k > first && s->frames[k - 1].unit == in->unit; k--)
+        if (s->frames[k - 1].noun == of->noun && fact_of(s, &s->frames[k - 1])->modality == fact_of(s, of)->modality)
+            return true;
+    for (uint32_t k = (uint32_t)(in - s->frames) + 1; k < end && s->frames[k].unit == in->unit; k++)
+        if (s->frames[k].noun == of->noun && fact_of(s, &s->frames[k])->modality == fact_of(s, of)->modality)
+            return true;
+    /* the very same sentence in two places */
+    const struct subject_statement *x = &s->units[of->unit], *y = &s->units[in->unit];
+    struct slice tx = ingest_text(s->docs[x->doc], unit_statement(s, x)->span),
+                 ty = ingest_text(s->docs[y->doc], unit_statement(s, y)->span);
+    return slice_equal_nocase(tx, ty);
+}
+
 int detect_modality(struct detect_set *s) {
     int rc = ERR_NOMEM;
     struct candidate_list list = {0};
@@ -200,6 +231,7 @@ int detect_modality(struct detect_set *s) {
         const struct candidate *c = &list.items[i];
         if (c->verdict == VERDICT_AGREE) continue;
         const struct frame *a = &s->frames[c->a], *b = &s->frames[c->b];
+        if (repeats(s, first, (uint32_t)s->n_frames, a, b) || repeats(s, first, (uint32_t)s->n_frames, b, a)) continue;
         float score = c->same.score - (c->verdict == VERDICT_SOFT ? 0.1f : 0);
         if (score < LEAST_SCORE) continue;
         const struct subject_statement *ua = &s->units[a->unit], *ub = &s->units[b->unit];

@@ -161,10 +161,11 @@ static void read_rate(struct detect_set *s, struct frame *fr, const struct inges
     const struct subject_statement *u = &s->units[fr->unit];
     uint32_t from = 0, to = 0;
     struct slice basis = ingest_text(s->docs[u->doc], f->object);
-    bool rate = slice_starts_with(basis, slice_of("per ")) || slice_starts_with(basis, slice_of("a ")) || slice_starts_with(basis, slice_of("an ")) ||
-                slice_starts_with(basis, slice_of("each ")) || slice_starts_with(basis, slice_of("every ")) || slice_starts_with(basis, slice_of("for each ")) ||
-                slice_starts_with(basis, slice_of("for every ")) || slice_starts_with(basis, slice_of("p.")) || slice_starts_with(basis, slice_of("/")) ||
-                f->kind == INGEST_AMOUNT || f->kind == INGEST_PERCENTAGE;
+    bool rate = slice_starts_with(basis, slice_of("per ")) || slice_starts_with(basis, slice_of("a ")) ||
+                slice_starts_with(basis, slice_of("an ")) || slice_starts_with(basis, slice_of("each ")) ||
+                slice_starts_with(basis, slice_of("every ")) || slice_starts_with(basis, slice_of("for each ")) ||
+                slice_starts_with(basis, slice_of("for every ")) || slice_starts_with(basis, slice_of("p.")) ||
+                slice_starts_with(basis, slice_of("/")) || f->kind == INGEST_AMOUNT || f->kind == INGEST_PERCENTAGE;
     rate &= unit_statement(s, u)->kind != INGEST_TABLE_ROW; /* there the object is the column's head */
     for (uint32_t i = 0; i < u->n_words && rate; i++) {
         const struct word *w = &s->words[u->word + i];
@@ -242,11 +243,15 @@ static void read_rate(struct detect_set *s, struct frame *fr, const struct inges
         }
 }
 
-/* The date of the document itself ("This Lease is made on", "Prepared on"): it differs from document to document by nature. */
+/* The date of the document itself ("This Lease is made on", "Prepared on"): it differs from document to document by
+ * nature. */
 static bool own_date(const struct detect_set *s, const struct subject_statement *u, const struct ingest_fact *f) {
-    static const char *const cues[] = {"made", "dated", "prepared", "issued", "entered", "executed", "signed", "published", "updated", "written", "printed", "status", "version", "revision"};
+    static const char *const cues[] = {"made",     "dated",  "prepared",  "issued",  "entered",
+                                       "executed", "signed", "published", "updated", "written",
+                                       "printed",  "status", "version",   "revision"};
     const struct family_document *fam = &s->family[u->doc];
-    if (f->year && f->month && fam->date == civil(f->year, f->month, f->day ? f->day : 1) && fam->title_statement == u->statement) {
+    if (f->year && f->month && fam->date == civil(f->year, f->month, f->day ? f->day : 1) &&
+        fam->title_statement == u->statement) {
         uint32_t seen = 0;
         for (uint32_t i = u->n_words; i-- > 0 && seen < 5;) {
             const struct word *w = &s->words[u->word + i];
@@ -255,7 +260,22 @@ static bool own_date(const struct detect_set *s, const struct subject_statement 
             for (size_t k = 0; k < sizeof cues / sizeof *cues; k++)
                 if (slice_equal_nocase(detect_text(s, u->doc, w->start, w->end), slice_of(cues[k]))) return true;
         }
-        return seen < 5 && u->statement < 3;
+        if (seen < 5 && u->statement < 3) return true;
+    }
+    if (f->subject.end > f->subject.start) { /* "Version effective date: 27 May 2025" */
+        bool generic = true;
+        for (uint32_t i = 0; i < u->n_words; i++) {
+            const struct word *w = &s->words[u->word + i];
+            if (w->start < f->subject.start || w->end > f->subject.end || w->class != WORD_CONTENT) continue;
+            static const char *const words[] = {"effective", "version", "issue",     "issued",  "revision",
+                                                "updated",   "last",    "published", "printed", "approved",
+                                                "date",      "signed",  "valid",     "from",    "status"};
+            bool known = s->lexicon.items[w->id].flags & LEXICON_LIGHT;
+            for (size_t k = 0; k < sizeof words / sizeof *words; k++)
+                known |= slice_equal_nocase(detect_text(s, u->doc, w->start, w->end), slice_of(words[k]));
+            generic &= known;
+        }
+        if (generic && !(u->marks & MARK_VERB)) return true;
     }
     return false;
 }
@@ -295,8 +315,13 @@ static int build_frame(struct detect_set *s, uint32_t unit, uint32_t fact) {
         if (time_days(labelled.unit, &is_long) > 0) labelled.kind = INGEST_PERIOD;
         f = &labelled;
     }
-    struct frame fr = {
-        .unit = unit, .fact = fact, .bound = f->bound, .actor = u->actor, .noun = UINT32_MAX, .given = f->value, .unit_name = f->unit};
+    struct frame fr = {.unit = unit,
+                       .fact = fact,
+                       .bound = f->bound,
+                       .actor = u->actor,
+                       .noun = UINT32_MAX,
+                       .given = f->value,
+                       .unit_name = f->unit};
     char key[64];
     fr.low = f->value;
     fr.high = isnan(f->value2) || f->value2 <= f->value ? f->value : f->value2;
@@ -366,12 +391,24 @@ static int build_frame(struct detect_set *s, uint32_t unit, uint32_t fact) {
         fr.calendar |= slice_equal_nocase((struct slice){t.data + i, 8}, slice_of("calendar"));
     fr.low = fr.low * factor + offset;
     fr.high = fr.high * factor + offset;
+    /* lines that state nothing: contents, signatures, headings */
+    bool row = unit_statement(s, u)->kind == INGEST_TABLE_ROW, states = row || u->marks & MARK_VERB;
+    uint32_t content = 0;
+    for (uint32_t i = 0; i < u->n_words; i++)
+        content += s->words[u->word + i].class != WORD_FUNCTION && s->words[u->word + i].class != WORD_NUMBER &&
+                   s->words[u->word + i].class != WORD_SKIP;
+    bool label = memchr(d->text.data + d->statements[u->statement].span.start, ':',
+                        f->span.start - d->statements[u->statement].span.start) != NULL;
+    if (!states && (f->kind == INGEST_NUMBER) && !f->unit.len) return 0;
+    if (!states && !label && (content < 2 || f->kind == INGEST_DATE)) return 0;
     fr.dimension = lexicon_exact(&s->lexicon, key, strlen(key));
     if (fr.dimension == UINT32_MAX) return error_set(s->error, ERR_NOMEM, "", "out of memory");
     if (f->kind != INGEST_DATE) read_rate(s, &fr, f);
     if (subject_frame_words(s, &fr, f)) return ERR_NOMEM;
     if (!fr.n_words) return 0;
-    if (f->kind == INGEST_DATE && d->statements[f->statement].kind != INGEST_TABLE_ROW && u->statement < 6 && own_date(s, u, f)) return 0;
+    if (f->kind == INGEST_DATE && d->statements[f->statement].kind != INGEST_TABLE_ROW && u->statement < 6 &&
+        own_date(s, u, f))
+        return 0;
     if (fr.bound == INGEST_EXACT) /* "the minimum order is", "maximum pressure" */
         for (uint32_t k = 0; k < fr.n_words; k++) {
             const struct frame_word *w = &s->frame_words[fr.word + k];
@@ -434,7 +471,8 @@ static enum verdict compare(const struct detect_set *s, const struct frame *a, c
     } else if (a->class != ANALYSIS_PERIOD && a->per && b->per && a->per != b->per) {
         return VERDICT_NONE;
     }
-    if (a->noun != UINT32_MAX && b->noun != UINT32_MAX && a->noun != b->noun) return VERDICT_NONE; /* seats against pages */
+    if (a->noun != UINT32_MAX && b->noun != UINT32_MAX && a->noun != b->noun)
+        return VERDICT_NONE; /* seats against pages */
     if (a->class == ANALYSIS_QUANTITY && (a->noun == UINT32_MAX) != (b->noun == UINT32_MAX)) {
         const struct frame *bare = a->noun == UINT32_MAX ? a : b, *named = bare == a ? b : a;
         bool found = false;
@@ -567,7 +605,8 @@ static struct slice explain(struct detect_set *s, const struct frame *a, const s
         if (slice_equal(a->unit_name, b->unit_name) && (fa->flags & INGEST_BUSINESS) == (fb->flags & INGEST_BUSINESS)) {
             buf_puts(&out, ": difference ");
             put_number(&out, fabs(fa->value - fb->value));
-            buf_printf(&out, " %.*s%s", (int)a->unit_name.len, a->unit_name.data, fabs(fa->value - fb->value) == 1 ? "" : "s");
+            buf_printf(&out, " %.*s%s", (int)a->unit_name.len, a->unit_name.data,
+                       fabs(fa->value - fb->value) == 1 ? "" : "s");
         }
     } else if (a->per_days > 0 && b->per_days > 0 && a->per_days != b->per_days) {
         buf_puts(&out, ": per year ");
@@ -618,7 +657,8 @@ static bool agrees_elsewhere(const struct detect_set *s, const uint32_t *first_f
     return false;
 }
 
-/* "the amount X is replaced by Y" says which words go: the fact in the old clause against the new one, whatever else the sentences share. */
+/* "the amount X is replaced by Y" says which words go: the fact in the old clause against the new one, whatever else
+ * the sentences share. */
 static int replaced_values(struct detect_set *s, const uint32_t *first_frame) {
     for (size_t i = 0; i < s->n_amendments; i++) {
         const struct amendment *m = &s->amendments[i];
@@ -630,7 +670,9 @@ static int replaced_values(struct detect_set *s, const uint32_t *first_frame) {
         /* the new value: the first of the statement that is not the old one */
         for (uint32_t k = u->first_fact; k < u->first_fact + u->n_facts; k++) {
             const struct ingest_fact *f = &d->facts[k];
-            if (f->kind > INGEST_PERIOD || precedence_is_old_text(s, m->doc, f->span) || d->text.data + f->span.start < m->old_text.data) continue;
+            if (f->kind > INGEST_PERIOD || precedence_is_old_text(s, m->doc, f->span) ||
+                d->text.data + f->span.start < m->old_text.data)
+                continue;
             for (uint32_t q = s->first_unit[m->target]; q < s->first_unit[m->target + 1]; q++) {
                 const struct subject_statement *o = &s->units[q];
                 struct slice text = ingest_text(t, t->statements[o->statement].span);
@@ -644,19 +686,23 @@ static int replaced_values(struct detect_set *s, const uint32_t *first_frame) {
                     struct analysis_pair p = {.sameness = 0.95f, .decided = true};
                     bool drop;
                     p.status = precedence_status(s, unit, f->span, q, g->span, &p.by, &drop);
-                    if (drop || p.status != ANALYSIS_SUPERSEDED || p.by.document != m->doc || p.by.statement != m->statement) continue;
+                    if (drop || p.status != ANALYSIS_SUPERSEDED || p.by.document != m->doc ||
+                        p.by.statement != m->statement)
+                        continue;
                     const struct frame *fa = NULL, *fb = NULL;
                     for (uint32_t x = first_frame[unit]; x < first_frame[unit + 1]; x++)
                         if (s->frames[x].fact == k) fa = &s->frames[x];
                     for (uint32_t x = first_frame[q]; x < first_frame[q + 1]; x++)
                         if (s->frames[x].fact == z) fb = &s->frames[x];
                     struct slice was = ingest_text(t, g->span), is = ingest_text(d, f->span);
-                    static const enum analysis_class classes[] = {ANALYSIS_AMOUNT, ANALYSIS_PERCENTAGE, ANALYSIS_QUANTITY, ANALYSIS_DATE, ANALYSIS_PERIOD};
+                    static const enum analysis_class classes[] = {ANALYSIS_AMOUNT, ANALYSIS_PERCENTAGE,
+                                                                  ANALYSIS_QUANTITY, ANALYSIS_DATE, ANALYSIS_PERIOD};
                     p.class = classes[f->kind];
                     p.a = (struct analysis_side){m->target, o->statement, g->span, z};
                     p.b = (struct analysis_side){m->doc, m->statement, f->span, k};
                     p.why = fa && fb ? explain(s, fb, fa)
-                                     : arena_slice_printf(s->out, "%.*s is replaced by %.*s", (int)was.len, was.data, (int)is.len, is.data);
+                                     : arena_slice_printf(s->out, "%.*s is replaced by %.*s", (int)was.len, was.data,
+                                                          (int)is.len, is.data);
                     if (!p.why.len || detect_add(s, p)) return ERR_NOMEM;
                 }
             }
@@ -664,6 +710,15 @@ static int replaced_values(struct detect_set *s, const uint32_t *first_frame) {
         }
     }
     return 0;
+}
+
+/* Values of the same measure in a statement; a row of a table has one a column. */
+static uint32_t crowded(const struct detect_set *s, const uint32_t *first_frame, const struct frame *f) {
+    if (unit_statement(s, &s->units[f->unit])->kind == INGEST_TABLE_ROW) return 1;
+    uint32_t n = 0;
+    for (uint32_t k = first_frame[f->unit]; k < first_frame[f->unit + 1]; k++)
+        n += s->frames[k].dimension == f->dimension;
+    return n;
 }
 
 int detect_values(struct detect_set *s) {
@@ -731,7 +786,13 @@ int detect_values(struct detect_set *s) {
         bool drop;
         p.status = precedence_status(s, a->unit, fa->span, b->unit, fb->span, &p.by, &drop);
         if (drop) continue;
-        p.decided = c->verdict == VERDICT_CONFLICT && score >= DECIDED_SCORE && c->same.doubt < 0.13f;
+        bool one_document = ua->doc == ub->doc;
+        uint32_t crowd = crowded(s, first_frame, a) > crowded(s, first_frame, b) ? crowded(s, first_frame, a)
+                                                                                 : crowded(s, first_frame, b);
+        if (crowd > 3) continue; /* a ladder of values: which of them is meant cannot be told */
+        if (crowd == 3) p.sameness = score -= 0.1f;
+        p.decided = c->verdict == VERDICT_CONFLICT && score >= DECIDED_SCORE + (one_document ? 0.08f : 0) &&
+                    c->same.doubt < 0.13f && crowd < 3;
         p.why = explain(s, a, b);
         if (!p.why.len || detect_add(s, p)) goto done;
     }

@@ -311,7 +311,8 @@ static float same_title(const struct detect_set *s, uint32_t a, uint32_t b) {
             const struct lexeme *l = &s->lexicon.items[f[k]->title[i]];
             bool digit = false;
             for (size_t q = 0; q < l->stem.len; q++) digit |= l->stem.data[q] >= '0' && l->stem.data[q] <= '9';
-            if (digit || l->flags & LEXICON_MONTH || slice_equal(l->stem, slice_of("version")) || slice_equal(l->stem, slice_of("effectiv")) || slice_equal(l->stem, slice_of("restat")) ||
+            if (digit || l->flags & LEXICON_MONTH || slice_equal(l->stem, slice_of("version")) ||
+                slice_equal(l->stem, slice_of("effectiv")) || slice_equal(l->stem, slice_of("restat")) ||
                 slice_equal(l->stem, slice_of("amend")) || slice_equal(l->stem, slice_of("revis")))
                 continue;
             float w = l->flags & LEXICON_LIGHT ? 0.4f : 1;

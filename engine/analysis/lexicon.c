@@ -118,7 +118,8 @@ static const char *const light_words =
     "remains keep kept hold held "
     "state states stated specified specify described describe set fixed agreed agree agrees come comes go goes be "
     "become becomes see "
-    "necessary due provide provides ensure ensures include general current currently present new additional appropriate reasonable business calendar "
+    "necessary due provide provides ensure ensures include general current currently present new additional "
+    "appropriate reasonable business calendar "
     "working "
     "usd eur gbp chf jpy dollar dollars euro euros pound pounds cent cents million billion thousand hundred";
 

@@ -14,10 +14,14 @@ size_t precedence_find(struct slice text, struct slice old) {
     for (size_t i = 0; old.len && i + old.len <= text.len; i++) {
         if (!slice_equal_nocase((struct slice){text.data + i, old.len}, old)) continue;
         /* whole words and numbers: "24" does not stand in "1,240" */
-        if (i && isalnum((unsigned char)old.data[0]) && (isalnum((unsigned char)text.data[i - 1]) || ((text.data[i - 1] == ',' || text.data[i - 1] == '.') && isdigit((unsigned char)old.data[0])))) continue;
+        if (i && isalnum((unsigned char)old.data[0]) &&
+            (isalnum((unsigned char)text.data[i - 1]) ||
+             ((text.data[i - 1] == ',' || text.data[i - 1] == '.') && isdigit((unsigned char)old.data[0]))))
+            continue;
         size_t e = i + old.len;
         if (e < text.len && isalnum((unsigned char)old.data[old.len - 1]) &&
-            (isalnum((unsigned char)text.data[e]) || ((text.data[e] == ',' || text.data[e] == '.') && e + 1 < text.len && isdigit((unsigned char)text.data[e + 1]))))
+            (isalnum((unsigned char)text.data[e]) || ((text.data[e] == ',' || text.data[e] == '.') &&
+                                                      e + 1 < text.len && isdigit((unsigned char)text.data[e + 1]))))
             continue;
         return i;
     }
@@ -666,7 +670,9 @@ enum analysis_status precedence_status(const struct detect_set *s, uint32_t unit
         if (!p->prior) continue;
         for (int k = 0; k < 2; k++) {
             const struct subject_statement *u = k ? b : a, *v = k ? a : b;
-            if (u->doc == v->doc || !s->family[u->doc].preliminary || s->family[v->doc].preliminary || family_relation(s, p->doc, u->doc) != RELATION_FAMILY) continue;
+            if (u->doc == v->doc || !s->family[u->doc].preliminary || s->family[v->doc].preliminary ||
+                family_relation(s, p->doc, u->doc) != RELATION_FAMILY)
+                continue;
             *by = side_of(s, p->doc, p->statement);
             return ANALYSIS_RESOLVED;
         }

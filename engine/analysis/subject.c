@@ -218,6 +218,17 @@ static bool raw(const struct detect_set *s, uint32_t doc, const struct word *w, 
     return slice_equal_nocase(detect_text(s, doc, w->start, w->end), slice_of(word));
 }
 
+static bool raw_in(const struct detect_set *s, uint32_t doc, const struct word *w, const char *words) {
+    struct slice t = detect_text(s, doc, w->start, w->end);
+    for (const char *p = words; *p;) {
+        size_t n = strcspn(p, " ");
+        if (slice_equal_nocase(t, (struct slice){p, n})) return true;
+        p += n;
+        p += strspn(p, " ");
+    }
+    return false;
+}
+
 static void mark_statement(struct detect_set *s, struct subject_statement *u) {
     const struct ingest_document *d = s->docs[u->doc];
     struct word *w = s->words + u->word;
@@ -244,6 +255,12 @@ static void mark_statement(struct detect_set *s, struct subject_statement *u) {
         if (except) marks |= MARK_EXCEPTION;
         if (if_word || except) in_condition = true;
         if (in_condition) w[i].flags |= WORD_CONDITION;
+        if (!(w[i].flags & WORD_LEAD) &&
+            raw_in(s, u->doc, &w[i],
+                   "is are was were be been being shall must may will can has have had means mean amounts costs cost "
+                   "takes ends begins "
+                   "applies remains becomes expires lasts runs pays weighs starts falls requires need needs"))
+            marks |= MARK_VERB;
         if (s->lexicon.items[w[i].id].flags & LEXICON_NEGATION) marks |= MARK_NEGATED;
         if ((raw(s, u->doc, &w[i], "earlier") || raw(s, u->doc, &w[i], "prior") || raw(s, u->doc, &w[i], "old")) &&
             i + 1 < u->n_words && !(w[i + 1].flags & WORD_EDGE) && w[i + 1].class == WORD_CONTENT &&
@@ -258,6 +275,13 @@ static void mark_statement(struct detect_set *s, struct subject_statement *u) {
             (raw(s, u->doc, &w[i - 1], "claims") || raw(s, u->doc, &w[i - 1], "maintains") ||
              raw(s, u->doc, &w[i - 1], "believes") || raw(s, u->doc, &w[i - 1], "complains")))
             marks |= MARK_ATTRIBUTED;
+    }
+    for (uint32_t i = 0; i < u->n_words; i++) {
+        if (w[i].flags & WORD_LEAD) continue;
+        if (raw_in(s, u->doc, &w[i], "this these such that it its they their his her") &&
+            !(i + 1 < u->n_words && w[i + 1].flags & WORD_CAPITAL))
+            marks |= MARK_ANAPHORA;
+        break;
     }
     struct slice t = ingest_text(d, d->statements[u->statement].span);
     if (t.len && t.data[t.len - 1] == '?') marks |= MARK_QUESTION;
@@ -513,40 +537,39 @@ static bool groups_apart(const struct detect_set *s, const struct frame *a, cons
 struct slot {
     uint32_t previous, next;         /* shared words before and behind; SLOT_START, SLOT_END where there is none */
     uint32_t from_previous, to_next; /* distance in words */
-    bool predicate;                  /* behind a modal verb, "to" or a form of "be": most often a verb, which people vary freely */
-    bool joined;                     /* no punctuation between it and the shared word behind it */
+    bool predicate; /* behind a modal verb, "to" or a form of "be": most often a verb, which people vary freely */
+    bool implied;   /* the other document's title has it */
+    bool joined;    /* no punctuation between it and the shared word behind it */
 };
 
-static bool raw_in(const struct detect_set *s, uint32_t doc, const struct word *w, const char *words) {
-    struct slice t = detect_text(s, doc, w->start, w->end);
-    for (const char *p = words; *p;) {
-        size_t n = strcspn(p, " ");
-        if (slice_equal_nocase(t, (struct slice){p, n})) return true;
-        p += n;
-        p += strspn(p, " ");
-    }
-    return false;
-}
-
 /* Places of a's words that b does not have. */
-static uint32_t slots(const struct detect_set *s, const struct frame *a, const struct frame *b, struct slot out[SLOT_MAX]) {
+static uint32_t slots(const struct detect_set *s, const struct frame *a, const struct frame *b,
+                      struct slot out[SLOT_MAX]) {
     const struct subject_statement *u = &s->units[a->unit];
     uint32_t other = s->units[b->unit].doc, n = 0, previous = SLOT_START, previous_at = 0;
     for (uint32_t i = 0; i < u->n_words && n < SLOT_MAX; i++) {
         const struct word *w = &s->words[u->word + i];
-        const struct frame_word *f = w->class == WORD_FUNCTION || w->class == WORD_SKIP || w->class == WORD_NUMBER ? NULL : find_word(s, a, w->id);
+        const struct frame_word *f = w->class == WORD_FUNCTION || w->class == WORD_SKIP || w->class == WORD_NUMBER
+                                         ? NULL
+                                         : find_word(s, a, w->id);
         if (!f || f->place == 2) continue;
         if (mentions(s, b, w->id)) {
             previous = w->id;
             previous_at = i;
             continue;
         }
-        if (s->lexicon.items[w->id].flags & LEXICON_LIGHT || w->class == WORD_ENTITY || in_title(s, other, w->id)) continue;
-        struct slot x = {.previous = previous, .from_previous = i - previous_at, .next = SLOT_END, .joined = true};
+        if (s->lexicon.items[w->id].flags & LEXICON_LIGHT || w->class == WORD_ENTITY) continue;
+        struct slot x = {.implied = in_title(s, other, w->id),
+                         .previous = previous,
+                         .from_previous = i - previous_at,
+                         .next = SLOT_END,
+                         .joined = true};
         for (uint32_t k = i + 1; k < u->n_words; k++) {
             const struct word *v = &s->words[u->word + k];
             if (v->flags & WORD_EDGE && x.next == SLOT_END) x.joined = false;
-            const struct frame_word *g = v->class == WORD_FUNCTION || v->class == WORD_SKIP || v->class == WORD_NUMBER ? NULL : find_word(s, a, v->id);
+            const struct frame_word *g = v->class == WORD_FUNCTION || v->class == WORD_SKIP || v->class == WORD_NUMBER
+                                             ? NULL
+                                             : find_word(s, a, v->id);
             if (!g || g->place == 2 || !mentions(s, b, v->id)) continue;
             x.next = v->id;
             x.to_next = k - i;
@@ -554,25 +577,31 @@ static uint32_t slots(const struct detect_set *s, const struct frame *a, const s
         }
         if (i) {
             const struct word *p = w - 1;
-            if (!(w->flags & WORD_EDGE)) x.predicate = raw_in(s, u->doc, p, "shall must may will can should would to be is are was were been not has have had being by");
+            if (!(w->flags & WORD_EDGE))
+                x.predicate =
+                    raw_in(s, u->doc, p,
+                           "shall must may will can should would to be is are was were been not has have had being by");
         }
         out[n++] = x;
     }
     return n;
 }
 
-/* The same sentence with another thing in one place: "defects of the lifts" against "defects of the heating". 0 none, 1 perhaps a verb,
- * 2 a thing. */
+/* The same sentence with another thing in one place: "defects of the lifts" against "defects of the heating". 0 none, 1
+ * perhaps a verb, 2 a thing. */
 static int contrast(const struct detect_set *s, const struct frame *a, const struct frame *b) {
     struct slot x[SLOT_MAX], y[SLOT_MAX];
     uint32_t nx = slots(s, a, b, x), ny = nx ? slots(s, b, a, y) : 0;
     int found = 0;
     for (uint32_t i = 0; i < nx; i++)
         for (uint32_t k = 0; k < ny; k++) {
+            if (x[i].implied && y[k].implied) continue;
             bool before = x[i].previous == y[k].previous, behind = x[i].next == y[k].next;
             bool same = before && behind && (x[i].previous != SLOT_START || x[i].next != SLOT_END);
-            same |= before && x[i].previous != SLOT_START && x[i].from_previous <= SLOT_NEAR + 1 && y[k].from_previous <= SLOT_NEAR + 1;
-            same |= behind && x[i].next != SLOT_END && x[i].to_next == 1 && y[k].to_next == 1 && x[i].joined && y[k].joined;
+            same |= before && x[i].previous != SLOT_START && x[i].from_previous <= SLOT_NEAR + 1 &&
+                    y[k].from_previous <= SLOT_NEAR + 1;
+            same |=
+                behind && x[i].next != SLOT_END && x[i].to_next == 1 && y[k].to_next == 1 && x[i].joined && y[k].joined;
             if (!same) continue;
             int kind = x[i].predicate || y[k].predicate ? 1 : 2;
             if (kind > found) found = kind;
@@ -585,7 +614,8 @@ static bool other_values_differ(const struct detect_set *s, const struct frame *
     const struct subject_statement *ua = &s->units[a->unit], *ub = &s->units[b->unit];
     const struct ingest_document *da = s->docs[ua->doc], *db = s->docs[ub->doc];
     const struct ingest_fact *fa = &da->facts[a->fact];
-    if (unit_statement(s, ua)->kind == INGEST_TABLE_ROW || unit_statement(s, ub)->kind == INGEST_TABLE_ROW) return false;
+    if (unit_statement(s, ua)->kind == INGEST_TABLE_ROW || unit_statement(s, ub)->kind == INGEST_TABLE_ROW)
+        return false;
     bool differ = false;
     for (uint32_t i = ua->first_fact; i < ua->first_fact + ua->n_facts; i++) {
         const struct ingest_fact *x = &da->facts[i];
@@ -641,7 +671,7 @@ struct sameness subject_sameness(const struct detect_set *s, const struct frame 
     const struct subject_statement *ua = &s->units[a->unit], *ub = &s->units[b->unit];
     const struct frame_word *va = s->frame_words + a->word, *vb = s->frame_words + b->word;
     float shared = 0, ta = 0, tb = 0, na = 0, nb = 0, sa = 0, sb = 0;
-    float rest[2] = {0}; /* words near the value that the other side lacks */
+    float rest[2] = {0};                   /* words near the value that the other side lacks */
     float measured[2] = {0}, met[2] = {0}; /* words of what is measured, and those that stand on the other side */
     uint32_t foreign = 0;                  /* names that the other document does not know at all */
     uint32_t codes_a = 0, codes_b = 0, names_a = 0, names_b = 0, names_both = 0, years_a = 0, years_b = 0,
@@ -743,13 +773,17 @@ struct sameness subject_sameness(const struct detect_set *s, const struct frame 
             r.doubt += 0.08f;
     }
     int other = contrast(s, a, b);
-    if (other == 2) r.apart = true;
-    else if (other == 1) r.doubt += 0.2f;
+    if (other == 2)
+        r.apart = true;
+    else if (other == 1)
+        r.doubt += 0.2f;
     if (a->class != ANALYSIS_MODALITY) {
         if (other_values_differ(s, a, b)) r.apart = true;
         if (negation_differs(s, a, b)) r.doubt += 0.2f;
     }
     if (fminf(rest[0], rest[1]) > 0.6f) r.doubt += 0.14f; /* both name something more near the value */
+    if ((ua->marks ^ ub->marks) & MARK_ANAPHORA) r.doubt += 0.12f;
+    if (measured[0] > 0 && measured[1] > 0 && fminf(met[0] / measured[0], met[1] / measured[1]) < 0.5f) r.doubt += 0.1f;
     if (foreign) r.doubt += 0.2f;
     if (measured[0] > 0 && measured[1] > 0 && (met[0] <= 0 || met[1] <= 0))
         r.doubt += met[0] <= 0 && met[1] <= 0 ? 0.4f : 0.3f;
@@ -817,9 +851,17 @@ static int name_numbers(struct detect_set *s) {
         const struct ingest_document *d = s->docs[u->doc];
         for (uint32_t k = 1; k < u->n_words; k++) {
             struct word *w = &s->words[u->word + k], *p = w - 1;
+            bool numbered = w->class == WORD_NUMBER && w->start - p->end <= 3 &&
+                            raw_in(s, u->doc, p, "no nr number"); /* "Addendum No. 1" */
+            if (numbered) {
+                w->class = WORD_CODE;
+                continue;
+            }
             if (w->class != WORD_NUMBER || w->flags & WORD_EDGE || w->start - p->end > 2) continue;
-            if ((p->class != WORD_CONTENT && p->class != WORD_NAME) || s->lexicon.items[p->id].flags & LEXICON_MONTH) continue;
-            if (raw_in(s, u->doc, p, "section sections clause clauses article articles paragraph no number usd eur gbp chf")) continue;
+            if ((p->class != WORD_CONTENT && p->class != WORD_NAME) || s->lexicon.items[p->id].flags & LEXICON_MONTH)
+                continue;
+            if (raw_in(s, u->doc, p, "section sections clause clauses article articles paragraph usd eur gbp chf"))
+                continue;
             /* "unit 2", "year three" end there; "sold 163,000 tickets" goes on */
             const struct word *q1 = k + 1 < u->n_words ? w + 1 : NULL;
             bool goes_on = q1 && !(q1->flags & WORD_EDGE) && q1->class == WORD_CONTENT;
