@@ -38,7 +38,7 @@ ANALYSIS_C := $(call src,engine) $(call src,engine/analysis)
 API_C := $(filter-out api/main.c,$(call src,api))
 
 obj = $(patsubst %,$(O)/%.o,$(1))
-WEB := $(sort $(wildcard api/web/*.html api/web/*.css api/web/*.js))
+WEB := $(sort $(wildcard api/web/*.html api/web/*.css api/web/*.js api/web/*.json))
 WEB_O := $(patsubst %,$(O)/%.o,$(WEB))
 KERNELS_O := $(call obj,$(KERNELS_C) $(KERNELS_CU))
 JAMBA_O := $(call obj,base.c $(JAMBA_C))
@@ -70,7 +70,7 @@ $(O)/kernels/cpu/%_avx512bf16.c.o: ISA := -mavx512f -mavx512bw -mavx512dq -mavx5
 $(O)/kernels/cpu/%_amx.c.o: ISA := -mamx-tile -mamx-int8 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mavx2 -mfma -mf16c -O3
 $(O)/ingest/%.c.o $(O)/tests/%.c.o: INC := $(shell xml2-config --cflags 2>/dev/null)
 
-# The page: HTML, CSS and JS become bytes of the program (ld -r -b binary keeps them as they are).
+# The page (HTML, CSS, JS) and the API's description become bytes of the program (ld -r -b binary keeps them as they are).
 $(O)/api/web/%.o: api/web/%
 	@mkdir -p $(@D)
 	ld -r -b binary -z noexecstack $< -o $@

@@ -20,8 +20,9 @@ void cli_progress(const struct cli *c, const char *what, uint64_t done, uint64_t
     if (c->quiet) return;
     double now = clock_seconds();
     bool other = strcmp(what, progress.what) != 0;
-    if (!isatty(STDERR_FILENO)) { /* a line a stage that has something to count */
-        if (other && total > 1) fprintf(stderr, "antinomy: %s (%llu)\n", what, (unsigned long long)total);
+    if (!isatty(STDERR_FILENO)) { /* a line a stage that has something to count; "3 of 8, index" is for the bar */
+        if (other && total > 1 && strchr(what, ' ') == NULL)
+            fprintf(stderr, "antinomy: %s (%llu)\n", what, (unsigned long long)total);
         snprintf(progress.what, sizeof progress.what, "%s", what);
         return;
     }

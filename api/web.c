@@ -1,5 +1,6 @@
-/* web.c: the page: three files that the Makefile put into the program as they are (ld -r -b binary). Nothing is loaded
- * from elsewhere, no script stands in the HTML: the content security policy says so to the browser. */
+/* web.c: the page and the API's description: files that the Makefile put into the program as they are (ld -r -b
+ * binary). Nothing is loaded from elsewhere, no script stands in the HTML: the content security policy says so to the
+ * browser. */
 #include "api/api.h"
 
 #include <string.h>
@@ -7,6 +8,7 @@
 extern const char _binary_api_web_index_html_start[], _binary_api_web_index_html_end[];
 extern const char _binary_api_web_app_css_start[], _binary_api_web_app_css_end[];
 extern const char _binary_api_web_app_js_start[], _binary_api_web_app_js_end[];
+extern const char _binary_api_web_openapi_json_start[], _binary_api_web_openapi_json_end[];
 
 #define PAGE_CSP                                                                                                       \
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri "     \
@@ -20,6 +22,7 @@ bool web_page(const char *path, struct api_response *r) {
         {"/", "text/html; charset=utf-8", _binary_api_web_index_html_start, _binary_api_web_index_html_end},
         {"/app.css", "text/css; charset=utf-8", _binary_api_web_app_css_start, _binary_api_web_app_css_end},
         {"/app.js", "text/javascript; charset=utf-8", _binary_api_web_app_js_start, _binary_api_web_app_js_end},
+        {"/openapi.json", "application/json", _binary_api_web_openapi_json_start, _binary_api_web_openapi_json_end},
     };
     size_t len = strcspn(path, "?");
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {

@@ -61,6 +61,20 @@ def test_from_upload_to_answer_report_and_delete(folder):
 
 
 @test
+def test_the_description_names_every_route(folder):
+    server = Server(os.path.join(folder, "data"))
+    described = server.get("/openapi.json")["paths"]
+    with open(os.path.join(ROOT, "api", "routes.c"), encoding="utf-8") as f:
+        routes = re.findall(r'\{API_(\w+), "([^"]+)", route_', f.read())
+    check(len(routes) > 15, "the table of routes was found")
+    known = {(re.sub(r"\{\w+\}", "#", path), method) for path, item in described.items() for method in item}
+    for method, pattern in routes:
+        check((pattern, method.lower()) in known, "openapi.json lacks %s %s" % (method, pattern))
+    equal(len(known), len(routes) + 2, "paths described: those of the table, /healthz and /openapi.json")
+    server.stop()
+
+
+@test
 def test_a_page_image_has_its_marks_in_the_right_place(folder):
     server = Server(os.path.join(folder, "data"))
     made = server.post("/api/v1/sets", {"name": "deal"})
