@@ -93,6 +93,7 @@ int body_check(const struct ingest_document *d, struct error *e);
 int index_write(sqlite3 *db, int64_t content, const struct ingest_document *d, int64_t *n_words,
                 int64_t *n_section_words, struct error *e);
 int index_delete(sqlite3 *db, int64_t content, struct error *e); /* words out of FTS5; the rows go with contents */
+int index_anew(sqlite3 *db, struct error *e); /* throws the words away and makes them from the rows */
 size_t count_words(struct slice text);
 
 /* ---- query.c: free text -> FTS5 expression ---- */

@@ -74,12 +74,14 @@ static int content_delete(sqlite3 *db, struct removed *r, struct error *e) {
                     "SELECT count(*) FROM embeddings WHERE statement IN (SELECT id FROM statements WHERE content = ?)",
                     "i", r->content);
     if (rc == 0) rc = quotes_delete(db, r, 0, e);
-    if (rc == 0) rc = index_delete(db, r->content, e);
+    /* A damaged word index must not stand in the way: then it is made anew from what is left. */
+    bool anew = rc == 0 && (rc = index_delete(db, r->content, e)) == ERR_FORMAT;
+    if (anew) rc = 0;
     if (rc == 0) rc = db_run(db, e, "DELETE FROM jobs WHERE content = ?", "i", r->content);
     if (rc == 0) rc = db_run(db, e, "DELETE FROM entries WHERE id = ?", "i", r->id);
-    if (rc == 0)
-        rc = db_run(db, e, "DELETE FROM contents WHERE id = ?", "i",
-                    r->content); /* bodies, statements, sections, embeddings with it */
+    /* bodies, statements, sections, embeddings with it */
+    if (rc == 0) rc = db_run(db, e, "DELETE FROM contents WHERE id = ?", "i", r->content);
+    if (rc == 0 && anew) rc = index_anew(db, e);
     return rc;
 }
 

@@ -124,3 +124,20 @@ int index_delete(sqlite3 *db, int64_t content, struct error *e) {
                     "i", content);
     return rc;
 }
+
+/* FTS5's tables behind the index, as they are after CREATE: no segment (record 10), no totals (record 1). Needed where
+ * the list of segments itself is damaged, because then FTS5 refuses even 'rebuild'. */
+int index_anew(sqlite3 *db, struct error *e) {
+    static const char empty[] =
+        "DELETE FROM statements_fts_data; DELETE FROM statements_fts_idx; DELETE FROM statements_fts_docsize;"
+        "INSERT INTO statements_fts_data(id, block) VALUES (1, x''), (10, x'00000000000000');"
+        "DELETE FROM sections_fts_data; DELETE FROM sections_fts_idx; DELETE FROM sections_fts_docsize;"
+        "INSERT INTO sections_fts_data(id, block) VALUES (1, x''), (10, x'00000000000000');";
+    sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 0, NULL); /* they are ours to write only here */
+    int q = sqlite3_exec(db, empty, NULL, NULL, NULL);
+    sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+    int rc = q == SQLITE_OK ? 0 : db_error(db, q, "Cannot make the word index anew", e);
+    if (rc == 0) rc = db_run(db, e, "INSERT INTO statements_fts(statements_fts) VALUES ('rebuild')", "");
+    if (rc == 0) rc = db_run(db, e, "INSERT INTO sections_fts(sections_fts) VALUES ('rebuild')", "");
+    return rc;
+}

@@ -271,6 +271,30 @@ static void test_random_life_leaves_no_deleted_word(void **state) {
     OK(store_open(&f->s, f->dir, &err));
 }
 
+static void test_damaged_word_index_does_not_stop_a_delete(void **state) {
+    struct fixture *f = *state;
+    struct store_hit *hits;
+    int64_t kept = add_ready(f->s, f->set, "kept.txt", "# 1 Terms\nThe turbine clause.\n");
+    int64_t gone = add_ready(f->s, f->set, "gone.txt", "# 1 Terms\nThe qzvornite turbine clause.\n");
+    store_close(f->s);
+    char path[600];
+    sqlite3 *db;
+    snprintf(path, sizeof path, "%s/antinomy.db", f->dir);
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(
+        sqlite3_exec(db, "UPDATE statements_fts_data SET block = x'ffffffffffffffff' WHERE id = 10", NULL, NULL, NULL),
+        SQLITE_OK); /* FTS5's list of segments */
+    sqlite3_close(db);
+    OK(store_open(&f->s, f->dir, &err));
+    struct store_query q = {.text = SLICE_LITERAL("turbine")};
+    size_t n;
+    FAILS(ERR_FORMAT, store_search(f->s, &f->a, f->set, &q, &hits, &n, &err));
+    OK(store_document_delete(f->s, gone, &f->a, NULL, &err));
+    assert_true(nowhere(f->dir, "zvornite"));
+    assert_int_equal(search(f->s, &f->a, f->set, "turbine", &hits), 1);
+    assert_int_equal(hits[0].document, kept);
+}
+
 /* ---- death in the middle ---- */
 struct work {
     const char *dir;
@@ -327,9 +351,13 @@ static void test_death_at_any_statement_of_a_delete_is_made_good(void **state) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(test_deleted_document_is_nowhere),          TEST(test_bytes_stay_while_another_entry_has_them),
-        TEST(test_waiting_work_goes_on_in_another_name), TEST(test_set_goes_with_all_that_is_only_its_own),
-        TEST(test_random_life_leaves_no_deleted_word),   TEST(test_death_at_any_statement_of_a_delete_is_made_good),
+        TEST(test_deleted_document_is_nowhere),
+        TEST(test_bytes_stay_while_another_entry_has_them),
+        TEST(test_waiting_work_goes_on_in_another_name),
+        TEST(test_set_goes_with_all_that_is_only_its_own),
+        TEST(test_random_life_leaves_no_deleted_word),
+        TEST(test_damaged_word_index_does_not_stop_a_delete),
+        TEST(test_death_at_any_statement_of_a_delete_is_made_good),
     };
     return cmocka_run_group_tests_name("store_delete", tests, NULL, NULL);
 }
