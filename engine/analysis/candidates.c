@@ -43,6 +43,8 @@ bool candidates_allowed(const struct detect_set *s, const struct frame *a, const
     if (r == RELATION_COMPATIBLE) *doubt += 0.03f;
     const struct ingest_statement *sa = unit_statement(s, ua), *sb = unit_statement(s, ub);
     if (ua->doc == ub->doc) {
+        if (!((ua->marks | ub->marks) & MARK_VERB) && sa->table == INGEST_NONE && sb->table == INGEST_NONE)
+            return false; /* lists of things */
         if (sa->table != INGEST_NONE && sa->table == sb->table)
             return false; /* rows of one table are meant to differ */
         uint32_t pa =

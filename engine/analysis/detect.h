@@ -83,6 +83,7 @@ enum {
     MARK_NEGATED = 128,
     MARK_QUESTION = 256,
     MARK_VERB = 512,     /* has a verb we know: it states something */
+    MARK_OTHER = 2048,   /* "all other", "remaining": the rest of something */
     MARK_ANAPHORA = 1024 /* begins with "this amount", "it": speaks of the sentence before */
 };
 struct subject_statement {
@@ -135,7 +136,9 @@ struct family_document {
     int32_t date;   /* days since 1970 of the document or its taking effect; INT32_MIN unknown */
     double version; /* 0 unknown */
     bool amendment, preliminary, restated;
-    uint32_t amends;    /* document it amends, INGEST_NONE */
+    uint32_t amends;   /* document it amends, INGEST_NONE */
+    uint32_t names[8]; /* proper names it uses most */
+    uint32_t n_names;
     uint32_t *shingles; /* sorted hashes */
     size_t n_shingles;
     uint32_t title_statement; /* first statement that shows title or date */

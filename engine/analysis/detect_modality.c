@@ -46,6 +46,18 @@ static int build_frame(struct detect_set *s, uint32_t unit, uint32_t fact) {
             break;
         }
     }
+    /* not a rule: inside a condition, a perfect tense ("shall have occurred"), the head of a list */
+    struct slice text = slice_trim(ingest_text(d, d->statements[u->statement].span));
+    if (text.len && text.data[text.len - 1] == ':') return 0;
+    for (uint32_t i = 0; i < u->n_words; i++) {
+        const struct word *w = &s->words[u->word + i];
+        if (w->start < f->span.start || w->end > f->span.end) continue;
+        if (w->flags & WORD_CONDITION) return 0;
+        const struct word *end = &s->words[u->word + u->n_words];
+        if (w + 2 < end && raw_is(s, u->doc, &w[1], "have") && !raw_is(s, u->doc, &w[2], "the") &&
+            !raw_is(s, u->doc, &w[2], "no") && !raw_is(s, u->doc, &w[2], "a") && !raw_is(s, u->doc, &w[2], "any"))
+            return 0;
+    }
     fr.dimension = lexicon_exact(&s->lexicon, "modality", 8);
     if (fr.dimension == UINT32_MAX || subject_frame_words(s, &fr, NULL)) return ERR_NOMEM;
     /* weights: the action counts, the rest of the statement a little */
@@ -82,8 +94,9 @@ static int build_frame(struct detect_set *s, uint32_t unit, uint32_t fact) {
         for (uint32_t i = 0; i < u->n_words; i++) {
             const struct word *w = &s->words[u->word + i];
             if (w->end > f->span.start) break;
-            if (f->span.start - w->end < 40 && (raw_is(s, u->doc, w, "nor") || raw_is(s, u->doc, w, "neither") ||
-                                                raw_is(s, u->doc, w, "event") || raw_is(s, u->doc, w, "no")))
+            if ((f->span.start - w->end < 40 || w->flags & WORD_FIRST) &&
+                (raw_is(s, u->doc, w, "nor") || raw_is(s, u->doc, w, "neither") || raw_is(s, u->doc, w, "event") ||
+                 raw_is(s, u->doc, w, "no")))
                 return 0;
         }
     /* "shall not exceed", "may not be less than": a bound, not a ban */

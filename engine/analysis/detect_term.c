@@ -77,6 +77,22 @@ static uint32_t words_of(const struct detect_set *s, uint32_t doc, const struct 
     return n;
 }
 
+/* "X means": the only form that defines in full; a term in brackets behind its first use just names it. */
+static bool says_means(const struct detect_set *s, uint32_t doc, const struct ingest_fact *f) {
+    const struct subject_statement *u = &s->units[s->first_unit[doc] + f->statement];
+    uint32_t seen = 0;
+    for (uint32_t i = 0; i < u->n_words && seen < 4; i++) {
+        const struct word *w = &s->words[u->word + i];
+        if (w->start < f->subject.end) continue;
+        seen++;
+        struct slice t = detect_text(s, doc, w->start, w->end);
+        if (slice_equal_nocase(t, slice_of("means")) || slice_equal_nocase(t, slice_of("mean")) ||
+            slice_equal_nocase(t, slice_of("refers")))
+            return true;
+    }
+    return false;
+}
+
 /* Definitions that say nothing themselves or only for a part. */
 static bool is_pointer(const struct detect_set *s, uint32_t doc, const struct ingest_fact *f) {
     struct slice t = ingest_text(s->docs[doc], s->docs[doc]->statements[f->statement].span);
@@ -98,6 +114,13 @@ static int compare_terms(struct detect_set *s, const struct term *x, const struc
     const struct ingest_fact *fx = &dx->facts[x->fact], *fy = &dy->facts[y->fact];
     enum document_relation r = family_relation(s, x->doc, y->doc);
     if (r == RELATION_DIFFERENT || r == RELATION_COMPATIBLE || fx->statement == fy->statement) return 0;
+    if (r != RELATION_SAME) { /* each agreement of one company with the world has its own "Services" */
+        uint32_t shared = 0;
+        for (uint32_t i = 0; i < s->family[x->doc].n_parties; i++)
+            for (uint32_t k = 0; k < s->family[y->doc].n_parties; k++)
+                shared += s->family[x->doc].parties[i] == s->family[y->doc].parties[k];
+        if (shared < 2) return 0;
+    }
     uint32_t a[64], b[64], both = 0;
     uint32_t na = words_of(s, x->doc, fx, a), nb = words_of(s, y->doc, fy, b);
     if (na < DEFINITION_WORDS || nb < DEFINITION_WORDS) return 0;
@@ -136,7 +159,7 @@ int detect_terms(struct detect_set *s) {
         for (uint32_t i = 0; i < d->n_facts; i++) {
             const struct ingest_fact *f = &d->facts[i];
             if (f->kind != INGEST_TERM || f->subject.end <= f->subject.start || f->object.end <= f->object.start ||
-                f->subject.end - f->subject.start >= TERM_MAX || is_pointer(s, doc, f))
+                f->subject.end - f->subject.start >= TERM_MAX || is_pointer(s, doc, f) || !says_means(s, doc, f))
                 continue;
             struct slice t = ingest_text(d, f->subject);
             struct term *x = &terms[n++];

@@ -399,7 +399,24 @@ static int build_frame(struct detect_set *s, uint32_t unit, uint32_t fact) {
                    s->words[u->word + i].class != WORD_SKIP;
     bool label = memchr(d->text.data + d->statements[u->statement].span.start, ':',
                         f->span.start - d->statements[u->statement].span.start) != NULL;
-    if (!states && (f->kind == INGEST_NUMBER) && !f->unit.len) return 0;
+    if (f->kind == INGEST_NUMBER && !f->unit.len) {
+        struct slice line = ingest_text(d, d->statements[u->statement].span);
+        size_t upper = 0, lower = 0;
+        for (size_t i = 0; i < line.len; i++)
+            upper += line.data[i] >= 'A' && line.data[i] <= 'Z', lower += line.data[i] >= 'a' && line.data[i] <= 'z';
+        if (!states || upper > lower) return 0;
+    }
+    if (f->kind == INGEST_PERIOD && u->n_words) /* "this 90-day period" was set elsewhere */
+        for (uint32_t i = 1; i < u->n_words; i++) {
+            const struct word *w = &s->words[u->word + i];
+            if (w->start < f->span.start) continue;
+            struct slice before = detect_text(s, u->doc, w[-1].start, w[-1].end);
+            if (slice_equal_nocase(before, slice_of("this")) || slice_equal_nocase(before, slice_of("such")) ||
+                slice_equal_nocase(before, slice_of("that")) || slice_equal_nocase(before, slice_of("said")) ||
+                slice_equal_nocase(before, slice_of("initial")))
+                return 0;
+            break;
+        }
     if (!states && !label && (content < 2 || f->kind == INGEST_DATE)) return 0;
     fr.dimension = lexicon_exact(&s->lexicon, key, strlen(key));
     if (fr.dimension == UINT32_MAX) return error_set(s->error, ERR_NOMEM, "", "out of memory");
@@ -662,7 +679,7 @@ static bool agrees_elsewhere(const struct detect_set *s, const uint32_t *first_f
 static int replaced_values(struct detect_set *s, const uint32_t *first_frame) {
     for (size_t i = 0; i < s->n_amendments; i++) {
         const struct amendment *m = &s->amendments[i];
-        if (!m->old_text.len) continue;
+        if (!m->old_text.len || m->target == INGEST_NONE) continue;
         struct slice old = slice_trim(m->old_text);
         uint32_t unit = s->first_unit[m->doc] + m->statement;
         const struct subject_statement *u = &s->units[unit];

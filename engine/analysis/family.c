@@ -324,11 +324,58 @@ static float same_title(const struct detect_set *s, uint32_t a, uint32_t b) {
     return sum[0] + sum[1] > 0 ? 2 * both / (sum[0] + sum[1]) : 0;
 }
 
+/* The names a document uses most: what it is about where no parties are listed. */
+static void find_names(struct detect_set *s, uint32_t d) {
+    struct family_document *fam = &s->family[d];
+    uint32_t ids[256], counts[256], n = 0;
+    for (uint32_t u = s->first_unit[d]; u < s->first_unit[d + 1]; u++)
+        for (uint32_t k = 0; k < s->units[u].n_words; k++) {
+            const struct word *w = &s->words[s->units[u].word + k];
+            if (w->class != WORD_NAME || w->flags & WORD_LEAD) continue;
+            uint32_t q = 0;
+            while (q < n && ids[q] != w->id) q++;
+            if (q == n && n < 256) ids[n] = w->id, counts[n++] = 0;
+            if (q < n) counts[q]++;
+        }
+    for (uint32_t k = 0; k < 8; k++) {
+        uint32_t best = UINT32_MAX;
+        for (uint32_t q = 0; q < n; q++)
+            if (counts[q] >= 2 && (best == UINT32_MAX || counts[q] > counts[best])) best = q;
+        if (best == UINT32_MAX) break;
+        fam->names[fam->n_names++] = ids[best];
+        counts[best] = 0;
+    }
+}
+
+/* Both have names of their own and neither knows any of the other's. */
+static bool strangers(const struct detect_set *s, uint32_t a, uint32_t b) {
+    for (int side = 0; side < 2; side++) {
+        const struct family_document *f = &s->family[side ? b : a];
+        uint32_t other = side ? a : b;
+        if (f->n_names < 2) return false;
+        for (uint32_t i = 0; i < f->n_names; i++) {
+            size_t lo = s->vocabulary_first[other], hi = s->vocabulary_first[other + 1];
+            while (lo < hi) {
+                size_t mid = (lo + hi) / 2;
+                if (s->vocabulary[mid] < f->names[i])
+                    lo = mid + 1;
+                else
+                    hi = mid;
+            }
+            if (lo < s->vocabulary_first[other + 1] && s->vocabulary[lo] == f->names[i]) return false;
+            for (size_t k = 0; k < s->family[other].n_title; k++)
+                if (s->family[other].title[k] == f->names[i]) return false;
+        }
+    }
+    return true;
+}
+
 int family_build(struct detect_set *s) {
     for (uint32_t d = 0; d < s->n_docs; d++) {
         const struct ingest_document *doc = s->docs[d];
         struct family_document *fam = &s->family[d];
         read_opening(s, d);
+        find_names(s, d);
         if (build_shingles(s, d)) return ERR_NOMEM;
         /* words of the title: they lie outside the text, so they are read by hand */
         fam->title = arena_array(&s->scratch, 48, sizeof *fam->title);
@@ -406,6 +453,7 @@ int family_build(struct detect_set *s) {
             } else if (named > 0.7f) {
                 r = RELATION_FAMILY;
             }
+            if (r == RELATION_COMPATIBLE && strangers(s, a, b)) r = RELATION_DIFFERENT;
             double jaccard, cover;
             overlap(fa->shingles, fa->n_shingles, fb->shingles, fb->n_shingles, &jaccard, &cover);
             bool dated = (fa->date != INT32_MIN && fb->date != INT32_MIN && fa->date != fb->date) ||

@@ -171,9 +171,10 @@ static int read_amendments(struct detect_set *s, uint32_t unit) {
         if (i && raw_is(s, u->doc, &w[-1], "of") && raw_is(s, u->doc, w, "the")) of_other = true;
     }
     if (target == INGEST_NONE) { /* any document may change another, but then it must name it */
-        if (!verb || !be || !of_other) return 0;
+        if (!verb || (!s->family[u->doc].amendment && (!be || !of_other))) return 0;
         target = named_document(s, u, 0, u->n_words);
-        if (target == INGEST_NONE) return 0;
+        if (target == INGEST_NONE && !s->family[u->doc].amendment)
+            return 0; /* else only the words it takes away are kept */
     }
     if (remain && !verb) return 0;
     struct amendment m = {.doc = u->doc,
@@ -240,6 +241,7 @@ static int read_amendments(struct detect_set *s, uint32_t unit) {
             }
         }
     bool any = false;
+    if (target == INGEST_NONE) return m.old_text.len ? push_amendment(s, m) : 0;
     for (uint32_t f = u->first_fact; f < u->first_fact + u->n_facts; f++) {
         const struct ingest_fact *x = &d->facts[f];
         if (x->kind != INGEST_REFERENCE) continue;
@@ -405,7 +407,11 @@ static int read_precedence(struct detect_set *s, uint32_t unit) {
     }
     struct target_list winners = {0}, losers = {0};
     struct precedence p = {.doc = u->doc, .statement = u->statement};
-    if (verb != UINT32_MAX && (conflict != UINT32_MAX || over != UINT32_MAX)) {
+    bool rules = verb != UINT32_MAX && (raw_is(s, u->doc, &s->words[u->word + verb], "prevail") ||
+                                        raw_is(s, u->doc, &s->words[u->word + verb], "prevails") ||
+                                        raw_is(s, u->doc, &s->words[u->word + verb], "precedence") ||
+                                        raw_is(s, u->doc, &s->words[u->word + verb], "priority"));
+    if (verb != UINT32_MAX && (conflict != UINT32_MAX || (rules && over != UINT32_MAX))) {
         /* the winner's name is what stands right before the verb, back to a border or to the verb's clause */
         uint32_t from = verb;
         while (from > 0 && !(s->words[u->word + from].flags & WORD_EDGE) && verb - from < 14) from--;

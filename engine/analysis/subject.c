@@ -125,6 +125,8 @@ int subject_tokenise(struct detect_set *s, uint32_t doc, uint32_t start, uint32_
                                                   : WORD_CONTENT;
             /* "Class A", "Exhibit B": a single capital letter names something; "s" and "t" of contractions do not */
             if (e - i == 1) w.class = capital && c != 'I' && !(w.flags & WORD_FIRST) ? WORD_CODE : WORD_FUNCTION;
+            if (capital && e - i > 1 && e - i <= 4 && strspn(t + i, "IVX") >= e - i)
+                w.class = WORD_CODE; /* "Phase II" */
             if (c == 'M' && e - i == 3 && memcmp(t + i, "May", 3) == 0 && !(w.flags & WORD_FIRST))
                 w.class = WORD_CONTENT;
             if (!shouting && !(w.flags & WORD_FIRST)) {
@@ -251,6 +253,10 @@ static void mark_statement(struct detect_set *s, struct subject_statement *u) {
                       raw(s, u->doc, &w[i], "notwithstanding") ||
                       (raw(s, u->doc, &w[i], "than") && i && raw(s, u->doc, &w[i - 1], "other")) ||
                       (raw(s, u->doc, &w[i], "to") && i && raw(s, u->doc, &w[i - 1], "subject"));
+        if (raw_in(s, u->doc, &w[i], "because")) if_word = true;
+        if (raw_in(s, u->doc, &w[i], "other") && i && raw_in(s, u->doc, &w[i - 1], "all any every"))
+            marks |= MARK_OTHER;
+        if (raw_in(s, u->doc, &w[i], "remaining rest otherwise")) marks |= MARK_OTHER;
         if (if_word) marks |= MARK_CONDITION;
         if (except) marks |= MARK_EXCEPTION;
         if (if_word || except) in_condition = true;
@@ -259,7 +265,7 @@ static void mark_statement(struct detect_set *s, struct subject_statement *u) {
             raw_in(s, u->doc, &w[i],
                    "is are was were be been being shall must may will can has have had means mean amounts costs cost "
                    "takes ends begins "
-                   "applies remains becomes expires lasts runs pays weighs starts falls requires need needs"))
+                   "applies remains becomes expires lasts runs pays weighs starts falls requires needs"))
             marks |= MARK_VERB;
         if (s->lexicon.items[w[i].id].flags & LEXICON_NEGATION) marks |= MARK_NEGATED;
         if ((raw(s, u->doc, &w[i], "earlier") || raw(s, u->doc, &w[i], "prior") || raw(s, u->doc, &w[i], "old")) &&
@@ -666,6 +672,50 @@ static float condition_overlap(const struct detect_set *s, const struct frame *a
     return *total > 0 ? shared / *total : 1;
 }
 
+/* The value stands inside a condition: it says when, not how much. */
+static bool conditional_value(const struct detect_set *s, const struct frame *f) {
+    const struct subject_statement *u = &s->units[f->unit];
+    const struct ingest_span v = s->docs[u->doc]->facts[f->fact].span;
+    for (uint32_t i = 0; i < u->n_words; i++) {
+        const struct word *w = &s->words[u->word + i];
+        if (w->start >= v.start && w->end <= v.end && w->flags & WORD_CONDITION) return true;
+    }
+    return false;
+}
+
+/* Two blocks of one document with the same sentences before or behind: parallel clauses for different cases. */
+static float shared_words(const struct detect_set *s, const struct subject_statement *a,
+                          const struct subject_statement *b) {
+    uint32_t both = 0, n = 0;
+    for (uint32_t i = 0; i < a->n_words; i++) {
+        const struct word *w = &s->words[a->word + i];
+        if (w->class == WORD_FUNCTION || w->class == WORD_NUMBER || w->class == WORD_SKIP || w->flags & WORD_LEAD)
+            continue;
+        n++;
+        for (uint32_t k = 0; k < b->n_words; k++)
+            if (s->words[b->word + k].id == w->id) {
+                both++;
+                break;
+            }
+    }
+    return n >= 4 ? (float)both / (float)n : 0;
+}
+
+static bool parallel_blocks(const struct detect_set *s, const struct subject_statement *a,
+                            const struct subject_statement *b) {
+    if (a->doc != b->doc) return false;
+    const struct ingest_document *d = s->docs[a->doc];
+    for (int step = -1; step <= 1; step += 2) {
+        int64_t x = (int64_t)a->statement + step, y = (int64_t)b->statement + step;
+        if (x < 0 || y < 0 || x >= (int64_t)d->n_statements || y >= (int64_t)d->n_statements ||
+            x == (int64_t)b->statement)
+            continue;
+        const struct subject_statement *u = a + step, *v = b + step;
+        if (shared_words(s, u, v) > 0.6f && shared_words(s, v, u) > 0.6f) return true;
+    }
+    return false;
+}
+
 struct sameness subject_sameness(const struct detect_set *s, const struct frame *a, const struct frame *b) {
     struct sameness r = {0};
     const struct subject_statement *ua = &s->units[a->unit], *ub = &s->units[b->unit];
@@ -778,12 +828,15 @@ struct sameness subject_sameness(const struct detect_set *s, const struct frame 
     else if (other == 1)
         r.doubt += 0.2f;
     if (a->class != ANALYSIS_MODALITY) {
-        if (other_values_differ(s, a, b)) r.apart = true;
+        if (other_values_differ(s, a, b) || conditional_value(s, a) != conditional_value(s, b)) r.apart = true;
         if (negation_differs(s, a, b)) r.doubt += 0.2f;
     }
     if (fminf(rest[0], rest[1]) > 0.6f) r.doubt += 0.14f; /* both name something more near the value */
+    if (parallel_blocks(s, ua, ub)) r.doubt += 0.25f;
     if ((ua->marks ^ ub->marks) & MARK_ANAPHORA) r.doubt += 0.12f;
     if (measured[0] > 0 && measured[1] > 0 && fminf(met[0] / measured[0], met[1] / measured[1]) < 0.5f) r.doubt += 0.1f;
+    if (measured[0] > 0.5f && measured[1] > 0.5f && met[0] >= measured[0] - 0.01f && met[1] >= measured[1] - 0.01f)
+        r.score = fminf(1, r.score + 0.12f); /* the very same thing is measured */
     if (foreign) r.doubt += 0.2f;
     if (measured[0] > 0 && measured[1] > 0 && (met[0] <= 0 || met[1] <= 0))
         r.doubt += met[0] <= 0 && met[1] <= 0 ? 0.4f : 0.3f;
@@ -795,6 +848,8 @@ struct sameness subject_sameness(const struct detect_set *s, const struct frame 
     uint32_t differ = ua->marks ^ ub->marks;
     if (differ & (MARK_ATTRIBUTED | MARK_PAST) || (ua->marks | ub->marks) & (MARK_EXAMPLE | MARK_QUESTION))
         r.apart = true;
+    if (differ & MARK_OTHER) r.doubt += 0.2f;
+    if (a->class == ANALYSIS_MODALITY && differ & MARK_CONDITION) r.doubt += 0.15f;
     if (differ & MARK_PROPOSAL) r.doubt += 0.3f;
     if (differ & MARK_EXCEPTION) r.doubt += 0.08f;
     r.score = fmaxf(0, r.score - r.doubt);
