@@ -6,6 +6,7 @@
  * is linear in the text: a reader looks a bounded number of tokens back and ahead (CLAUSE_TOKENS in grammar.c). */
 #include "ingest/facts.h"
 #include "ingest/grammar.h"
+#include "ingest/structure.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -63,9 +64,15 @@ static bool has_condition(const struct lex *x, size_t first, size_t end) {
 static size_t attributed_from(const struct lex *x, size_t first, size_t end) {
     for (size_t i = first; i < end; i++) {
         if (lex_phrase(x, i, "according to")) {
-            if (lex_in(x, i + 2, "clause section article the") && lex_has(x, i + 3, LEX_C_REFERENCE)) continue;
-            if (lex_has(x, i + 2, LEX_C_REFERENCE)) continue;
-            return i == first ? first : first;
+            bool opens = i == first || lex_mark(x, i - 1, ',');
+            size_t k = i + 2;
+            if (lex_has(x, k, LEX_C_DETERMINER)) k++;
+            bool document = lex_has(x, k, LEX_C_REFERENCE) ||
+                            lex_in(x, k,
+                                   "terms provisions formula following instructions law laws manufacturer "
+                                   "specifications plan agreement contract size type number order");
+            if (!opens || document) continue;
+            return first;
         }
         if (!lex_has(x, i, LEX_C_ATTRIBUTION)) continue;
         if (lex_in(x, i, "allegedly reportedly purportedly")) return first;
@@ -171,8 +178,7 @@ static bool total_before(const struct lex *x, size_t first, size_t i) {
 
 static int walk(struct facts *f, struct error *e) {
     struct lex *x = &f->lex;
-    size_t begin = f->n_out, attributed = attributed_from(x, f->first, x->n);
-    if (attributed == SIZE_MAX && f->first > 0) attributed = attributed_from(x, 0, f->first);
+    size_t begin = f->n_out;
     for (size_t i = f->first; i < x->n;) {
         if (f->n_out - begin > FACTS_PER_STATEMENT) break;
         if (x->tokens[i].kind == LEX_BREAK || f->claimed[i]) {
@@ -217,8 +223,7 @@ static int walk(struct facts *f, struct error *e) {
                 facts_subject(f, &v);
                 if (v.fact.kind != INGEST_DATE && negated(x, v.first, f->first)) v.fact.flags |= INGEST_NEGATED;
                 if (f->conditional) v.fact.flags |= INGEST_CONDITIONAL;
-                if (attributed != SIZE_MAX && (v.first >= attributed || attributed < f->first))
-                    v.fact.flags |= INGEST_ATTRIBUTED;
+                if (f->attributed <= v.first) v.fact.flags |= INGEST_ATTRIBUTED;
                 if ((rc = facts_add(f, &v.fact, e))) return rc;
                 if ((v.fact.kind == INGEST_AMOUNT || v.fact.kind == INGEST_NUMBER) &&
                     total_before(x, f->first, v.first)) {
@@ -249,6 +254,29 @@ static bool tail_condition(const struct ingest_document *d, const struct ingest_
     return false;
 }
 
+/* Behind the number or bullet that a statement begins with: a clause's number is neither a fact nor part of an actor.
+ */
+static uint32_t behind_mark(const struct ingest_document *d, const struct ingest_statement *s, uint32_t start) {
+    const struct ingest_section *sec = &d->sections[s->section];
+    const char *t = d->text.data;
+    uint32_t end = s->span.end, i = start;
+    if (start != s->span.start) return start;
+    if (sec->number.len && sec->span.start == start && sec->number.len < end - start) {
+        i = start + (uint32_t)sec->number.len;
+        while (i < end && (t[i] == '.' || t[i] == ':' || t[i] == ')')) i++;
+    } else {
+        struct mark m;
+        char c = t[start];
+        bool may = c == '(' || c == '-' || c == '*' || (uint8_t)c == 0xE2 ||
+                   (s->kind == INGEST_LIST_ITEM && ((c | 32) >= 'a' || (c >= '0' && c <= '9')));
+        if (may && (s->kind == INGEST_LIST_ITEM || c == '*' || c == '-' || (uint8_t)c == 0xE2) &&
+            mark_read(t, start, end, &m) && m.style != MARK_KEYWORD)
+            i = m.span.end;
+    }
+    while (i < end && (t[i] == ' ' || t[i] == '\t')) i++;
+    return i < end ? i : start;
+}
+
 static int one_statement(struct facts *f, uint32_t index, bool tail, struct error *e) {
     struct ingest_document *d = f->d;
     f->statement = index;
@@ -258,26 +286,29 @@ static int one_statement(struct facts *f, uint32_t index, bool tail, struct erro
     lex_clear(&f->lex);
     const struct ingest_span lead = f->s->lead_in;
     if (f->s->kind != INGEST_TABLE_ROW && lead.end > lead.start) {
-        if ((rc = lex_append(&f->lex, d->text.data, lead.start, lead.end, e)) ||
+        uint32_t at = ingest_statement_at(d, lead.start);
+        uint32_t start = at == INGEST_NONE ? lead.start : behind_mark(d, &d->statements[at], lead.start);
+        if ((rc = lex_append(&f->lex, d->text.data, start < lead.end ? start : lead.end, lead.end, e)) ||
             (rc = lex_append_break(&f->lex, f->s->span.start, e)))
             return rc;
     }
     f->first = f->lex.n;
-    if ((rc = lex_append(&f->lex, d->text.data, f->s->span.start, f->s->span.end, e))) return rc;
+    uint32_t start = f->s->kind == INGEST_TABLE_ROW ? f->s->span.start : behind_mark(d, f->s, f->s->span.start);
+    if ((rc = lex_append(&f->lex, d->text.data, start, f->s->span.end, e))) return rc;
     if (array_grow((void **)&f->claimed, &f->claimed_cap, f->lex.n + 1, sizeof *f->claimed, e)) return ERR_NOMEM;
     memset(f->claimed, 0, (f->lex.n + 1) * sizeof *f->claimed);
     f->conditional = tail || has_condition(&f->lex, 0, f->lex.n);
-    /* the number of a clause or item is no fact */
-    const struct ingest_section *sec = &d->sections[f->s->section];
-    if (sec->number.len && sec->span.start == f->s->span.start) {
-        uint32_t end = f->s->span.start + (uint32_t)sec->number.len;
-        for (size_t k = f->first; k < f->lex.n && f->lex.tokens[k].start < end; k++) f->claimed[k] = true;
-    }
+    f->attributed = attributed_from(&f->lex, f->first, f->lex.n);
+    if (f->attributed == SIZE_MAX && f->first > 0) f->attributed = attributed_from(&f->lex, 0, f->first);
     if (f->s->kind == INGEST_TABLE_ROW) {
         if ((rc = facts_table_row(f, e))) return rc;
     } else {
         if (f->s->kind != INGEST_HEADING && ((rc = facts_terms(f, e)) || (rc = facts_parties(f, e)))) return rc;
-        if ((rc = walk(f, e))) return rc;
+        bool words = false; /* a page number or the like alone is no fact */
+        for (size_t k = f->first; k < f->lex.n && !words; k++)
+            words =
+                f->lex.tokens[k].kind == LEX_WORD || lex_has(&f->lex, k, LEX_C_CURRENCY) || lex_mark(&f->lex, k, '%');
+        if (words && (rc = walk(f, e))) return rc;
         if (f->s->kind != INGEST_HEADING && (rc = facts_modality(f, e))) return rc;
     }
     if (f->n_out > before + 1) qsort(f->out + before, f->n_out - before, sizeof *f->out, by_start);

@@ -43,7 +43,8 @@ struct facts {
     size_t claimed_cap;
     const char *dollar; /* what "$" means here: "USD" unless the document says otherwise */
     struct table_context table;
-    bool conditional; /* statement or the tail of its list has a condition */
+    size_t attributed; /* first token that is somebody's word, SIZE_MAX = none */
+    bool conditional;  /* statement or the tail of its list has a condition */
     struct ingest_fact *out;
     size_t n_out, cap_out;
 };

@@ -60,6 +60,12 @@ static const struct phrase tails[] = {
     {"have the meaning", INGEST_DECLARATION, false},
     {"have the meanings", INGEST_DECLARATION, false},
     {"be construed", INGEST_DECLARATION, false},
+    {"be understood", INGEST_DECLARATION, false},
+    {"have the same meaning", INGEST_DECLARATION, false},
+    {"be referred to", INGEST_DECLARATION, false},
+    {"be considered", INGEST_DECLARATION, false},
+    {"be interpreted", INGEST_DECLARATION, false},
+    {"be treated as", INGEST_DECLARATION, false},
     {"not be construed", INGEST_DECLARATION, true},
     {"not be deemed", INGEST_DECLARATION, true},
     {"constitute", INGEST_DECLARATION, false},
@@ -186,13 +192,24 @@ static bool modal_word(const struct facts *f, size_t i) {
         return false;
     if (lex_in(x, i, "will can must might") && i > 0 && lex_has(x, i - 1, LEX_C_DETERMINER | LEX_C_PREPOSITION))
         return lex_in(x, i - 1, "that this which all each any");
+    if (lex_is(x, i, "will") && lex_in(x, i + 1, "was is were are has had")) return false; /* a testament */
     if (lex_in(x, i, "would could might")) return false; /* hypothetical: states no rule */
     return true;
+}
+
+/* "damages that may arise", "a party which shall": a clause that describes, and states no rule of its own. */
+static bool relative(const struct lex *x, size_t i) {
+    size_t k = i;
+    while (k > 0 && lex_has(x, k - 1, LEX_C_ADVERB) && !lex_has(x, k - 1, LEX_C_NEGATION)) k--;
+    if (k > 0 && lex_is(x, k - 1, "as")) return true; /* "as may be required" */
+    if (k == 0 || !lex_in(x, k - 1, "that which who")) return false;
+    return k < 2 || !lex_in(x, k - 2, "provided agree agrees ; : so ensure") || lex_in(x, k - 1, "which who");
 }
 
 static bool read_modal(const struct facts *f, size_t i, struct modal *m) {
     const struct lex *x = &f->lex;
     *m = (struct modal){.first = i};
+    if (lex_has(x, i, LEX_C_MODAL | LEX_C_BE) && relative(x, i)) return false;
     if (modal_word(f, i)) {
         size_t k = i + 1;
         bool neg = lex_in(x, i, "cannot can't won't mustn't shan't shouldn't needn't couldn't wouldn't");
@@ -273,6 +290,8 @@ static void actor(struct facts *f, size_t i, size_t from, struct ingest_span *ou
         lex_phrase(x, start, "in no case"))
         *no = true;
     if (lex_is(x, start, "nothing")) *no = true;
+    start = grammar_skip_adjunct(x, start, end);
+    if (lex_in(x, start, "no neither none nobody nothing")) *no = true;
     grammar_trim(x, &start, &end);
     if (start < end) *out = facts_span(f, start, end);
 }
@@ -287,15 +306,16 @@ static int add(struct facts *f, const struct modal *m, struct ingest_span who, s
     t.modality = m->modality;
     if (no) { /* "No employee shall", "Neither party may" */
         if (m->modality == INGEST_OBLIGATION || m->modality == INGEST_PERMISSION) {
-            t.modality = lex_phrase(x, m->first, "is required") || lex_phrase(x, m->first, "are required") ||
-                                 lex_in(x, m->first + 1, "be required obligated")
-                             ? INGEST_NO_OBLIGATION
-                             : INGEST_PROHIBITION;
+            bool duty = lex_phrase(x, m->first, "is required") || lex_phrase(x, m->first, "are required") ||
+                        lex_phrase(x, m->first + 1, "be required") || lex_phrase(x, m->first + 1, "be obligated") ||
+                        lex_phrase(x, m->first + 1, "be obliged");
+            t.modality = duty ? INGEST_NO_OBLIGATION : INGEST_PROHIBITION;
             t.flags |= INGEST_NEGATED;
         }
     }
     if (m->negated) t.flags |= INGEST_NEGATED;
     if (f->conditional) t.flags |= INGEST_CONDITIONAL;
+    if (f->attributed <= m->first) t.flags |= INGEST_ATTRIBUTED;
     return facts_add(f, &t, e);
 }
 
@@ -358,12 +378,20 @@ int facts_modality(struct facts *f, struct error *e) {
             }
         /* the first word of the item goes on with it: a verb, not a new subject with its own modal */
         bool own_subject = n > 0 && found[0].first > begin && found[0].first < begin + 12 && !grammar_verb(x, begin);
-        if (has && lead_end - lead.end < 30 && !own_subject) {
+        /* "shall occur if:" makes the items conditions, "shall mean:" a definition */
+        bool hangs = lead_end > 1 && (lex_in(x, lead_end - 1, "if when where unless that") ||
+                                      lex_in(x, lead_end - 2, "if when where unless that"));
+        if (has && lead_end - lead.end < 30 && !own_subject && !hangs && lead.modality != INGEST_DECLARATION) {
             struct ingest_span who = facts_blank(f, INGEST_MODALITY).subject, what = who;
             bool no;
             actor(f, lead.first, 0, &who, &no);
             size_t first = begin, end = n ? found[0].first : grammar_clause_end(x, begin, x->n);
             grammar_trim(x, &first, &end);
+            if (lex_in(x, begin, "not never")) { /* "shall: (c) not disclose" */
+                lead.modality = lead.modality == INGEST_PROHIBITION ? lead.modality : INGEST_PROHIBITION;
+                lead.negated = true;
+                if (first == begin) first++;
+            }
             if (first < end) what = facts_span(f, first, end);
             if ((rc = add(f, &lead, who, what, no, e))) return rc;
         }
@@ -392,7 +420,21 @@ int facts_modality(struct facts *f, struct error *e) {
         }
         if (bare) who = last_who;
         size_t first = found[k].end, end = grammar_clause_end(x, found[k].end, x->n);
-        if (k + 1 < n && found[k + 1].first < end) { /* up to the next modal's own subject */
+        /* "In no event shall the Supplier be liable": the actor stands behind the modal */
+        if (no && who.end > who.start && first < x->n) {
+            size_t head = found[k].first;
+            while (head > from && x->tokens[head - 1].start >= who.start) head--;
+            if (lex_in(x, head, "in under at")) {
+                size_t np = grammar_np_after(x, first, end);
+                if (np > first) {
+                    size_t a = first, b = np;
+                    grammar_trim(x, &a, &b);
+                    if (a < b) who = facts_span(f, a, b), first = np;
+                }
+            }
+        }
+        if (k + 1 < n && found[k + 1].first < end &&
+            !lex_mark(x, found[k].end, ',')) { /* up to the next modal's own subject */
             size_t cut = grammar_clause_start(x, found[k + 1].first, found[k].end);
             if (cut > first && cut < end)
                 end = cut;

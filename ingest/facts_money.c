@@ -252,14 +252,13 @@ static size_t one(const struct facts *f, size_t i, struct money *m, bool need_cu
 /* "per month", "each year", "a day", "/month", "per share": behind an amount. Returns tokens. */
 static size_t basis(const struct lex *x, size_t i) {
     if (lex_mark(x, i, '/') && i + 1 < x->n && x->tokens[i + 1].kind == LEX_WORD) return 2;
-    if (!lex_in(x, i, "per each every a an"))
-        return lex_in(x, i, "monthly annually yearly weekly daily quarterly") && !lex_has(x, i + 1, 0) ? 0 : 0;
-    bool short_form = lex_in(x, i, "a an");
-    if (short_form && !lex_has(x, i + 1, LEX_C_TIME)) return 0;
+    if (!lex_in(x, i, "per each every a an") || (lex_is(x, i, "per") && lex_in(x, i + 1, "cent centum"))) return 0;
+    if (lex_in(x, i, "a an") && !lex_has(x, i + 1, LEX_C_TIME)) return 0;
     size_t n = 1;
     while (n < 4 && i + n < x->n && x->tokens[i + n].kind == LEX_WORD &&
            !lex_has(x, i + n,
-                    LEX_C_PREPOSITION | LEX_C_CONJUNCTION | LEX_C_MODAL | LEX_C_BE | LEX_C_PRONOUN | LEX_C_RELATIVE)) {
+                    LEX_C_PREPOSITION | LEX_C_CONJUNCTION | LEX_C_MODAL | LEX_C_BE | LEX_C_PRONOUN | LEX_C_RELATIVE) &&
+           !(n > 1 && lex_has(x, i + n, LEX_C_VERB))) {
         n++;
         if (lex_has(x, i + n - 1, LEX_C_TIME)) break;
     }
@@ -394,7 +393,7 @@ size_t facts_percentage_read(struct facts *f, size_t i, struct value *v) {
         if (m && b.value >= a.value) n += c + m, range = true;
     } else {
         struct number num;
-        size_t k = number_read_plain(x, i, &num);
+        size_t k = number_read(x, i, &num);
         if (!k) return 0;
         size_t c = facts_range_connector(x, i + k, i > 0 && lex_is(x, i - 1, "between"));
         size_t m = c ? percent_one(x, i + k + c, &b) : 0;

@@ -11,6 +11,7 @@
 
 enum {
     PREAMBLE = 60,         /* statements from the start of a document where parties are introduced */
+    PREAMBLE_FAR = 1500,   /* with the words of an introduction */
     DEFINITION_TOKENS = 60 /* words before "(the "Term")" that may belong to the definition */
 };
 
@@ -75,6 +76,17 @@ static size_t means(const struct lex *x, size_t i) {
 int facts_terms(struct facts *f, struct error *e) {
     const struct lex *x = &f->lex;
     int rc;
+    /* "Residual value means ...", as regulations define, without quotes */
+    size_t head = f->first;
+    while (head < x->n && head < f->first + 7 &&
+           (grammar_noun(x, head) || lex_hyphen(x, head) || (head > f->first && lex_in(x, head, "of and or"))))
+        head++;
+    if (head > f->first && lex_in(x, head, "means mean") && (x->tokens[f->first].flags & LEX_CAPITAL) &&
+        !lex_is(x, head + 1, "of")) {
+        size_t b = x->n;
+        while (b > head + 1 && x->tokens[b - 1].kind == LEX_MARK && !lex_mark(x, b - 1, ')')) b--;
+        if ((rc = term(f, f->first, head, f->first, head + 1, head + 1, b, e))) return rc;
+    }
     for (size_t i = f->first; i < x->n; i++) {
         size_t first, end, n;
         /* (the "Term"), (hereinafter referred to as "Term"), (collectively, the "Terms"), ("Term") */
@@ -152,6 +164,7 @@ int facts_terms(struct facts *f, struct error *e) {
         size_t def = k + verb, def_end = x->n;
         size_t a = def, b = def_end;
         while (b > a && x->tokens[b - 1].kind == LEX_MARK && !lex_mark(x, b - 1, ')') && !lex_quote(x, b - 1)) b--;
+        while (a < b && (lex_mark(x, a, ',') || lex_mark(x, a, ':'))) a++;
         for (size_t q = 0; q < terms; q++)
             if ((rc = term(f, firsts[q], ends[q], i, k + verb, a, b, e))) return rc;
         i = k + verb - 1;
@@ -207,8 +220,17 @@ static int party(struct facts *f, size_t first, size_t end, struct ingest_span r
 
 int facts_parties(struct facts *f, struct error *e) {
     const struct lex *x = &f->lex;
-    if (f->statement >= PREAMBLE) return 0;
     size_t i = f->first, rc;
+    bool strong =
+        false; /* "This Agreement is made between": an introduction wherever it stands (behind a table of contents) */
+    bool agreement = false;
+    for (size_t k = 0; k < x->n && k < i + 60; k++) {
+        agreement |=
+            lex_in(x, k, "agreement contract lease amendment deed note indenture guaranty plan made entered dated");
+        if (agreement && lex_in(x, k, "between among")) strong = true;
+        if (k > i + 50) break;
+    }
+    if (f->statement >= PREAMBLE && !(strong && f->statement < PREAMBLE_FAR)) return 0;
     /* "Supplier: Acme Ltd" */
     size_t k = i;
     while (k < x->n && (lex_mark(x, k, '*') || lex_mark(x, k, '-') || lex_is(x, k, "the") || lex_is(x, k, "•"))) k++;
@@ -235,7 +257,7 @@ int facts_parties(struct facts *f, struct error *e) {
         size_t first = i;
         while (first < x->n && (x->tokens[first].kind != LEX_WORD || x->tokens[first].len <= 2) && first < i + 4)
             first++;
-        if (first < x->n && f->statement < PREAMBLE / 2) {
+        if (first < x->n && (f->statement < PREAMBLE / 2 || strong)) {
             size_t end = name_end(x, first, x->n);
             if (end > first && end - first <= 10 && has_company_form(x, first, end) &&
                 (x->tokens[first].flags & LEX_CAPITAL))

@@ -307,9 +307,19 @@ size_t facts_quantity_read(struct facts *f, size_t i, struct value *v) {
         return v->end - i;
     }
     /* a number alone: "one" and "first" are mostly no counts; figures in running text need to stand free */
-    if (a.words && !a.paren && (a.value <= 1 || a.fraction)) return 0;
+    bool bound =
+        i > f->first && lex_in(x, i - 1, "than least most only exactly to maximum minimum") && !lex_is(x, i + 1, "of");
+    if (a.words && !a.paren && (a.value < 1 || a.fraction || (a.value <= 1 && !bound))) return 0;
     if (a.fraction) return 0;
-    if (hyphen && !a.words) return 0; /* "10-K", "S-8" */
+    /* "Vessel 1", "Tranche 2", "Ward 6": a name */
+    if (!a.words && !a.decimal && !a.grouped && (a.value < 1000 || (a.value >= 1900 && a.value < 2100)) &&
+        i > f->first && x->tokens[i - 1].kind == LEX_WORD && (x->tokens[i - 1].flags & LEX_CAPITAL) &&
+        x->tokens[i - 1].len > 1 &&
+        !lex_has(x, i - 1,
+                 LEX_C_PREPOSITION | LEX_C_DETERMINER | LEX_C_CONJUNCTION | LEX_C_BE | LEX_C_MODAL | LEX_C_VERB |
+                     LEX_C_ADVERB | LEX_C_TOTAL | LEX_C_NEGATION))
+        return 0;
+    if (hyphen) return 0; /* "10-K", "two-factor" */
     if (i > 0 && !lex_space(x, i) && !lex_mark(x, i - 1, '(') && !lex_quote(x, i - 1) &&
         !(x->tokens[i - 1].kind == LEX_BREAK))
         return 0;
@@ -372,7 +382,8 @@ size_t facts_nonvalue(const struct facts *f, size_t i) {
                 x->tokens[i - 1].kind == LEX_WORD && !lex_has(x, i + 1, LEX_C_UNIT | LEX_C_TIME | LEX_C_CURRENCY))
                 return 1;
         }
-        if (lex_is(x, i, "911") && false) return 1;
+        if (x->text[t->start] == '0' && t->end - t->start > 1 && !(t->flags & LEX_DECIMAL))
+            return 1; /* "0011": a code */
         if ((t->flags & LEX_ORDINAL)) return 1;
         /* a clock: "5 p.m.", "10 am" */
         if (lex_in(x, i + 1, "a.m. p.m. am pm o'clock")) return 2;
@@ -388,10 +399,9 @@ size_t facts_nonvalue(const struct facts *f, size_t i) {
                    "statement level ias ifrs opinion bulletin issue revision rev") &&
             i + 1 < x->n) {
             size_t k = i + 1;
-            if (lex_in(
-                    x, i,
-                    "unit lot block class number numbers level statement issue type")) { /* only with a capital, and a
-                                                                                            number right behind it */
+            if (lex_in(x, i,
+                       "unit lot block class numbers level statement issue type")) { /* only with a capital, and a
+                                                                                               number right behind it */
                 if (!(t->flags & LEX_CAPITAL)) return 0;
             }
             if (lex_is(x, i, "no") && !lex_mark(x, k, '.')) return 0;
@@ -399,6 +409,9 @@ size_t facts_nonvalue(const struct facts *f, size_t i) {
             if (lex_in(x, k, "no nos")) k += lex_mark(x, k + 1, '.') ? 2 : 1;
             if (k < x->n && (x->tokens[k].kind == LEX_NUMBER || x->tokens[k].kind == LEX_CODE)) {
                 k++;
+                while (lex_in(x, i, "number no") && k < x->n && x->tokens[k].kind == LEX_NUMBER &&
+                       x->tokens[k].end - x->tokens[k].start <= 4)
+                    k++; /* "register number 918 440 276" */
                 while (k + 1 < x->n &&
                        (lex_dash(x, k) || lex_mark(x, k, '/') || lex_mark(x, k, '(') || lex_mark(x, k, ')')) &&
                        !lex_space(x, k) && !lex_space(x, k + 1))
@@ -414,6 +427,14 @@ size_t facts_nonvalue(const struct facts *f, size_t i) {
                 if (!lex_is(x, i + 1, "or")) return 1;
             }
         }
+    }
+    if (lex_mark(x, i, '+') && i + 2 < x->n && x->tokens[i + 1].kind == LEX_NUMBER &&
+        x->tokens[i + 2].kind == LEX_NUMBER) { /* +1 212-555-1234 */
+        size_t k = i + 1;
+        while (k < x->n &&
+               (x->tokens[k].kind == LEX_NUMBER || lex_dash(x, k) || lex_mark(x, k, '(') || lex_mark(x, k, ')')))
+            k++;
+        return k - i;
     }
     if (lex_mark(x, i, '#') && i + 1 < x->n && x->tokens[i + 1].kind == LEX_NUMBER) return 2;
     /* (212) 555-1234 */

@@ -19,7 +19,8 @@ static bool keyword(const struct lex *x, size_t i) {
                "section sections sec clause clauses article articles paragraph paragraphs subsection subsections "
                "subparagraph subparagraphs para paras subclause"))
         return true;
-    return (t->flags & LEX_CAPITAL) != 0 || lex_in(x, i, "page pages exhibit schedule annex appendix chapter");
+    return (t->flags & LEX_CAPITAL) != 0 ||
+           lex_in(x, i, "page pages exhibit schedule annex appendix chapter rule rules");
 }
 
 static bool roman_like(const struct lex *x, size_t i) {

@@ -13,9 +13,12 @@
 #include "ingest/facts.h"
 #include "ingest/grammar.h"
 
+#include <string.h>
+
 enum { SUBJECT_BYTES = 200 };
 
 static void put(struct facts *f, struct ingest_span *out, size_t first, size_t end) {
+    first = grammar_skip_adjunct(&f->lex, first, end);
     grammar_trim(&f->lex, &first, &end);
     if (first >= end) return;
     struct ingest_span s = facts_span(f, first, end);
@@ -62,16 +65,32 @@ size_t facts_range_connector(const struct lex *x, size_t i, bool between) {
     return 0;
 }
 
+/* Start of the clause around i, back over commas until it has a verb: "shall pay salary, health and other benefits for
+ * 18 months". */
+static size_t predicate_start(const struct lex *x, size_t i, size_t from) {
+    size_t start = grammar_clause_start(x, i, from);
+    for (int hops = 0; hops < 8; hops++) {
+        for (size_t k = start; k < i; k++)
+            if (grammar_verb(x, k)) return start;
+        if (start <= from + 1 || !lex_mark(x, start - 1, ',')) return start;
+        size_t left = grammar_clause_start(x, start - 1, from);
+        if (left >= start - 1) return start;
+        start = left;
+    }
+    return start;
+}
+
 /* The action left of token i: from its verb to i. */
 static bool action(struct facts *f, size_t i, size_t from, struct ingest_span *out) {
     const struct lex *x = &f->lex;
-    size_t start = grammar_clause_start(x, i, from);
+    size_t start = predicate_start(x, i, from);
     for (size_t k = i; k-- > start;) {
         if (!grammar_verb(x, k) || lex_has(x, k, LEX_C_MODAL)) continue;
         if (lex_has(x, k, LEX_C_BE)) { /* passive or copula: the whole clause */
             put(f, out, start, i);
             return out->end > out->start;
         }
+        if (k + 1 >= i) continue; /* a verb without an object says too little */
         /* "shall be paid": passive */
         size_t p = k;
         while (p > start && lex_has(x, p - 1, LEX_C_ADVERB)) p--;
@@ -102,7 +121,7 @@ static void anchor(struct facts *f, struct value *v) {
     size_t end = k + 1;
     while (end < x->n && end < k + 18) {
         if (x->tokens[end].kind == LEX_BREAK || lex_in(x, end, ", ; : . ) —") || lex_has(x, end, LEX_C_MODAL) ||
-            lex_in(x, end, "if unless provided and or but") || (lex_has(x, end, LEX_C_BE)))
+            lex_in(x, end, "if unless provided and or but"))
             break;
         end++;
     }
@@ -114,10 +133,18 @@ void facts_subject(struct facts *f, struct value *v) {
     const struct lex *x = &f->lex;
     struct ingest_fact *t = &v->fact;
     size_t from = f->first, i = v->first, end = v->end;
-    if (t->kind == INGEST_AMOUNT && v->basis.end > v->basis.start)
+    if (v->basis.end > v->basis.start)
         t->object = v->basis;
     else if (t->kind != INGEST_DATE && t->kind != INGEST_AMOUNT)
         anchor(f, v);
+
+    /* in a definition the term is what the value measures: "Default Rate" means a rate of 1.5 % */
+    for (size_t k = f->n_out; k-- > 0 && f->out[k].statement == f->statement;)
+        if (f->out[k].kind == INGEST_TERM && f->out[k].object.start >= f->out[k].span.end &&
+            f->out[k].object.start <= x->tokens[i].start && x->tokens[i].start < f->out[k].object.end) {
+            t->subject = f->out[k].subject;
+            return;
+        }
 
     /* 1. the noun behind */
     bool apostrophe = end > 0 && lex_in(x, end - 1, "' ’ 's ’s");
@@ -133,6 +160,12 @@ void facts_subject(struct facts *f, struct value *v) {
             begins = apostrophe || determined || lex_in(x, stop - 1, "notice period term warning leave grace warranty");
         if (begins && t->kind == INGEST_NUMBER) begins = t->unit.len == 0 || determined;
         if (begins && lex_has(x, np, LEX_C_ADVERB)) begins = false;
+        if (begins && lex_has(x, np, LEX_C_VERB)) { /* "a guarantee of $5 issued by": a participle */
+            uint32_t last = x->tokens[np].end;
+            if (last - x->tokens[np].start > 4 &&
+                (memcmp(x->text + last - 2, "ed", 2) == 0 || memcmp(x->text + last - 3, "ing", 3) == 0))
+                begins = false;
+        }
         if (begins) {
             put(f, &t->subject, np, stop);
             /* "interest of 5% per annum", "5% interest": a lone unit word is no subject */
@@ -159,6 +192,10 @@ void facts_subject(struct facts *f, struct value *v) {
     if (joint != SIZE_MAX) {
         size_t np = grammar_np_before(x, joint, from);
         size_t np_end = joint;
+        if (np > from + 1 && np_end - np <= 2 && lex_is(x, np - 1, "per")) { /* "a rate per annum equal to" */
+            np_end = np - 1;
+            np = grammar_np_before(x, np_end, from);
+        }
         for (int hops = 0; hops < 3 && np < np_end && generic(x, np, np_end) && np > from; hops++) {
             /* "interest at the rate of", "a deposit in the amount of" */
             size_t q = np - 1;
@@ -182,9 +219,13 @@ void facts_subject(struct facts *f, struct value *v) {
         }
     }
 
-    /* 3. and 4. by the verb */
+    /* 3. and 4. by the verb; "for a period of" adds nothing to either */
     {
-        size_t start = grammar_clause_start(x, i, from);
+        if (joint != SIZE_MAX) {
+            size_t np = grammar_np_before(x, joint, from);
+            if (np < joint && np > from && generic(x, np, joint)) i = np;
+        }
+        size_t start = predicate_start(x, i, from);
         for (size_t k = i; k-- > start;) {
             if (!grammar_verb(x, k) && !(copula(x, k) && k > start &&
                                          lex_has(x, k - 1, LEX_C_MODAL | LEX_C_BE | LEX_C_NEGATION | LEX_C_ADVERB)))
@@ -200,8 +241,15 @@ void facts_subject(struct facts *f, struct value *v) {
                     g--;
                 /* "is payable within", "are kept for": the words between belong to it */
                 size_t s = grammar_clause_start(x, g, from);
-                if (lex_has(x, k, LEX_C_BE) && k + 1 < i && !lex_has(x, k + 1, LEX_C_PREPOSITION | LEX_C_NEGATION) &&
-                    x->tokens[k + 1].kind == LEX_WORD && !lex_in(x, k + 1, "equal set fixed limited capped")) {
+                bool lasting = lex_in(x, k,
+                                      "remain remains remained last lasts lasted run runs begin begins began commence "
+                                      "commences commenced end ends ended expire expires "
+                                      "expired terminate terminates start starts started reach reaches reached become "
+                                      "becomes continue continues");
+                bool participle =
+                    lex_has(x, k, LEX_C_BE) && k + 1 < i && !lex_has(x, k + 1, LEX_C_PREPOSITION | LEX_C_NEGATION) &&
+                    x->tokens[k + 1].kind == LEX_WORD && !lex_in(x, k + 1, "equal set fixed limited capped");
+                if (lasting || participle) {
                     put(f, &t->subject, s, i);
                 } else {
                     put(f, &t->subject, s, g);
@@ -223,8 +271,13 @@ void facts_subject(struct facts *f, struct value *v) {
             while (g > start && lex_has(x, g - 1, LEX_C_ADVERB)) g--;
             if (g > start && lex_has(x, g - 1, LEX_C_BE))
                 put(f, &t->subject, grammar_clause_start(x, g - 1, from), i);
-            else
-                put(f, &t->subject, verb, i);
+            else {
+                /* with a modal the actor stands in the modality's fact; without one the whole clause says more: "the
+                 * notice takes effect" */
+                bool modal = g > start && lex_in(x, g - 1, "to by");
+                for (size_t q = start; q < g && !modal; q++) modal = lex_has(x, q, LEX_C_MODAL);
+                put(f, &t->subject, modal ? verb : start, i);
+            }
             if (t->subject.end > t->subject.start) return;
             break;
         }
@@ -255,6 +308,18 @@ table_or_label:
             size_t e2 = k - 1, s = e2;
             while (s > from && x->tokens[s - 1].kind != LEX_BREAK && !lex_in(x, s - 1, "; . : |") && e2 - s < 14) s--;
             put(f, &t->subject, s, e2);
+        }
+        /* "0.5 % of the price, but not more than 5 %": what the value before it measures */
+        if (t->subject.end == t->subject.start)
+            for (size_t q = f->n_out; q-- > 0 && f->out[q].statement == f->statement;)
+                if (f->out[q].kind == t->kind) {
+                    t->subject = f->out[q].subject;
+                    break;
+                }
+        /* an item that is only a value: its lead-in names it */
+        if (t->subject.end == t->subject.start && f->first > 1 && !action(f, f->first - 1, 0, &t->subject)) {
+            size_t start = grammar_clause_start(x, f->first - 1, 0);
+            put(f, &t->subject, start, f->first - 1);
         }
     }
 }

@@ -58,6 +58,10 @@ static bool hard_stop(const struct lex *x, size_t i) {
     const struct lex_token *t = &x->tokens[i];
     if (t->kind == LEX_BREAK) return true;
     if (t->kind != LEX_MARK) return false;
+    /* "Alan R. Steel", "Acme Inc. shall" */
+    if (lex_mark(x, i, '.') && i > 0 && x->tokens[i - 1].kind == LEX_WORD &&
+        (x->tokens[i - 1].len == 1 || (x->tokens[i - 1].classes & LEX_C_ABBREVIATION)))
+        return false;
     return lex_in(x, i, "; : . ! ? ( ) • | — –");
 }
 
@@ -82,9 +86,20 @@ size_t grammar_clause_start(const struct lex *x, size_t i, size_t from) {
             }
             depth--;
         } else if (depth == 0) {
-            if (hard_stop(x, p) || lex_mark(x, p, ',')) {
+            bool between_marks = lex_mark(x, p, ',') && p > bottom && lex_mark(x, p - 1, ')') &&
+                                 lex_mark(x, k, '('); /* "(a), (b) and (c)" */
+            if (hard_stop(x, p) || (lex_mark(x, p, ',') && !between_marks)) {
                 start = k;
                 break;
+            }
+            if (lex_is(x, p, "as") && lex_has(x, k, LEX_C_DETERMINER) && p > bottom &&
+                !lex_in(x, p - 1, "well such same") && i - k > 1) { /* "duties as the Board shall" */
+                start = k;
+                break;
+            }
+            if (lex_is(x, p, "provided") && !lex_in(x, k, "that however , always further")) {
+                k--;
+                continue;
             }
             if (x->tokens[p].kind == LEX_WORD &&
                 lex_in(
@@ -98,6 +113,27 @@ size_t grammar_clause_start(const struct lex *x, size_t i, size_t from) {
             break;
         }
         k--;
+    }
+    /* "Any claim, its enforcement, or breach shall": an enumeration before the verb goes on to the left */
+    for (int hops = 0;
+         hops < 8 && start > bottom + 1 && start < i && lex_in(x, start, "and or") && lex_mark(x, start - 1, ',');
+         hops++) {
+        size_t q = start - 1;
+        bool verb = false;
+        while (q > bottom && !lex_mark(x, q - 1, ',') && !hard_stop(x, q - 1)) {
+            q--;
+            verb |= grammar_verb(x, q);
+        }
+        if (verb || q == start - 1 || lex_has(x, q, LEX_C_PREPOSITION | LEX_C_CONDITION)) break;
+        start = q;
+        if (q > bottom && lex_mark(x, q - 1, ',') && !lex_in(x, start, "and or")) { /* further members before it */
+            size_t r = q - 1;
+            bool predicate = false;
+            while (r > bottom && !lex_mark(x, r - 1, ',') && !hard_stop(x, r - 1)) predicate |= grammar_verb(x, --r);
+            if (!predicate && r < q - 1 &&
+                !lex_has(x, r, LEX_C_PREPOSITION | LEX_C_CONDITION | LEX_C_ADVERB | LEX_C_RELATIVE) && q - 1 - r <= 14)
+                start = r;
+        }
     }
     /* an "and" behind a finished predicate joins clauses */
     bool predicate = false;
@@ -160,6 +196,17 @@ size_t grammar_np_after(const struct lex *x, size_t i, size_t to) {
             break;
     }
     return k;
+}
+
+size_t grammar_skip_adjunct(const struct lex *x, size_t first, size_t end) {
+    if (first >= end ||
+        !lex_in(x, first, "in on during after before upon at within from for throughout under following until"))
+        return first;
+    for (size_t k = end; k-- > first + 2;) {
+        if (!(lex_has(x, k, LEX_C_DETERMINER) && x->tokens[k].kind == LEX_WORD)) continue;
+        if (grammar_noun(x, k - 1) && !lex_has(x, k - 1, LEX_C_VERB)) return k;
+    }
+    return first;
 }
 
 void grammar_trim(const struct lex *x, size_t *first, size_t *end) {

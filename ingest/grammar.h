@@ -19,6 +19,8 @@ size_t grammar_clause_end(const struct lex *x, size_t i, size_t to);
 size_t grammar_np_before(const struct lex *x, size_t i, size_t from);
 /* The noun phrase that begins at i: one past its last token; i when there is none. */
 size_t grammar_np_after(const struct lex *x, size_t i, size_t to);
+/* "On termination the Supplier shall": over a phrase of time or place before the subject; first where there is none. */
+size_t grammar_skip_adjunct(const struct lex *x, size_t first, size_t end);
 /* Trims determiners, conjunctions and marks off the front, prepositions and marks off the back. */
 void grammar_trim(const struct lex *x, size_t *first, size_t *end);
 

@@ -148,13 +148,8 @@ int lex_append(struct lex *x, const char *text, uint32_t start, uint32_t end, st
             class = 'L';
         } else if (is_digit(s[0]) || (s[0] == '.' && left > 1 && is_digit(s[1]) && (i == start || !is_digit(s[-1])))) {
             class = 'D';
-        } else if (s[0] == ' ' || (s[0] >= '\t' && s[0] <= '\r' && s[0] != '\n')) {
+        } else if (s[0] == ' ' || (s[0] >= '\t' && s[0] <= '\r')) {
             class = 'S';
-        } else if (s[0] == '\n') {
-            if (lex_append_break(x, i, e)) return ERR_NOMEM;
-            space = true;
-            i++;
-            continue;
         } else if (s[0] == '\'') {
             class = '\'';
         }

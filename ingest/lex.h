@@ -17,7 +17,7 @@ enum lex_kind {
     LEX_NUMBER, /* digits with grouping and decimals; value is set */
     LEX_CODE,   /* what only looks like a number: "4.2.1", "11:59", "S48", "A1B2", a URL */
     LEX_MARK,   /* one punctuation mark or symbol */
-    LEX_BREAK   /* a line or cell border, and the border between lead-in and item */
+    LEX_BREAK   /* the border between lead-in and item */
 };
 
 enum lex_flag {

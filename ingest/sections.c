@@ -35,13 +35,13 @@ enum {
 /* ---- numbers ---- */
 enum { P_KEYWORD, P_DECIMAL, P_PAREN, P_LETTER, P_BULLET, N_PATTERNS };
 static const char *const patterns[N_PATTERNS] = {
-    /* 1 keyword, 2 number, 3 parenthesised tail */
-    [P_KEYWORD] = "^(article|section|sections|sec\\.|§§?|clause|paragraph|schedule|exhibit|annex|annexure|appendix|"
-                  "attachment|chapter|part|title|"
-                  "addendum|subpart|rule)(?:\\s*(?:no\\.?|number)?\\s*)"
+    /* 1 sign or 2 keyword, 3 number, 4 parenthesised tail */
+    [P_KEYWORD] = "^(?:(§§?)\\s*|(article|section|sections|sec\\.|clause|paragraph|schedule|exhibit|annex|annexure|"
+                  "appendix|attachment|"
+                  "chapter|part|title|addendum|subpart|rule)\\s+(?:no\\.?\\s*|number\\s+)?)"
                   "([0-9]{1,5}[a-z]?(?:[.-][0-9]{1,4}[a-z]?){0,5}|[ivxlc]{1,7}\\b|[a-z](?:-?[0-9]{1,3})?\\b|one\\b|"
-                  "two\\b|three\\b|four\\b|five\\b|six\\b|"
-                  "seven\\b|eight\\b|nine\\b|ten\\b)((?:\\s?\\([a-z0-9]{1,5}\\))*)(?=[\\s.:;,–—-]|$)",
+                  "two\\b|three\\b|four\\b|"
+                  "five\\b|six\\b|seven\\b|eight\\b|nine\\b|ten\\b)((?:\\s?\\([a-z0-9]{1,5}\\))*)(?=[\\s.:;,–—-]|$)",
     [P_DECIMAL] = "^([0-9]{1,4}(?:\\.[0-9]{1,3}){0,6})([.)]?)((?:\\([a-z0-9]{1,5}\\))*)(?=\\s|$)",
     [P_PAREN] = "^\\(?([0-9]{1,2}|[a-z]{1,2}|[ivxl]{1,7})\\)(?=\\s|$)",
     [P_LETTER] = "^([a-z]|[ivxl]{1,7})\\.(?=\\s)",
@@ -54,8 +54,8 @@ static void compile(void) {
     for (int i = 0; i < N_PATTERNS; i++) {
         int code;
         PCRE2_SIZE at;
-        compiled[i] = pcre2_compile((PCRE2_SPTR)patterns[i], PCRE2_ZERO_TERMINATED,
-                                    PCRE2_CASELESS | PCRE2_UTF | PCRE2_NO_AUTO_CAPTURE * 0, &code, &at, NULL);
+        compiled[i] =
+            pcre2_compile((PCRE2_SPTR)patterns[i], PCRE2_ZERO_TERMINATED, PCRE2_CASELESS | PCRE2_UTF, &code, &at, NULL);
     }
 }
 
@@ -66,7 +66,7 @@ struct matcher {
 
 static bool matcher_open(struct matcher *m) {
     pthread_once(&once, compile);
-    m->data = pcre2_match_data_create(8, NULL);
+    m->data = pcre2_match_data_create(10, NULL);
     m->context = pcre2_match_context_create(NULL);
     if (!m->data || !m->context) return false;
     pcre2_set_match_limit(m->context, MATCH_LIMIT);
@@ -85,7 +85,7 @@ static bool match(struct matcher *m, int pattern, const char *s, size_t len, PCR
     int n = pcre2_match(compiled[pattern], (PCRE2_SPTR)s, len, 0, PCRE2_ANCHORED, m->data, m->context);
     *groups = pcre2_get_ovector_pointer(m->data);
     if (n <= 0) return false;
-    for (int i = n; i < 8; i++) (*groups)[2 * i] = (*groups)[2 * i + 1] = 0;
+    for (int i = n; i < 10; i++) (*groups)[2 * i] = (*groups)[2 * i + 1] = 0;
     return true;
 }
 
@@ -118,12 +118,20 @@ static uint32_t letters(const char *s, size_t len) {
     return 0;
 }
 
+/* "IV", "B", "Four" */
+static uint32_t spelled(const char *s, size_t len) {
+    static const char *const words[] = {"one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"};
+    for (uint32_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (strlen(words[i]) == len && strncasecmp(s, words[i], len) == 0) return i + 1;
+    uint32_t r = roman(s, len);
+    return r ? r : (uint32_t)(tolower((unsigned char)s[0]) - 'a') + 1;
+}
+
 static uint32_t keyword_of(const char *s, size_t len) {
     static const char *const words[] = {"article", "section", "clause",   "paragraph",  "schedule",
                                         "exhibit", "annex",   "appendix", "attachment", "chapter",
                                         "part",    "title",   "addendum", "subpart",    "rule"};
     if (len >= 3 && strncasecmp(s, "sec", 3) == 0) return 2;
-    if ((uint8_t)s[0] == 0xC2) return 2; /* § */
     for (uint32_t i = 0; i < sizeof words / sizeof *words; i++)
         if (len >= strlen(words[i]) && strncasecmp(s, words[i], strlen(words[i])) == 0) return i + 1;
     return 0;
@@ -177,25 +185,19 @@ static bool mark_read_with(struct matcher *mm, const char *text, uint32_t start,
     if (!utf8_valid(s, len)) return false;
     size_t mark_end = 0, shown_end = 0;
     if ((letter || c == 0xC2) && match(mm, P_KEYWORD, s, len, &g)) {
-        const char *n = s + g[4];
-        size_t n_len = g[5] - g[4];
+        const char *n = s + g[6];
+        size_t n_len = g[7] - g[6];
         out->style = MARK_KEYWORD;
-        out->keyword = keyword_of(s, g[3] - g[2]);
+        out->keyword = g[3] > g[2] ? 2 : keyword_of(s + g[4], g[5] - g[4]);
         if (*n >= '0' && *n <= '9')
             components(out, n, n_len);
-        else if (n_len == 3 || (n_len > 2 && !roman(n, n_len)))
-            out->ordinal = (uint32_t)vocabulary_number(
-                (char[8]){(char)tolower(n[0]), (char)tolower(n[1]), (char)tolower(n[2]),
-                          n_len > 3 ? (char)tolower(n[3]) : 0, n_len > 4 ? (char)tolower(n[4]) : 0, 0},
-                n_len < 6 ? n_len : 5);
-        else if (!(out->ordinal = roman(n, n_len)))
-            out->ordinal = (uint32_t)(tolower((unsigned char)n[0]) - 'a') + 1;
-        if (n_len == 3 && roman(n, n_len)) out->ordinal = roman(n, n_len);
+        else
+            out->ordinal = spelled(n, n_len);
         /* "part a", "title i": lower-case words of running text are no headings */
         if (letter && s[0] >= 'a') return *out = (struct mark){0}, false;
         if (*n >= 'a' && *n <= 'z' && (keyword_is_outer(out->keyword) || n_len <= 2))
             return *out = (struct mark){0}, false;
-        shown_end = mark_end = g[7] > g[6] ? g[7] : g[5];
+        shown_end = mark_end = g[9] > g[8] ? g[9] : g[7];
         if (mark_end < len && (s[mark_end] == '.' || s[mark_end] == ':')) mark_end++;
     } else if (c >= '0' && c <= '9' && match(mm, P_DECIMAL, s, len, &g)) {
         bool stop = g[5] > g[4];
@@ -204,8 +206,7 @@ static bool mark_read_with(struct matcher *mm, const char *text, uint32_t start,
         out->style = stop && s[g[4]] == ')' ? MARK_DIGIT_PAREN : MARK_DECIMAL;
         shown_end = g[7] > g[6] ? g[7] : stop && s[g[4]] == ')' ? g[5] : g[3];
         mark_end = g[7] > g[6] ? g[7] : g[5] > g[3] ? g[5] : g[3];
-        if (out->n_components == 1 && !stop && g[7] <= g[6])
-            out->other = MARK_NONE, out->paren = false, out->keyword = 99; /* bare: needs looks */
+        if (out->n_components == 1 && !stop && g[7] <= g[6]) out->bare = true;
     } else if (match(mm, P_PAREN, s, len, &g)) {
         out->paren = true;
         if (s[g[2]] >= '0' && s[g[2]] <= '9') {
@@ -240,7 +241,8 @@ bool mark_read(const char *text, uint32_t start, uint32_t end, struct mark *out)
 struct looks {
     uint32_t n_words, n_capital, n_small; /* words; begin with a capital; small words that a title leaves small */
     uint32_t n_letters, n_upper;
-    bool modal, digit, ends_stop, ends_open; /* a modal or "is"; '.' at the end; ',' ';' ':' at the end */
+    bool modal, digit, dangling, ends_stop,
+        ends_open; /* a modal or "is"; ends with "of", "the"; '.' at the end; ',' ';' ':' at the end */
 };
 
 static struct looks looks_of(struct structure *s, uint32_t start, uint32_t end) {
@@ -268,6 +270,8 @@ static struct looks looks_of(struct structure *s, uint32_t start, uint32_t end) 
         }
         l.n_words++;
         uint32_t c = vocabulary_classes(low, n);
+        l.dangling =
+            (c & (LEX_C_PREPOSITION | LEX_C_DETERMINER | LEX_C_CONJUNCTION | LEX_C_PRONOUN | LEX_C_RELATIVE)) && n > 1;
         if (t[w] >= 'A' && t[w] <= 'Z')
             l.n_capital++;
         else if (c & (LEX_C_PREPOSITION | LEX_C_DETERMINER | LEX_C_CONJUNCTION))
@@ -281,6 +285,10 @@ static struct looks looks_of(struct structure *s, uint32_t start, uint32_t end) 
     return l;
 }
 
+/* The first letter is a small one: the text goes on from above. */
+static bool lower_start(const char *t, struct ingest_span s) {
+    return s.start < s.end && t[s.start] >= 'a' && t[s.start] <= 'z';
+}
 static bool all_capitals(const struct looks *l) {
     return l->n_letters >= 3 && l->n_upper * 20 >= l->n_letters * 19 && l->n_words >= 1;
 }
@@ -303,7 +311,7 @@ static struct ingest_span run_in(struct structure *s, uint32_t start, uint32_t e
         if (t[i] == '"' || (uint8_t)t[i] == 0xE2) {
             if (!dash && t[i] == '"') return none;
         }
-        if (t[i] == '(' || t[i] == ',' * 0 || t[i] == ';') return none;
+        if (t[i] == '(' || t[i] == ';') return none;
         if (!stop && !colon && !dash) continue;
         /* "Mr." or "No." is no end */
         if (stop) {
@@ -534,6 +542,32 @@ static int open_section(struct structure *s, struct stack *st, size_t depth, str
     return 0;
 }
 
+/* "(a)" or "4.2" on a line of its own is the number of the paragraph below it (HTML tables, text from web pages). */
+static void join_lonely_marks(struct structure *s, struct matcher *mm) {
+    const char *t = s->d->text.data;
+    size_t n = 0;
+    for (size_t i = 0; i < s->n_pieces; i++) {
+        struct piece *p = &s->pieces[n++];
+        *p = s->pieces[i];
+        struct mark m;
+        if (p->block.kind != INGEST_BLOCK_PARAGRAPH || p->block.span.end - p->block.span.start > 12 ||
+            i + 1 >= s->n_pieces)
+            continue;
+        const struct ingest_block *next = &s->pieces[i + 1].block;
+        if (next->kind != INGEST_BLOCK_PARAGRAPH || next->span.start - p->block.span.end > 4) continue;
+        if (!mark_read_with(mm, t, p->block.span.start, p->block.span.end, &m) || m.span.end != p->block.span.end)
+            continue;
+        if (m.style == MARK_KEYWORD || m.bare || (m.style == MARK_BULLET && t[p->block.span.start] == 'o')) continue;
+        struct mark other;
+        if (mark_read_with(mm, t, next->span.start, next->span.end, &other) && other.style != MARK_BULLET &&
+            other.span.end == next->span.end)
+            continue;
+        p->block.span.end = next->span.end;
+        i++;
+    }
+    s->n_pieces = n;
+}
+
 int sections_build(struct structure *s, struct error *e) {
     struct ingest_document *d = s->d;
     const char *t = d->text.data;
@@ -554,6 +588,7 @@ int sections_build(struct structure *s, struct error *e) {
     st->items[0] = (struct open){0};
     st->n = 1;
     bool titled = false;
+    join_lonely_marks(s, &mm);
 
     for (size_t i = 0; i < s->n_pieces; i++) {
         struct piece *p = &s->pieces[i];
@@ -566,10 +601,9 @@ int sections_build(struct structure *s, struct error *e) {
         struct mark m;
         bool numbered = mark_read_with(&mm, t, b->span.start, b->span.end, &m);
         bool bullet = numbered && m.style == MARK_BULLET;
-        bool bare = numbered && m.style == MARK_DECIMAL && m.keyword == 99;
-        if (bare) m.keyword = 0;
+        bool bare = numbered && m.bare;
         uint32_t body = numbered ? m.span.end : b->span.start;
-        while (body < b->span.end && (t[body] == ' ' || t[body] == '\t')) body++;
+        while (body < b->span.end && (t[body] == ' ' || t[body] == '\t' || t[body] == '\n')) body++;
         /* "ARTICLE 4 – TERM": the dash belongs to the mark */
         if (numbered && m.style == MARK_KEYWORD && body + 3 < b->span.end) {
             if ((t[body] == '-' || t[body] == ':') && t[body + 1] == ' ')
@@ -655,14 +689,20 @@ int sections_build(struct structure *s, struct error *e) {
         if (!heading && !item && !pre && b->kind == INGEST_BLOCK_PARAGRAPH && short_line && !l.ends_open &&
             l.n_words > 0) {
             const struct piece *next = i + 1 < s->n_pieces ? &s->pieces[i + 1] : NULL;
+            bool quoted =
+                t[rest.start] == '"' || memcmp(t + rest.start, "\xe2\x80\x9c", rest.end - rest.start >= 3 ? 3 : 1) == 0;
+            bool goes_on =
+                quoted ||
+                (next && lower_start(t, next->block.span)); /* a term on a line of its own: "PBGC" / shall mean */
             bool above_text = next && next->block.span.end - next->block.span.start > 80;
-            if (caps && !l.ends_stop && l.n_words <= 14 && l.n_letters >= 4)
+            if (caps && !goes_on && !l.ends_stop && l.n_words <= 14 && l.n_letters >= 4)
                 heading = true;
             else if ((b->flags & (INGEST_BLOCK_BOLD | INGEST_BLOCK_CENTERED)) && !l.ends_stop && l.n_words <= 14 &&
                      !l.modal)
                 heading = true;
-            else if (above_text && title_case(&l) && !l.ends_stop && !l.modal && l.n_words <= 8 && !l.digit &&
-                     rest.end - rest.start <= 60 && t[rest.start] >= 'A' && t[rest.start] <= 'Z')
+            else if (above_text && title_case(&l) && !l.dangling && !goes_on && !l.ends_stop && !l.modal &&
+                     l.n_words <= 8 && !l.digit && rest.end - rest.start <= 60 && t[rest.start] >= 'A' &&
+                     t[rest.start] <= 'Z')
                 heading = true;
         }
         if (!heading) continue;

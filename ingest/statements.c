@@ -22,7 +22,8 @@ enum {
     LEAD_IN_BYTES = 900,     /* a nested lead-in that would be longer keeps its items whole */
     INLINE_LIST_BYTES = 420, /* shorter sentences with an inline list stay whole */
     INLINE_ITEMS = 40,
-    PAREN_BYTES = 600 /* a parenthesis open for longer is taken for a stray one */
+    JOINED_BYTES = 1500, /* paragraphs joined at a comma */
+    PAREN_BYTES = 600    /* a parenthesis open for longer is taken for a stray one */
 };
 
 /* An open list: how its items are numbered and what introduces them. */
@@ -314,20 +315,26 @@ static struct ingest_span lead_in_of(struct cutter *c, const struct piece *p) {
             return c->lists[i].lead_in;
         }
     }
-    /* a new list: it hangs on the statement before, if that is unfinished */
-    if (!c->last || c->n_lists >= LISTS_DEEP) return none;
-    const struct ingest_statement *above = &s->statements[c->last - 1];
-    char end = last_char(s, above->span);
-    bool unfinished = end == ':' || end == '-' || ((end >= 'a' && end <= 'z') || end == ',');
-    if (above->kind == INGEST_HEADING) unfinished = end == ':';
-    if (above->kind == INGEST_TABLE_ROW || !unfinished || opens_contract(s, above->span)) return none;
-    struct ingest_span lead = above->span;
-    if (!span_empty(above->lead_in)) lead.start = above->lead_in.start;
-    if (lead.end - lead.start > 2 * LEAD_IN_BYTES) return none;
+    /* a new list: it hangs on the statement before, if that is unfinished; else it has no lead-in, but siblings know it
+     */
+    struct ingest_span lead = none;
+    if (c->last) {
+        const struct ingest_statement *above = &s->statements[c->last - 1];
+        char end = last_char(s, above->span);
+        bool first = style == MARK_BULLET || p->mark.ordinal <= 1;
+        bool unfinished = end == ':' || end == '-' || (first && ((end >= 'a' && end <= 'z') || end == ','));
+        if (above->kind == INGEST_HEADING) unfinished = end == ':';
+        if (above->kind != INGEST_TABLE_ROW && unfinished && !opens_contract(s, above->span)) {
+            lead = above->span;
+            if (!span_empty(above->lead_in)) lead.start = above->lead_in.start;
+            if (lead.end - lead.start > 2 * LEAD_IN_BYTES) lead = none;
+        }
+    }
     /* marked lists: an item deeper than the list it hangs on */
     while (marked && c->n_lists && c->lists[c->n_lists - 1].level >= p->block.level) c->n_lists--;
-    c->lists[c->n_lists++] =
-        (struct list){.style = style, .paren = p->mark.paren, .level = marked ? p->block.level : 0, .lead_in = lead};
+    if (c->n_lists < LISTS_DEEP)
+        c->lists[c->n_lists++] = (struct list){
+            .style = style, .paren = p->mark.paren, .level = marked ? p->block.level : 0, .lead_in = lead};
     return lead;
 }
 
@@ -344,10 +351,12 @@ static bool continues(const struct cutter *c, const struct piece *p) {
     if (p->block.span.start - last->span.end > 4) return false; /* something lies between */
     char first = t[p->block.span.start], end = last_char(s, last->span);
     if (p->block.kind == INGEST_BLOCK_PRE) return false;
+    /* "dated November 13," above "2007.": a comma ends no paragraph */
+    if (end == ',' && last->kind == INGEST_SENTENCE &&
+        last->span.end - last->span.start + p->block.span.end - p->block.span.start < JOINED_BYTES)
+        return true;
     if (!(first >= 'a' && first <= 'z')) return false;
     if (end == '.' || end == '!' || end == '?' || end == ':') {
-        struct mark m;
-        (void)m;
         static const char *const tails[] = {"provided",   "except",          "unless", "but ",
                                             "subject to", "notwithstanding", "however"};
         for (size_t i = 0; i < sizeof tails / sizeof *tails; i++)
@@ -501,6 +510,9 @@ int statements_build(struct structure *s, struct error *e) {
                 memmove(&s->statements[before], &s->statements[before + 1],
                         (s->n_statements - before - 1) * sizeof *s->statements);
                 s->n_statements--;
+                for (size_t k = before; k < s->n_statements; k++) /* items of its inline list hang on the whole */
+                    if (!span_empty(s->statements[k].lead_in) && s->statements[k].lead_in.start == p->block.span.start)
+                        s->statements[k].lead_in.start = start;
             }
             c.last = s->n_statements;
             continue;

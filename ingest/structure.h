@@ -25,6 +25,7 @@ struct mark {
     enum mark_style style;
     enum mark_style other; /* second reading, MARK_NONE when there is none */
     bool paren;            /* in parentheses */
+    bool bare;             /* a number without full stop or parenthesis: only looks can make it a mark */
     uint32_t ordinal, other_ordinal;
     uint32_t components[MARK_COMPONENTS]; /* of a decimal or of a keyword's decimal: 4.2.1 -> 4, 2, 1 */
     uint32_t n_components;
