@@ -1,0 +1,428 @@
+/* test_session.c: a session's results depend on its tokens only: not on chunks, batch mates, threads, forks. Limits,
+ * cancel, generation. CHUNKINGS=1000 in the environment runs the long version (make test-long). */
+#include "tests/unit/session_fixture.h"
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define COUNT_ALLOCATIONS 0
+#else
+#define COUNT_ALLOCATIONS 1
+/* Counts this program's allocations; glibc's own names do the work. */
+extern void *__libc_malloc(size_t n), *__libc_calloc(size_t n, size_t size), *__libc_realloc(void *p, size_t n),
+    *__libc_memalign(size_t align, size_t n);
+static size_t n_allocations;
+void *malloc(size_t n) {
+    __atomic_fetch_add(&n_allocations, 1, __ATOMIC_RELAXED);
+    return __libc_malloc(n);
+}
+void *calloc(size_t n, size_t size) {
+    __atomic_fetch_add(&n_allocations, 1, __ATOMIC_RELAXED);
+    return __libc_calloc(n, size);
+}
+void *realloc(void *p, size_t n) {
+    __atomic_fetch_add(&n_allocations, 1, __ATOMIC_RELAXED);
+    return __libc_realloc(p, n);
+}
+void *aligned_alloc(size_t align, size_t n) {
+    __atomic_fetch_add(&n_allocations, 1, __ATOMIC_RELAXED);
+    return __libc_memalign(align, n);
+}
+#endif
+
+static uint64_t seed = 11;
+static uint32_t random_below(uint32_t n) {
+    seed = seed * 6364136223846793005u + 1442695040888963407u;
+    return (uint32_t)((seed >> 32) % n);
+}
+
+static size_t chunkings(void) {
+    const char *s = getenv("CHUNKINGS");
+    return s ? strtoul(s, NULL, 10) : 2;
+}
+
+static void test_chunks_and_threads_do_not_change_a_bit(void **state) {
+    (void)state;
+    enum { N = 3000 };
+    int32_t *ids = fixture_text(N);
+    struct jamba_model *m = fixture_model(NULL, 2), *one = fixture_model(NULL, 1);
+    struct jamba_session *whole = fixture_session(m, N);
+    fixture_read(whole, ids, N);
+    struct fixture_bytes want = fixture_state(whole);
+    uint8_t want_hash[32], hash[32];
+    jamba_session_prefix_hash(whole, want_hash);
+    for (size_t round = 0; round < chunkings(); round++) {
+        struct jamba_session *s = fixture_session(round % 2 ? one : m, N);
+        size_t longest = round % 3 == 0 ? 700 : round % 3 == 1 ? 150 : 3 + random_below(60), at = 0;
+        while (at < N) {
+            size_t n = 1 + random_below((uint32_t)longest);
+            if (at + n > N) n = N - at;
+            fixture_read(s, ids + at, n);
+            at += n;
+        }
+        struct fixture_bytes have = fixture_state(s);
+        fixture_same(&want, &have);
+        jamba_session_prefix_hash(s, hash);
+        assert_memory_equal(hash, want_hash, 32);
+        free(have.data);
+        jamba_session_close(s);
+    }
+    free(want.data);
+    jamba_session_close(whole);
+    jamba_model_close(m);
+    jamba_model_close(one);
+    free(ids);
+}
+
+static void test_every_path_is_invariant(void **state) {
+    (void)state;
+    enum { N = 90 };
+    const char *paths[] = {"scalar", "avx2", "avx512-vnni"};
+    int32_t *ids = fixture_text(N);
+    for (size_t p = 0; p < 3; p++) {
+        struct error e = {0};
+        struct jamba_model *m = NULL;
+        struct jamba_model_options o = {.path = paths[p], .n_threads = 2};
+        int rc = jamba_model_open(&m, "engine/models", &o, &e);
+        if (rc == ERR_UNSUPPORTED) continue;
+        assert_int_equal(rc, 0);
+        assert_string_equal(jamba_model_kernel_path(m), paths[p]);
+        struct jamba_session *a = fixture_session(m, N), *b = fixture_session(m, N);
+        fixture_read(a, ids, N);
+        for (size_t at = 0; at < N; at += at == 70 ? 20 : at < 3 ? 1 : 67)
+            fixture_read(b, ids + at, at == 70 ? 20 : at < 3 ? 1 : 67);
+        struct fixture_bytes want = fixture_state(a), have = fixture_state(b);
+        fixture_same(&want, &have);
+        free(want.data);
+        free(have.data);
+        jamba_session_close(a);
+        jamba_session_close(b);
+        jamba_model_close(m);
+    }
+    free(ids);
+}
+
+static void test_batch_mates_do_not_change_a_bit(void **state) {
+    (void)state;
+    enum { ITEMS = 16 };
+    int32_t *ids = fixture_text(3000);
+    struct jamba_model *m = fixture_model(NULL, 2);
+    struct error e = {0};
+    struct jamba_batch_item items[ITEMS];
+    size_t V = m->config.n_vocab;
+    const int32_t rows[3] = {12, 13, 14};
+    for (size_t i = 0; i < ITEMS; i++) {
+        items[i] = (struct jamba_batch_item){.session = fixture_session(m, 400),
+                                             .tokens = ids + 100 * i,
+                                             .n_tokens = 1 + 23 * i,
+                                             .want = i % 3 == 0   ? JAMBA_WANT_LOGITS
+                                                     : i % 3 == 1 ? JAMBA_WANT_HIDDEN
+                                                                  : JAMBA_WANT_LOGITS,
+                                             .out = malloc(V * 4)};
+        if (i % 3 == 2) items[i].rows = rows, items[i].n_rows = 3;
+    }
+    assert_int_equal(jamba_batch_run(m, items, ITEMS, NULL, &e), 0);
+    float *logits = malloc(V * 4), hidden[4096];
+    for (size_t i = 0; i < ITEMS; i++) {
+        struct jamba_session *alone = fixture_session(m, 400);
+        fixture_read(alone, items[i].tokens, items[i].n_tokens);
+        assert_int_equal(jamba_session_logits(alone, logits, &e), 0);
+        assert_int_equal(jamba_session_hidden(alone, hidden, &e), 0);
+        if (i % 3 == 0) assert_memory_equal(items[i].out, logits, V * 4);
+        if (i % 3 == 1) assert_memory_equal(items[i].out, hidden, m->config.d_model * 4);
+        if (i % 3 == 2)
+            for (size_t k = 0; k < 3; k++) assert_memory_equal(&items[i].out[k], &logits[rows[k]], 4);
+        struct fixture_bytes a = fixture_state(alone), b = fixture_state(items[i].session);
+        fixture_same(&a, &b);
+        free(a.data);
+        free(b.data);
+        jamba_session_close(alone);
+        jamba_session_close(items[i].session);
+        free(items[i].out);
+    }
+    free(logits);
+    free(ids);
+    jamba_model_close(m);
+}
+
+static void test_a_fork_equals_a_fresh_reading(void **state) {
+    (void)state;
+    int32_t *ids = fixture_text(1500);
+    struct jamba_model *m = fixture_model(NULL, 2);
+    struct error e = {0};
+    struct jamba_session *reading = fixture_session(m, 1500), *fork[2], *fresh;
+    fixture_read(reading, ids, 1000); /* ends inside a page */
+    struct fixture_bytes before = fixture_state(reading);
+    for (int i = 0; i < 2; i++) assert_int_equal(jamba_session_fork(&fork[i], reading, &e), 0);
+    for (int i = 0; i < 2; i++) { /* two different questions, the second on the untouched reading */
+        fixture_read(fork[i], ids + 1000 + 200 * i, 150);
+        fresh = fixture_session(m, 1500);
+        fixture_read(fresh, ids, 1000);
+        fixture_read(fresh, ids + 1000 + 200 * i, 150);
+        struct fixture_bytes a = fixture_state(fork[i]), b = fixture_state(fresh);
+        fixture_same(&a, &b);
+        free(a.data);
+        free(b.data);
+        jamba_session_close(fresh);
+    }
+    struct fixture_bytes after = fixture_state(reading);
+    fixture_same(&before, &after);
+    free(before.data);
+    free(after.data);
+    /* the reading may go before its forks */
+    jamba_session_close(reading);
+    fixture_read(fork[0], ids + 1150, 100);
+    struct jamba_session *again;
+    assert_int_equal(jamba_session_fork(&again, fork[0], &e), 0);
+    jamba_session_close(fork[0]);
+    jamba_session_close(fork[1]);
+    fixture_read(again, ids + 1250, 50);
+    fresh = fixture_session(m, 1500);
+    fixture_read(fresh, ids, 1300);
+    struct fixture_bytes a = fixture_state(again), b = fixture_state(fresh);
+    fixture_same(&a, &b);
+    free(a.data);
+    free(b.data);
+    jamba_session_close(again);
+    jamba_session_close(fresh);
+    jamba_model_close(m);
+    free(ids);
+}
+
+static void test_logprobs_are_those_of_the_logits(void **state) {
+    (void)state;
+    int32_t *ids = fixture_text(700);
+    struct jamba_model *m = fixture_model(NULL, 2);
+    struct error e = {0};
+    size_t V = m->config.n_vocab, n = 400; /* longer than a chunk */
+    struct jamba_session *s = fixture_session(m, 700), *step = fixture_session(m, 700);
+    fixture_read(s, ids, 100);
+    float *out = malloc(n * 4), *again = malloc(n * 4), *logits = malloc(V * 4);
+    struct jamba_session *other;
+    assert_int_equal(jamba_session_fork(&other, s, &e), 0);
+    struct jamba_batch_item it = {
+        .session = s, .tokens = ids + 100, .n_tokens = n, .want = JAMBA_WANT_LOGPROBS, .out = out};
+    assert_int_equal(jamba_batch_run(m, &it, 1, NULL, &e), 0);
+    it.session = other, it.out = again;
+    assert_int_equal(jamba_batch_run(m, &it, 1, &(struct jamba_run){.chunk = 37}, &e), 0);
+    assert_memory_equal(out, again, n * 4);
+    fixture_read(step, ids, 100);
+    for (size_t i = 0; i < 12; i++) {
+        assert_int_equal(jamba_session_logits(step, logits, &e), 0);
+        double max = -INFINITY, sum = 0;
+        for (size_t v = 0; v < V; v++) max = fmax(max, (double)logits[v]);
+        for (size_t v = 0; v < V; v++) sum += exp((double)logits[v] - max);
+        assert_true(fabs((double)logits[ids[100 + i]] - max - log(sum) - (double)out[i]) < 2e-5);
+        fixture_read(step, ids + 100 + i, 1);
+    }
+    /* a session that has read nothing cannot say how likely its first token is */
+    struct jamba_session *empty = fixture_session(m, 10);
+    it.session = empty, it.n_tokens = 2;
+    assert_int_equal(jamba_batch_run(m, &it, 1, NULL, &e), ERR_ARG);
+    jamba_session_close(empty);
+    jamba_session_close(s);
+    jamba_session_close(other);
+    jamba_session_close(step);
+    jamba_model_close(m);
+    free(out), free(again), free(logits), free(ids);
+}
+
+static bool cancel_later(void *ctx) {
+    return ++*(int *)ctx > 2;
+}
+static void count_progress(void *ctx, uint32_t done, uint32_t total) {
+    (void)ctx;
+    assert_true(done > 0 && done <= total);
+}
+static void test_a_cancelled_reading_stands_at_a_chunk_border_and_goes_on(void **state) {
+    (void)state;
+    int32_t *ids = fixture_text(300);
+    struct jamba_model *m = fixture_model(NULL, 2);
+    struct error e = {0};
+    struct jamba_session *s = fixture_session(m, 300), *fresh = fixture_session(m, 300);
+    int asked = 0;
+    struct jamba_run run = {.cancelled = cancel_later, .progress = count_progress, .ctx = &asked, .chunk = 50};
+    assert_int_equal(jamba_session_prefill(s, ids, 300, &run, &e), ERR_CANCELLED);
+    assert_int_equal(jamba_session_n_tokens(s), 100);
+    assert_int_equal(jamba_session_prefill(s, ids + 100, 200, &(struct jamba_run){.deadline = 1e-9}, &e),
+                     ERR_CANCELLED);
+    assert_int_equal(jamba_session_n_tokens(s), 100);
+    fixture_read(s, ids + 100, 200);
+    fixture_read(fresh, ids, 300);
+    struct fixture_bytes a = fixture_state(s), b = fixture_state(fresh);
+    fixture_same(&a, &b);
+    free(a.data), free(b.data), free(ids);
+    jamba_session_close(s);
+    jamba_session_close(fresh);
+    jamba_model_close(m);
+}
+
+static void test_wrong_requests_are_refused_and_change_nothing(void **state) {
+    (void)state;
+    struct jamba_model *m = fixture_model(NULL, 1);
+    struct error e = {0};
+    struct jamba_session *s = fixture_session(m, 8), *t;
+    float out[64];
+    const int32_t good[10] = {20, 21, 22, 23, 24, 25, 26, 27, 28, 29}, bad[2] = {20, (int32_t)m->config.n_vocab},
+                  negative[1] = {-1};
+    assert_int_equal(jamba_session_open(&t, m, 0, &e), ERR_ARG);
+    assert_int_equal(jamba_session_logits_rows(s, good, 2, out, &e), ERR_ARG); /* nothing read yet */
+    assert_int_equal(jamba_session_prefill(s, good, 9, NULL, &e), ERR_LIMIT);
+    assert_non_null(strstr(e.message, "8"));
+    assert_int_equal(jamba_session_prefill(s, bad, 2, NULL, &e), ERR_ARG);
+    assert_int_equal(jamba_session_prefill(s, negative, 1, NULL, &e), ERR_ARG);
+    assert_int_equal(jamba_session_n_tokens(s), 0);
+    fixture_read(s, good, 8); /* exactly full */
+    assert_int_equal(jamba_session_prefill(s, good, 1, NULL, &e), ERR_LIMIT);
+    assert_int_equal(jamba_session_logits_rows(s, bad, 2, out, &e), ERR_ARG);
+    assert_int_equal(jamba_session_logits_rows(s, good, 2, out, &e), 0);
+    jamba_session_close(s);
+    s = fixture_session(m, 8);
+    struct jamba_batch_item twice[2] = {{.session = s, .tokens = good, .n_tokens = 2},
+                                        {.session = s, .tokens = good, .n_tokens = 2}};
+    assert_int_equal(jamba_batch_run(m, twice, 2, NULL, &e), ERR_ARG);
+    assert_int_equal(jamba_session_n_tokens(s), 0);
+    jamba_session_close(s);
+    jamba_model_close(m);
+}
+
+static void test_a_decode_step_allocates_nothing(void **state) {
+    (void)state;
+#if COUNT_ALLOCATIONS
+    int32_t *ids = fixture_text(200);
+    struct jamba_model *m = fixture_model(NULL, 2);
+    struct error e = {0};
+    struct jamba_session *s = fixture_session(m, 200);
+    float *logits = malloc(m->config.n_vocab * 4);
+    size_t before = n_allocations;
+    assert_true(before > 0);           /* the counter counts */
+    for (size_t i = 0; i < 140; i++) { /* across two pages of keys and values */
+        assert_int_equal(jamba_session_prefill(s, ids + i, 1, NULL, &e), 0);
+        assert_int_equal(jamba_session_logits(s, logits, &e), 0);
+    }
+    assert_int_equal(n_allocations, before);
+    free(logits), free(ids);
+    jamba_session_close(s);
+    jamba_model_close(m);
+#else
+    print_message("skip: the sanitizer owns the allocator\n");
+    skip();
+#endif
+}
+
+/* ---- generation ---- */
+struct script { /* allows at step i: one forced token, or a few, or all */
+    const int32_t *forced;
+    size_t n, at;
+    int32_t choice[3];
+    int32_t taken[64];
+    float logprob[64];
+    size_t n_taken, stop_after;
+};
+static size_t script_allowed(void *ctx, const int32_t **ids) {
+    struct script *s = ctx;
+    if (s->at >= s->n) return 0;
+    if (s->at % 10 == 9) {
+        *ids = s->choice;
+        return 3;
+    }
+    *ids = s->forced + s->at;
+    return 1;
+}
+static void script_accept(void *ctx, int32_t id) {
+    struct script *s = ctx;
+    (void)id;
+    s->at++;
+}
+static bool script_token(void *ctx, int32_t id, float logprob) {
+    struct script *s = ctx;
+    s->taken[s->n_taken] = id;
+    s->logprob[s->n_taken++] = logprob;
+    return s->n_taken != s->stop_after;
+}
+
+static void test_a_forced_run_reads_as_token_by_token(void **state) {
+    (void)state;
+    int32_t *ids = fixture_text(200);
+    struct jamba_model *m = fixture_model(NULL, 2);
+    struct error e = {0};
+    struct jamba_session *s = fixture_session(m, 200), *plain = fixture_session(m, 200);
+    fixture_read(s, ids, 60);
+    fixture_read(plain, ids, 60);
+    struct script script = {.forced = ids + 60, .n = 35, .choice = {100, 500, 900}};
+    struct jamba_constraint c = {script_allowed, script_accept, &script};
+    assert_int_equal(jamba_generate(s, &c, NULL, 64, script_token, &script, NULL, &e), 0);
+    assert_int_equal(script.n_taken, 35);
+    assert_int_equal(jamba_session_n_tokens(s), 95); /* all that was handed out has been read */
+    for (size_t i = 0; i < 35; i++) {
+        if (i % 10 == 9) {
+            float l[3];
+            assert_int_equal(jamba_session_logits_rows(plain, script.choice, 3, l, &e), 0);
+            size_t best = l[1] > l[0] ? 1 : 0;
+            if (l[2] > l[best]) best = 2;
+            assert_int_equal(script.taken[i], script.choice[best]);
+            double sum = exp((double)l[0] - (double)l[best]) + exp((double)l[1] - (double)l[best]) +
+                         exp((double)l[2] - (double)l[best]);
+            assert_true(fabs((double)script.logprob[i] + log(sum)) < 1e-5);
+        } else {
+            assert_int_equal(script.taken[i], ids[60 + i]);
+            assert_true(script.logprob[i] == 0);
+        }
+        fixture_read(plain, &script.taken[i], 1);
+    }
+    struct fixture_bytes a = fixture_state(s), b = fixture_state(plain);
+    fixture_same(&a, &b);
+    free(a.data), free(b.data), free(ids);
+    jamba_session_close(s);
+    jamba_session_close(plain);
+    jamba_model_close(m);
+}
+
+static void test_generation_stops_where_it_should_and_samples_by_seed(void **state) {
+    (void)state;
+    int32_t *ids = fixture_text(1503);
+    struct jamba_model *m = fixture_model(NULL, 2);
+    struct error e = {0};
+    struct jamba_session *s = fixture_session(m, 1600), *f;
+    fixture_read(s, ids, 1503); /* the reference says <|none|> <|endoftext|> here */
+    struct script script = {0};
+    assert_int_equal(jamba_session_fork(&f, s, &e), 0);
+    assert_int_equal(jamba_generate(f, NULL, NULL, 60, script_token, &script, NULL, &e), 0);
+    assert_true(script.n_taken >= 1 && script.n_taken < 60);
+    assert_int_equal(script.taken[script.n_taken - 1], m->config.eos[0]);
+    jamba_session_close(f);
+    script = (struct script){.stop_after = 1};
+    assert_int_equal(jamba_session_fork(&f, s, &e), 0);
+    assert_int_equal(jamba_generate(f, NULL, NULL, 60, script_token, &script, NULL, &e), 0);
+    assert_int_equal(script.n_taken, 1);
+    jamba_session_close(f);
+    int32_t first[3][10];
+    for (uint64_t round = 0; round < 3; round++) { /* seeds 1, 1, 2 */
+        struct jamba_sampling sampling = {.temperature = 5, .top_p = 0.95f, .seed = 1 + round / 2};
+        script = (struct script){0};
+        assert_int_equal(jamba_session_fork(&f, s, &e), 0);
+        assert_int_equal(jamba_generate(f, NULL, &sampling, 10, script_token, &script, NULL, &e), 0);
+        memset(first[round], 0, sizeof first[round]);
+        memcpy(first[round], script.taken, script.n_taken * 4);
+        jamba_session_close(f);
+    }
+    assert_memory_equal(first[0], first[1], sizeof first[0]);
+    assert_memory_not_equal(first[0], first[2], sizeof first[0]);
+    jamba_session_close(s);
+    jamba_model_close(m);
+    free(ids);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_chunks_and_threads_do_not_change_a_bit),
+        cmocka_unit_test(test_every_path_is_invariant),
+        cmocka_unit_test(test_batch_mates_do_not_change_a_bit),
+        cmocka_unit_test(test_a_fork_equals_a_fresh_reading),
+        cmocka_unit_test(test_logprobs_are_those_of_the_logits),
+        cmocka_unit_test(test_a_cancelled_reading_stands_at_a_chunk_border_and_goes_on),
+        cmocka_unit_test(test_wrong_requests_are_refused_and_change_nothing),
+        cmocka_unit_test(test_a_decode_step_allocates_nothing),
+        cmocka_unit_test(test_a_forced_run_reads_as_token_by_token),
+        cmocka_unit_test(test_generation_stops_where_it_should_and_samples_by_seed),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
