@@ -105,6 +105,11 @@ int store_write_end(struct store *s, int rc, struct error *e) {
     }
     /* some errors (disk full) roll back by themselves */
     if (rc != 0 && !sqlite3_get_autocommit(s->writer)) sqlite3_exec(s->writer, "ROLLBACK", NULL, NULL, NULL);
+    /* what a failed write left in the WAL is given back at once, so that a full disk lets a delete through */
+    if (rc == ERR_IO && pthread_rwlock_trywrlock(&s->visit) == 0) {
+        sqlite3_wal_checkpoint_v2(s->writer, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+        pthread_rwlock_unlock(&s->visit);
+    }
     pthread_mutex_unlock(&s->write_lock);
     return rc;
 }

@@ -17,15 +17,16 @@
 
 /* ---- limits ---- */
 enum {
-    STORE_NAME_BYTES = 1000,    /* a set's or document's name */
-    STORE_IDLE_READERS = 8,     /* connections kept open between calls */
-    STORE_BUSY_MS = 10000,      /* another program (a backup, the sqlite3 shell) holds the file: wait so long */
-    STORE_WAL_BYTES = 64 << 20, /* the WAL is cut back to this after a checkpoint */
-    STORE_JOB_ATTEMPTS = 3,     /* a job that died so often fails */
-    STORE_JOBS_KEPT = 1000,     /* ended jobs that are kept for people to look at */
-    STORE_EMBEDDING_DIM = 8192, /* keeps the integer dot product below 2^31, see embeddings.c */
-    STORE_QUERY_WORDS = 64,     /* words of a question that count */
-    STORE_QUERY_ITEMS = 16,     /* numbers, dates, clause numbers, quoted phrases of a question that count */
+    STORE_NAME_BYTES = 1000,       /* a set's or document's name */
+    STORE_IDLE_READERS = 8,        /* connections kept open between calls */
+    STORE_BUSY_MS = 10000,         /* another program (a backup, the sqlite3 shell) holds the file: wait so long */
+    STORE_WAL_BYTES = 64 << 20,    /* the WAL is cut back to this after a checkpoint */
+    STORE_RESERVE_BYTES = 4 << 20, /* kept free for deletes on a full disk */
+    STORE_JOB_ATTEMPTS = 3,        /* a job that died so often fails */
+    STORE_JOBS_KEPT = 1000,        /* ended jobs that are kept for people to look at */
+    STORE_EMBEDDING_DIM = 8192,    /* keeps the integer dot product below 2^31, see embeddings.c */
+    STORE_QUERY_WORDS = 64,        /* words of a question that count */
+    STORE_QUERY_ITEMS = 16,        /* numbers, dates, clause numbers, quoted phrases of a question that count */
     STORE_QUERY_PHRASES = STORE_QUERY_WORDS + 8 * STORE_QUERY_ITEMS,
     STORE_HITS = 10000 /* top_k at most */
 };
@@ -128,6 +129,7 @@ int job_open_of(sqlite3 *db, int64_t content, int64_t *job, struct error *e); /*
 
 /* ---- readings.c, delete.c ---- */
 int store_wipe(struct store *s, struct error *e); /* finishes begun deletes; write_lock held, no transaction */
+void store_reserve(struct store *s);              /* allocates it where it is missing and there is room */
 int store_sweep(struct store *s,
                 struct error *e); /* unlinks files that no row names; write_lock held or not yet shared */
 

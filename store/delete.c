@@ -199,13 +199,31 @@ int store_wipe(struct store *s, struct error *e) {
 }
 
 /* Commits and wipes under one hold of write_lock, so that nobody writes a snapshot or a row between. */
-static int end_and_wipe(struct store *s, int rc, struct error *e) {
+static int end_and_wipe(struct store *s, int rc, bool *committed, struct error *e) {
     if (rc) return store_write_end(s, rc, e);
     int q = sqlite3_exec(s->writer, "COMMIT", NULL, NULL, NULL);
     if (q != SQLITE_OK) return store_write_end(s, db_error(s->writer, q, "Cannot delete", e), e);
+    *committed = true;
     rc = store_wipe(s, e);
     pthread_mutex_unlock(&s->write_lock);
     return rc;
+}
+
+/* A delete must write before it frees anything. Where the disk is so full that it cannot, DIR/reserve is given up for
+ * it. */
+void store_reserve(struct store *s) {
+    char path[4096];
+    snprintf(path, sizeof path, "%s/reserve", s->dir);
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0) return;
+    if (posix_fallocate(fd, 0, STORE_RESERVE_BYTES) != 0) unlink(path); /* half of one would only be in the way */
+    close(fd);
+}
+
+static bool reserve_spend(struct store *s) {
+    char path[4096];
+    snprintf(path, sizeof path, "%s/reserve", s->dir);
+    return unlink(path) == 0;
 }
 
 /* ---- the receipt: what was removed, no text ---- */
@@ -244,17 +262,18 @@ static int receipt_write(const struct removed *r, struct arena *a, struct slice 
     return rc;
 }
 
-int store_document_delete(struct store *s, int64_t document, struct arena *a, struct slice *receipt, struct error *e) {
+static int document_delete(struct store *s, int64_t document, struct arena *a, struct slice *receipt, bool *committed,
+                           struct error *e) {
     struct removed r;
     int rc = store_write_begin(s, e);
     if (rc) return rc;
     rc = entry_read(s->writer, document, receipt ? a : NULL, &r, e);
     if (rc == 0) rc = entry_delete(s->writer, &r, e);
     if (rc == 0 && receipt) rc = receipt_write(&r, a, receipt, e);
-    return end_and_wipe(s, rc, e);
+    return end_and_wipe(s, rc, committed, e);
 }
 
-int store_set_delete(struct store *s, int64_t set, struct error *e) {
+static int set_delete(struct store *s, int64_t set, bool *committed, struct error *e) {
     int64_t found, entry = 0;
     int rc = store_write_begin(s, e);
     if (rc) return rc;
@@ -276,5 +295,21 @@ int store_set_delete(struct store *s, int64_t set, struct error *e) {
             s->writer, e,
             "INSERT INTO tombstones(sha256, n_statements, n_results, n_readings, deleted_at) VALUES (NULL, 0, 0, 0, ?)",
             "i", now_seconds());
-    return end_and_wipe(s, rc, e);
+    return end_and_wipe(s, rc, committed, e);
+}
+
+int store_document_delete(struct store *s, int64_t document, struct arena *a, struct slice *receipt, struct error *e) {
+    bool committed = false;
+    int rc = document_delete(s, document, a, receipt, &committed, e);
+    if (rc == ERR_IO && !committed && reserve_spend(s)) rc = document_delete(s, document, a, receipt, &committed, e);
+    if (committed) store_reserve(s);
+    return rc;
+}
+
+int store_set_delete(struct store *s, int64_t set, struct error *e) {
+    bool committed = false;
+    int rc = set_delete(s, set, &committed, e);
+    if (rc == ERR_IO && !committed && reserve_spend(s)) rc = set_delete(s, set, &committed, e);
+    if (committed) store_reserve(s);
+    return rc;
 }

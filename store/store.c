@@ -124,6 +124,7 @@ int store_open(struct store **out, const char *dir, struct error *e) {
     if (rc == 0) rc = originals_are_known(s, e);
     if (rc == 0) rc = store_migrate(s->writer, e);
     if (rc == 0) rc = recover(s, e);
+    if (rc == 0) store_reserve(s);
 done:
     if (rc) {
         store_close(s);

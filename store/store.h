@@ -1,6 +1,6 @@
 /* store.h: one SQLite file and the files beside it: sets, documents, search, jobs, readings, answers, findings. Knows no HTTP, no model.
  *
- * Data directory: antinomy.db (WAL), originals/<sha256>, readings/<id>, pages/<sha256>-<page>-<dpi>.png, lock, socket.
+ * Data directory: antinomy.db (WAL), originals/<sha256>, readings/<id>, pages/<sha256>-<page>-<dpi>.png, reserve, lock, socket.
  * One process owns it (store_open takes the lock file); inside, one connection writes and checkpoints, readers have their own.
  * All functions may be called from any thread; writes queue on the writer's lock.
  * Rows come back through plain structs whose slices live in the caller's arena.
