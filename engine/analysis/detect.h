@@ -227,6 +227,8 @@ int precedence_build(struct detect_set *s);
 uint32_t precedence_section(const struct ingest_document *d, struct slice reference);
 /* Where `old` stands in the text as whole words; SIZE_MAX if it does not. */
 size_t precedence_find(struct slice text, struct slice old);
+/* Whether one statement changes the section that the other stands in. */
+bool precedence_links(const struct detect_set *s, const struct subject_statement *a, const struct subject_statement *b);
 /* True where the fact only repeats what an amendment takes away. */
 bool precedence_is_old_text(const struct detect_set *s, uint32_t doc, struct ingest_span span);
 enum document_relation family_relation(const struct detect_set *s, uint32_t a, uint32_t b);

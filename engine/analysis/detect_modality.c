@@ -167,6 +167,21 @@ static enum verdict compare(const struct detect_set *s, const struct frame *a, c
     /* the same verb, as the verb or right behind it */
     if (a->noun != b->noun && !(is_near(s, b, a->noun) && is_near(s, a, b->noun))) return VERDICT_NONE;
     const struct subject_statement *ua = &s->units[a->unit], *ub = &s->units[b->unit];
+    /* "must not deliver without a test": a rule on how, unless the other side speaks of the same */
+    for (int k = 0; k < 2; k++) {
+        const struct frame *f = k ? b : a, *g = k ? a : b;
+        const struct subject_statement *u = k ? ub : ua;
+        if (fact_of(s, f)->modality != INGEST_PROHIBITION) continue;
+        for (uint32_t i = 0; i + 1 < u->n_words; i++) {
+            const struct word *w = &s->words[u->word + i];
+            if (w->start < fact_of(s, f)->span.end || !raw_is(s, u->doc, w, "without")) continue;
+            bool shared = false;
+            for (uint32_t q = i + 1; q < u->n_words && q < i + 6; q++)
+                shared |= s->words[u->word + q].class == WORD_CONTENT && has_id(s, g, s->words[u->word + q].id);
+            if (!shared && fact_of(s, g)->modality == INGEST_OBLIGATION) return VERDICT_NONE;
+            if (!shared) soft = true;
+        }
+    }
     bool ca = has_consent(s, ua), cb = has_consent(s, ub);
     if (ca && cb) return VERDICT_NONE;
     if (ca != cb) soft = true;

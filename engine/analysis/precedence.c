@@ -573,6 +573,19 @@ static bool is_new(const struct amendment *m, const struct subject_statement *u)
     return u->doc == m->doc && u->statement >= m->statement && u->statement <= m->last_statement;
 }
 
+bool precedence_links(const struct detect_set *s, const struct subject_statement *a,
+                      const struct subject_statement *b) {
+    for (size_t i = 0; i < s->n_amendments && a->doc != b->doc; i++) {
+        const struct amendment *m = &s->amendments[i];
+        if (m->section == INGEST_NONE || m->old_text.len) continue;
+        for (int k = 0; k < 2; k++) {
+            const struct subject_statement *x = k ? b : a, *y = k ? a : b;
+            if (is_new(m, x) && covers(s, m, y, (struct ingest_span){0, 0})) return true;
+        }
+    }
+    return false;
+}
+
 /* An exception that names the other side's section: "Notwithstanding Section 4.2", "except as provided in clause 7". */
 static bool excepts(const struct detect_set *s, const struct subject_statement *a, const struct subject_statement *b) {
     if (!(a->marks & MARK_EXCEPTION)) return false;

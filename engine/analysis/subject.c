@@ -261,6 +261,13 @@ static void mark_statement(struct detect_set *s, struct subject_statement *u) {
         if (except) marks |= MARK_EXCEPTION;
         if (if_word || except) in_condition = true;
         if (in_condition) w[i].flags |= WORD_CONDITION;
+        /* "... is USD 5 and is invoiced monthly": what follows is said of something else */
+        if (raw_in(s, u->doc, &w[i], "and but") && i + 1 < u->n_words &&
+            raw_in(s, u->doc, &w[i + 1], "is are was were shall must may will has have can"))
+            w[i + 1].flags |= WORD_BREAK;
+        /* "this Agreement": every document says it of itself */
+        if (i && w[i].flags & WORD_CAPITAL && w[i].class == WORD_CONTENT && raw_in(s, u->doc, &w[i - 1], "this these"))
+            w[i].class = WORD_FUNCTION;
         if (!(w[i].flags & WORD_LEAD) &&
             raw_in(s, u->doc, &w[i],
                    "is are was were be been being shall must may will can has have had means mean amounts costs cost "
@@ -509,6 +516,14 @@ static bool mentions(const struct detect_set *s, const struct frame *f, uint32_t
     return false;
 }
 
+/* The same, its own sentence alone. */
+static bool states(const struct detect_set *s, const struct frame *f, uint32_t id) {
+    const struct subject_statement *u = &s->units[f->unit];
+    for (uint32_t i = 0; i < u->n_words; i++)
+        if (s->words[u->word + i].id == id) return true;
+    return false;
+}
+
 #define GROUP_RATE 2 /* the group of annual / monthly / ... in lexicon.c */
 
 static bool groups_apart(const struct detect_set *s, const struct frame *a, const struct frame *b) {
@@ -559,7 +574,7 @@ static uint32_t slots(const struct detect_set *s, const struct frame *a, const s
                                          ? NULL
                                          : find_word(s, a, w->id);
         if (!f || f->place == 2) continue;
-        if (mentions(s, b, w->id)) {
+        if (states(s, b, w->id)) {
             previous = w->id;
             previous_at = i;
             continue;
@@ -576,7 +591,7 @@ static uint32_t slots(const struct detect_set *s, const struct frame *a, const s
             const struct frame_word *g = v->class == WORD_FUNCTION || v->class == WORD_SKIP || v->class == WORD_NUMBER
                                              ? NULL
                                              : find_word(s, a, v->id);
-            if (!g || g->place == 2 || !mentions(s, b, v->id)) continue;
+            if (!g || g->place == 2 || !states(s, b, v->id)) continue;
             x.next = v->id;
             x.to_next = k - i;
             break;
@@ -837,6 +852,12 @@ struct sameness subject_sameness(const struct detect_set *s, const struct frame 
     if (measured[0] > 0 && measured[1] > 0 && fminf(met[0] / measured[0], met[1] / measured[1]) < 0.5f) r.doubt += 0.1f;
     if (measured[0] > 0.5f && measured[1] > 0.5f && met[0] >= measured[0] - 0.01f && met[1] >= measured[1] - 0.01f)
         r.score = fminf(1, r.score + 0.12f); /* the very same thing is measured */
+    if (precedence_links(s, ua, ub)) {       /* the one names the other's section to change it */
+        r.score = fminf(1, r.score + 0.25f);
+        years_a = years_b = 0;
+        r.doubt = 0;
+        foreign = 0;
+    }
     if (foreign) r.doubt += 0.2f;
     if (measured[0] > 0 && measured[1] > 0 && (met[0] <= 0 || met[1] <= 0))
         r.doubt += met[0] <= 0 && met[1] <= 0 ? 0.4f : 0.3f;
@@ -995,6 +1016,17 @@ int subject_build(struct detect_set *s) {
             if (subject_tokenise(s, d, st->span.start, st->span.end, 0)) return ERR_NOMEM;
             u.n_words = (uint32_t)s->n_words - u.word;
             mark_entities(s, d, u.word, u.word + u.n_words);
+            /* the section's own number is no name: "B.12", "4.2" */
+            for (uint32_t k = u.word; k < u.word + u.n_words && st->kind != INGEST_TABLE_ROW; k++) {
+                struct word *w = &s->words[k];
+                if (!(w->flags & WORD_FIRST) || w->flags & WORD_LEAD) continue;
+                struct slice t = detect_text(s, d, w->start, w->end);
+                bool own = st->section < doc->n_sections && slice_equal_nocase(t, doc->sections[st->section].number),
+                     dotted = false;
+                for (size_t q = 0; q < t.len; q++) dotted |= t.data[q] == '.';
+                if (own || (dotted && w->class != WORD_CONTENT)) w->class = WORD_SKIP;
+                break;
+            }
             while (fact < doc->n_facts && doc->facts[fact].statement < i) fact++;
             u.first_fact = fact;
             while (fact < doc->n_facts && doc->facts[fact].statement == i) fact++;
