@@ -127,6 +127,8 @@ $(BUILD)/fuzz/%: tests/fuzz/%.c fuzz-library
 ##  make test-e2e       the program from outside: commands, server, crashes, abuse
 ##  make test-browser   the page in headless Chromium, screenshots into build/browser
 ##  make asan, tsan     unit tests under AddressSanitizer + UBSan, those where threads meet under ThreadSanitizer
+##  make test-mutants   breaks the code in known ways, one at a time, and demands that a named test fails
+##  make test-long      the unit tests' long versions: 1,000 random chunkings of a 3,000-token text (an hour)
 ##  make check-includes who may include whom
 ##  make format         clang-format over our C files
 ##  make clean          remove build/
@@ -144,6 +146,12 @@ test-e2e: $(BUILD)/antinomy
 	$(TEST_RUN) $(E2E)
 test-browser: $(BUILD)/antinomy
 	$(TEST_RUN) $(BROWSER)
+test-mutants:
+	$(MAKE) CUDA=0 $(TESTS)
+	tests/mutants.sh $(BUILD)
+test-long: $(BUILD)/tests/test_session
+	CHUNKINGS=1000 $(BUILD)/tests/test_session
+.PHONY: test-long
 check-includes:
 	tests/check-includes.sh
 .PHONY: test-e2e

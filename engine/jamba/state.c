@@ -180,6 +180,7 @@ void cpu_state_extend(struct cpu_model *cm, struct cpu_state *s, size_t n) {
     if (!s->max_pages) return;
     size_t need = (s->n_tokens + n + PAGE - 1) / PAGE;
     assert(need <= s->max_pages);
+#ifndef MUTANT_NO_COPY_ON_WRITE
     if (s->n_tokens % PAGE && atomic_load(&s->pages[s->n_tokens / PAGE]->refs) > 1) {
         size_t i = s->n_tokens / PAGE;
         struct kv_page *copy = page_take(&cm->pool);
@@ -188,6 +189,7 @@ void cpu_state_extend(struct cpu_model *cm, struct cpu_state *s, size_t n) {
         s->pages[i] = copy;
         s->page_data[i] = copy->data;
     }
+#endif
     for (; s->n_pages < need; s->n_pages++) {
         s->pages[s->n_pages] = page_take(&cm->pool);
         s->page_data[s->n_pages] = s->pages[s->n_pages]->data;

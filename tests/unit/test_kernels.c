@@ -517,5 +517,6 @@ int main(void) {
         cmocka_unit_test(test_pool_runs_every_task_once),
         cmocka_unit_test(test_unknown_paths_are_refused),
     };
+    cmocka_set_test_filter(getenv("TEST_FILTER")); /* tests/mutants.sh runs single ones */
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

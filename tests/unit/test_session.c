@@ -424,5 +424,6 @@ int main(void) {
         cmocka_unit_test(test_a_forced_run_reads_as_token_by_token),
         cmocka_unit_test(test_generation_stops_where_it_should_and_samples_by_seed),
     };
+    cmocka_set_test_filter(getenv("TEST_FILTER")); /* tests/mutants.sh runs single ones */
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -152,5 +152,6 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_foreign_snapshots_are_refused_by_name, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(test_a_save_that_fails_leaves_the_old_file, make_folder, remove_folder),
     };
+    cmocka_set_test_filter(getenv("TEST_FILTER")); /* tests/mutants.sh runs single ones */
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
