@@ -7,6 +7,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,6 +32,16 @@ static int directory_make(const char *path, struct error *e) {
     struct stat st;
     if (rc == 0 && (stat(path, &st) != 0 || !S_ISDIR(st.st_mode)))
         rc = error_set(e, ERR_IO, path, "This is not a folder");
+    return rc;
+}
+
+/* The data directory may be an older one that others can enter. The WAL takes the database's mode. */
+static int file_private(const char *path, struct error *e) {
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0) return error_set(e, ERR_IO, path, "Cannot open the database: %s", strerror(errno));
+    int rc =
+        fchmod(fd, 0600) == 0 ? 0 : error_set(e, ERR_IO, path, "Cannot make the database private: %s", strerror(errno));
+    close(fd);
     return rc;
 }
 
@@ -119,6 +130,7 @@ int store_open(struct store **out, const char *dir, struct error *e) {
         snprintf(path, sizeof path, "%s/%s", s->dir, folders[i]);
         rc = directory_make(path, e);
     }
+    if (rc == 0) rc = file_private(s->path, e);
     if (rc == 0) rc = db_open(&s->writer, s->path, true, e);
     if (rc == 0) rc = quick_check(s->writer, e);
     if (rc == 0) rc = originals_are_known(s, e);
