@@ -135,8 +135,8 @@ $(BUILD)/fuzz/%: tests/fuzz/%.c fuzz-library
 TEST_RUN := tests/run.sh $(if $(ONLY),--only $(ONLY))
 E2E := $(sort $(wildcard tests/e2e/test_*.py tests/e2e/test_*.sh))
 BROWSER := $(sort $(wildcard tests/browser/test_*.py))
-export ANTINOMY := $(CURDIR)/$(BUILD)/antinomy
-export ANTINOMY_BUILD := $(CURDIR)/$(BUILD)
+export ANTINOMY := $(abspath $(BUILD)/antinomy)
+export ANTINOMY_BUILD := $(abspath $(BUILD))
 
 test: check-includes all $(TESTS)
 	$(TEST_RUN) $(TESTS) $(E2E) $(BROWSER)
@@ -161,7 +161,7 @@ SAN_TESTS = $(patsubst tests/unit/%.c,$(1)/tests/%,$(if $(ONLY),tests/unit/$(ONL
 asan:
 	$(MAKE) BUILD=build-asan CUDA=0 OPT=-O1 SAN="-fsanitize=address,undefined -fno-sanitize-recover=undefined" $(call SAN_TESTS,build-asan,$(wildcard tests/unit/test_*.c))
 	tests/run.sh $(call SAN_TESTS,build-asan,$(sort $(wildcard tests/unit/test_*.c)))
-THREADED := $(wildcard tests/unit/test_api_*.c tests/unit/test_store.c tests/unit/test_store_jobs.c tests/unit/test_session*.c)
+THREADED := $(wildcard tests/unit/test_api_*.c tests/unit/test_store_threads.c tests/unit/test_session.c)
 tsan:
 	$(MAKE) BUILD=build-tsan CUDA=0 OPT=-O1 SAN="-fsanitize=thread" $(call SAN_TESTS,build-tsan,$(THREADED))
 	tests/run.sh $(call SAN_TESTS,build-tsan,$(sort $(THREADED)))
