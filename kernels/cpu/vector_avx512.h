@@ -34,7 +34,7 @@ static inline vf v_scale2(vf p, vf n) {
 }
 /* lanes below n keep a, the others get b */
 static inline vf v_first(vf a, vf b, int n) {
-    __mmask16 m = n >= 16 ? 0xffff : n <= 0 ? 0 : (__mmask16)((1u << n) - 1);
+    __mmask16 m = (__mmask16)(n >= 16 ? 0xffffu : n <= 0 ? 0u : (1u << n) - 1);
     return _mm512_mask_blend_ps(m, b, a);
 }
 static inline vf v_select_gt(vf x, vf y, vf a, vf b) { /* x > y ? a : b */

@@ -27,6 +27,8 @@ extern "C" int cuda_kv_append(const struct cuda_kv *kv, int layer, const int32_t
 /* Decode: row i of k, v goes to position n_keys[i] - 1 of timeline i. */
 static __global__ void kv_append_step_kernel(bf16 *pool, const int32_t *const *pages, const int32_t *n_keys, int n_layer, int layer, const bf16 *k,
                                              const bf16 *v, int ld, int width) {
+    let_next_start();
+    wait_for_previous();
     int t = n_keys[blockIdx.x] - 1;
     size_t r = ((size_t)pages[blockIdx.x][t / CUDA_KV_PAGE] * n_layer + layer) * 2 * CUDA_KV_PAGE + t % CUDA_KV_PAGE;
     for (int i = (int)threadIdx.x; i < width / 8; i += blockDim.x) {
@@ -37,9 +39,9 @@ static __global__ void kv_append_step_kernel(bf16 *pool, const int32_t *const *p
 extern "C" int cuda_kv_append_step(const struct cuda_kv *kv, int layer, const int32_t *const *pages, const int32_t *n_keys, const uint16_t *k,
                                    const uint16_t *v, int ld, int n, cuda_stream s, struct error *e) {
     if (n == 0) return 0;
-    kv_append_step_kernel<<<(unsigned)n, 128, 0, (cudaStream_t)s>>>((bf16 *)kv->pool, pages, n_keys, kv->n_layer, layer, (const bf16 *)k, (const bf16 *)v,
-                                                                   ld, kv->n_kv_head * kv->head_dim);
-    return cuda_check(cudaGetLastError(), "kv_append_step", e);
+    return cuda_check(launch_step(kv_append_step_kernel, dim3((unsigned)n), dim3(128), 0, (cudaStream_t)s, (bf16 *)kv->pool, pages, n_keys, kv->n_layer, layer,
+                                  (const bf16 *)k, (const bf16 *)v, ld, kv->n_kv_head * kv->head_dim),
+                      "kv_append_step", e);
 }
 
 /* 8 warps; D / 8 lanes share a key (16 bytes of K and of V each), so a warp takes 2 (D 128) or 4 keys at once, for all heads of the group. */
@@ -51,6 +53,8 @@ static __global__ void __launch_bounds__(256)
     constexpr int KEYS = 32 / L;  /* keys a warp takes at once */
     __shared__ float so[8][G][D];
     __shared__ float sm[8][G], sl[8][G];
+    let_next_start();
+    wait_for_previous();
     const int piece = blockIdx.x, kv_head = blockIdx.y / splits, head0 = blockIdx.y * group, i = blockIdx.z;
     const int n = n_keys[i], first = piece * PIECE, last = min(first + PIECE, n);
     if (first >= n) return;
@@ -141,6 +145,8 @@ static __global__ void __launch_bounds__(256)
 
 template <int D>
 static __global__ void attention_merge_kernel(bf16 *out, const float *po, const float2 *pml, const int32_t *n_keys, int n_head, int n_pieces) {
+    let_next_start();
+    wait_for_previous();
     const int head = blockIdx.x, i = blockIdx.y, d = threadIdx.x, n = (n_keys[i] + PIECE - 1) / PIECE;
     const size_t at = ((size_t)i * n_head + head) * n_pieces;
     float m = -INFINITY;
@@ -161,13 +167,16 @@ extern "C" size_t cuda_attention_decode_scratch(int n, int n_head, int head_dim,
 }
 
 template <int D, int G>
-static void decode_launch(bf16 *out, const bf16 *q, int ldq, const struct cuda_kv *kv, int layer, const int32_t *const *pages, const int32_t *n_keys,
+static cudaError_t decode_launch(bf16 *out, const bf16 *q, int ldq, const struct cuda_kv *kv, int layer, const int32_t *const *pages, const int32_t *n_keys,
                           int pieces, int splits, int n, int n_head, float scale, void *scratch, cudaStream_t s) {
     float2 *pml = (float2 *)scratch;
     float *po = (float *)(pml + (size_t)n * n_head * pieces);
-    attention_piece_kernel<D, G><<<dim3((unsigned)pieces, (unsigned)(kv->n_kv_head * splits), (unsigned)n), 256, 0, s>>>(
-        po, pml, q, ldq, (const bf16 *)kv->pool, pages, n_keys, kv->n_layer, layer, kv->n_kv_head, splits, n_head / kv->n_kv_head / splits, pieces, scale * LOG2E);
-    attention_merge_kernel<D><<<dim3((unsigned)n_head, (unsigned)n), D, 0, s>>>(out, po, pml, n_keys, n_head, pieces);
+    cudaError_t rc = launch_step(attention_piece_kernel<D, G>, dim3((unsigned)pieces, (unsigned)(kv->n_kv_head * splits), (unsigned)n), dim3(256), 0, s, po, pml,
+                                 q, ldq, (const bf16 *)kv->pool, pages, n_keys, kv->n_layer, layer, kv->n_kv_head, splits,
+                                 n_head / kv->n_kv_head / splits, pieces, scale * LOG2E);
+    if (rc != cudaSuccess) return rc;
+    return launch_step(attention_merge_kernel<D>, dim3((unsigned)n_head, (unsigned)n), dim3(D), 0, s, out, (const float *)po, (const float2 *)pml, n_keys,
+                       n_head, pieces);
 }
 extern "C" int cuda_attention_decode(uint16_t *out, const uint16_t *q, int ldq, const struct cuda_kv *kv, int layer, const int32_t *const *pages,
                                      const int32_t *n_keys, int max_keys, int n, int n_head, float scale, void *scratch, cuda_stream s,
@@ -178,7 +187,8 @@ extern "C" int cuda_attention_decode(uint16_t *out, const uint16_t *q, int ldq, 
     bf16 *o = (bf16 *)out;
     const bf16 *qb = (const bf16 *)q;
     cudaStream_t st = (cudaStream_t)s;
-#define CASE(D, G) decode_launch<D, G>(o, qb, ldq, kv, layer, pages, n_keys, pieces, splits, n, n_head, scale, scratch, st)
+    cudaError_t rc;
+#define CASE(D, G) rc = decode_launch<D, G>(o, qb, ldq, kv, layer, pages, n_keys, pieces, splits, n, n_head, scale, scratch, st)
     if (kv->head_dim == 128 && group <= 1) CASE(128, 1);
     else if (kv->head_dim == 128 && group <= 4) CASE(128, 4);
     else if (kv->head_dim == 128 && group <= 8) CASE(128, 8);
@@ -188,5 +198,5 @@ extern "C" int cuda_attention_decode(uint16_t *out, const uint16_t *q, int ldq, 
     else if (kv->head_dim == 64 && group <= 8) CASE(64, 8);
     else return error_set(e, ERR_UNSUPPORTED, "attention_decode", "head dimension %d with %d query heads a KV head", kv->head_dim, group);
 #undef CASE
-    return cuda_check(cudaGetLastError(), "attention_decode", e);
+    return cuda_check(rc, "attention_decode", e);
 }

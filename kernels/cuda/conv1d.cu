@@ -59,6 +59,8 @@ extern "C" int cuda_conv1d_silu(uint16_t *y, int ldy, const uint16_t *x, int ldx
 
 static __global__ void conv1d_step_kernel(bf16 *y, int ldy, const bf16 *x, int ldx, const float *w, const float *bias,
                                           const struct cuda_mamba_state *states, int d_inner, int K) {
+    let_next_start();
+    wait_for_previous();
     int c = (int)(blockIdx.x * blockDim.x + threadIdx.x), i = blockIdx.y;
     if (c >= d_inner) return;
     bf16 *st = (bf16 *)states[i].conv, now = x[(size_t)i * ldx + c];
@@ -75,37 +77,73 @@ static __global__ void conv1d_step_kernel(bf16 *y, int ldy, const bf16 *x, int l
 extern "C" int cuda_conv1d_step(uint16_t *y, int ldy, const uint16_t *x, int ldx, const float *w, const float *bias,
                                 const struct cuda_mamba_state *states, int n, int d_inner, int d_conv, cuda_stream s, struct error *e) {
     if (n == 0) return 0;
-    conv1d_step_kernel<<<dim3((unsigned)((d_inner + 127) / 128), (unsigned)n), 128, 0, (cudaStream_t)s>>>((bf16 *)y, ldy, (const bf16 *)x, ldx, w, bias,
-                                                                                                         states, d_inner, d_conv);
-    return cuda_check(cudaGetLastError(), "conv1d_step", e);
+    return cuda_check(launch_step(conv1d_step_kernel, dim3((unsigned)((d_inner + 127) / 128), (unsigned)n), dim3(128), 0, (cudaStream_t)s, (bf16 *)y, ldy,
+                                  (const bf16 *)x, ldx, w, bias, states, d_inner, d_conv),
+                      "conv1d_step", e);
 }
 
-/* 4 lanes a channel, 4 states each; the same operations in the same order as the tiles of selective_scan.cu. */
-static __global__ void scan_step_kernel(bf16 *y, int ldy, const bf16 *x, int ldx, const bf16 *dt_raw, int lddt, const bf16 *z, int ldz,
-                                        const float *bc, const float *A, const float *D, const float *dt_bias,
-                                        const struct cuda_mamba_state *states, int d_inner) {
+/* One step: the norms of dt, B and C, dt_proj, and the recurrence, in one kernel. 4 lanes a channel, 4 states each, and a quarter of the
+ * channel's row of dt_proj each. The recurrence is the same operations in the same order as in selective_scan.cu. */
+static __global__ void __launch_bounds__(128)
+    scan_step_kernel(bf16 *y, int ldy, const bf16 *x, int ldx, const float *xdbc, const float *dt_norm, const float *b_norm, const float *c_norm,
+                     const bf16 *w_dt, const bf16 *z, int ldz, const float *A, const float *D, const float *dt_bias,
+                     const struct cuda_mamba_state *states, int d_inner, int R, float eps) {
+    __shared__ __align__(16) float dt[512], bc[32];
+    let_next_start();
     const int i = blockIdx.y, c = (int)(blockIdx.x * blockDim.x + threadIdx.x) / 4, part = threadIdx.x % 4;
+    const int cc = c < d_inner ? c : d_inner - 1, warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+    float4 a = *(const float4 *)(A + (size_t)cc * 16 + 4 * part);
+    const float bias = dt_bias[cc], skip = D[cc];
+    wait_for_previous();
+    const float *row = xdbc + (size_t)i * (R + 32);
+    if (warp == 0) {
+        float sum = 0;
+        for (int k = lane; k < R; k += 32) sum += row[k] * row[k];
+#ifdef MUTANT_NO_DT_NORM
+        float r = 1.f + 0.f * warp_sum(sum);
+#else
+        float r = rsqrtf(warp_sum(sum) / (float)R + eps);
+#endif
+        for (int k = lane; k < R; k += 32) dt[k] = __bfloat162float(__float2bfloat16(row[k] * r * dt_norm[k]));
+    } else if (warp == 1) {
+        float v = row[R + lane], q = v * v;
+#pragma unroll
+        for (int o = 8; o; o >>= 1) q += __shfl_xor_sync(0xffffffffu, q, o);
+        bc[lane] = v * rsqrtf(q / 16.f + eps) * (lane < 16 ? b_norm[lane] : c_norm[lane - 16]);
+    }
+    __syncthreads();
+    float s = 0;
+    for (int k = 8 * part; k < R; k += 32) {
+        uint4 v = *(const uint4 *)(w_dt + (size_t)cc * R + k);
+        const uint32_t u[4] = {v.x, v.y, v.z, v.w};
+#pragma unroll
+        for (int t = 0; t < 4; t++)
+            s = fmaf(__uint_as_float(u[t] << 16), dt[k + 2 * t], s), s = fmaf(__uint_as_float(u[t] & 0xffff0000u), dt[k + 2 * t + 1], s);
+    }
+    s += __shfl_xor_sync(0xffffffffu, s, 1);
+    s += __shfl_xor_sync(0xffffffffu, s, 2);
+    s = __bfloat162float(__float2bfloat16(s)); /* as the GEMM stores it */
     if (c >= d_inner) return;
     float4 *home = (float4 *)(states[i].ssm + (size_t)c * 16 + 4 * part);
-    float4 h = *home, a = *(const float4 *)(A + (size_t)c * 16 + 4 * part);
-    float4 b = *(const float4 *)(bc + (size_t)i * 32 + 4 * part), cc = *(const float4 *)(bc + (size_t)i * 32 + 16 + 4 * part);
-    float xv = __bfloat162float(x[(size_t)i * ldx + c]), d = softplus(__bfloat162float(dt_raw[(size_t)i * lddt + c]) + dt_bias[c]), dx = d * xv;
+    float4 h = *home, b = *(const float4 *)(bc + 4 * part), cv = *(const float4 *)(bc + 16 + 4 * part);
+    float xv = __bfloat162float(x[(size_t)i * ldx + c]), d = softplus(s + bias), dx = d * xv;
     h.x = fmaf(ex2(d * (a.x * LOG2E)), h.x, dx * b.x);
     h.y = fmaf(ex2(d * (a.y * LOG2E)), h.y, dx * b.y);
     h.z = fmaf(ex2(d * (a.z * LOG2E)), h.z, dx * b.z);
     h.w = fmaf(ex2(d * (a.w * LOG2E)), h.w, dx * b.w);
     *home = h;
-    float p = fmaf(h.w, cc.w, fmaf(h.z, cc.z, fmaf(h.y, cc.y, h.x * cc.x)));
+    float p = fmaf(h.w, cv.w, fmaf(h.z, cv.z, fmaf(h.y, cv.y, h.x * cv.x)));
     p += __shfl_xor_sync(0xffffffffu, p, 1);
     p += __shfl_xor_sync(0xffffffffu, p, 2);
-    if (part == 0) y[(size_t)i * ldy + c] = __float2bfloat16(fmaf(D[c], xv, p) * silu(__bfloat162float(z[(size_t)i * ldz + c])));
+    if (part == 0) y[(size_t)i * ldy + c] = __float2bfloat16(fmaf(skip, xv, p) * silu(__bfloat162float(z[(size_t)i * ldz + c])));
 }
-extern "C" int cuda_scan_step(uint16_t *y, int ldy, const uint16_t *x, int ldx, const uint16_t *dt_raw, int lddt, const uint16_t *z, int ldz,
-                              const float *bc, const float *A, const float *D, const float *dt_bias, const struct cuda_mamba_state *states, int n,
-                              int d_inner, cuda_stream s, struct error *e) {
+extern "C" int cuda_scan_step(uint16_t *y, int ldy, const uint16_t *x, int ldx, const float *xdbc, const float *dt_norm, const float *b_norm,
+                              const float *c_norm, const uint16_t *w_dt, const uint16_t *z, int ldz, const float *A, const float *D, const float *dt_bias,
+                              const struct cuda_mamba_state *states, int n, int d_inner, int dt_rank, float eps, cuda_stream s, struct error *e) {
     if (n == 0) return 0;
-    if (d_inner % 8) return error_set(e, ERR_UNSUPPORTED, "scan_step", "d_inner %d is no multiple of 8", d_inner);
-    scan_step_kernel<<<dim3((unsigned)((4 * d_inner + 127) / 128), (unsigned)n), 128, 0, (cudaStream_t)s>>>(
-        (bf16 *)y, ldy, (const bf16 *)x, ldx, (const bf16 *)dt_raw, lddt, (const bf16 *)z, ldz, bc, A, D, dt_bias, states, d_inner);
-    return cuda_check(cudaGetLastError(), "scan_step", e);
+    if (dt_rank % 8 || dt_rank > 512) return error_set(e, ERR_UNSUPPORTED, "scan_step", "dt_rank %d: a multiple of 8, at most 512, is needed", dt_rank);
+    return cuda_check(launch_step(scan_step_kernel, dim3((unsigned)((4 * d_inner + 127) / 128), (unsigned)n), dim3(128), 0, (cudaStream_t)s, (bf16 *)y, ldy,
+                                  (const bf16 *)x, ldx, xdbc, dt_norm, b_norm, c_norm, (const bf16 *)w_dt, (const bf16 *)z, ldz, A, D, dt_bias, states, d_inner,
+                                  dt_rank, eps),
+                      "scan_step", e);
 }

@@ -62,6 +62,20 @@ template <int N> __device__ __forceinline__ void cp_async_wait() {
     asm volatile("cp.async.wait_group %0;" ::"n"(N));
 }
 
+/* Programmatic dependent launch (CUDA Programming Guide, "Programmatic Dependent Launch"): a decode step is hundreds of short kernels; each
+ * may start while the one before still runs, load what does not depend on it (weights), and wait here before it touches the rest.
+ * Outside such a launch both do nothing. */
+__device__ __forceinline__ void wait_for_previous() {
+#if __CUDA_ARCH__ >= 900
+    asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
+__device__ __forceinline__ void let_next_start() {
+#if __CUDA_ARCH__ >= 900
+    asm volatile("griddepcontrol.launch_dependents;");
+#endif
+}
+
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
 #define ANTINOMY_SM90A 1
 #endif

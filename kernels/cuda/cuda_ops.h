@@ -26,6 +26,11 @@ void cuda_free(void *p);
 int cuda_zero(void *p, size_t bytes, cuda_stream s, struct error *e);
 int cuda_upload(void *device, const void *host, size_t bytes, cuda_stream s, struct error *e);   /* host memory may be reused on return */
 int cuda_download(void *host, const void *device, size_t bytes, cuda_stream s, struct error *e); /* there on return */
+/* Host memory that the device reads and writes directly; uploads and downloads through it are asynchronous: cuda_sync before it is reused. */
+int cuda_host_alloc(void **p, size_t bytes, struct error *e);
+void cuda_host_free(void *p);
+int cuda_upload_async(void *device, const void *pinned, size_t bytes, cuda_stream s, struct error *e);
+int cuda_download_async(void *pinned, const void *device, size_t bytes, cuda_stream s, struct error *e);
 int cuda_copy(void *to, const void *from, size_t bytes, cuda_stream s, struct error *e);         /* device to device */
 /* Uniform noise in [-scale, scale] by a counter-based hash, for benchmarks of shapes whose weights do not fit through a file. */
 int cuda_random_bf16(uint16_t *out, size_t n, float scale, uint64_t seed, cuda_stream s, struct error *e);
@@ -62,6 +67,8 @@ int cuda_linear(struct cuda_gemm *g, const struct cuda_matrix *w, const uint16_t
 /* The same for up to 8 rows at memory speed, without tensor cores (decode). */
 int cuda_gemv(const struct cuda_matrix *w, const uint16_t *x, int ldx, int n_rows, uint16_t *y, float *y32, int ldy, bool add, cuda_stream s,
               struct error *e);
+/* y [n_rows, I] = silu(gate) * up for w = [gate rows | up rows], n_out = 2 I. */
+int cuda_gemv_swiglu(const struct cuda_matrix *w, const uint16_t *x, int ldx, int n_rows, uint16_t *y, int ldy, cuda_stream s, struct error *e);
 int cuda_dequantise(uint16_t *out, const int8_t *q, const float *scale, size_t n_out, size_t n_in, cuda_stream s, struct error *e);
 int cuda_quantise_rows(int8_t *q, float *scale, const uint16_t *w, size_t n_out, size_t n_in, cuda_stream s, struct error *e);
 /* out[i] = table[ids[i]] as f32; ids on the device. */
@@ -96,9 +103,10 @@ int cuda_selective_scan(uint16_t *y, const uint16_t *x, const uint16_t *dt_raw, 
 /* One step for n timelines: row i of the inputs belongs to states[i] (an array on the device). */
 int cuda_conv1d_step(uint16_t *y, int ldy, const uint16_t *x, int ldx, const float *w, const float *bias, const struct cuda_mamba_state *states,
                      int n, int d_inner, int d_conv, cuda_stream s, struct error *e);
-int cuda_scan_step(uint16_t *y, int ldy, const uint16_t *x, int ldx, const uint16_t *dt_raw, int lddt, const uint16_t *z, int ldz, const float *bc,
-                   const float *A, const float *D, const float *dt_bias, const struct cuda_mamba_state *states, int n, int d_inner,
-                   cuda_stream s, struct error *e);
+/* From x_proj's output on: xdbc [n, R + 32] f32, norms and dt_proj (w_dt [d_inner, R]) included. */
+int cuda_scan_step(uint16_t *y, int ldy, const uint16_t *x, int ldx, const float *xdbc, const float *dt_norm, const float *b_norm,
+                   const float *c_norm, const uint16_t *w_dt, const uint16_t *z, int ldz, const float *A, const float *D, const float *dt_bias,
+                   const struct cuda_mamba_state *states, int n, int d_inner, int dt_rank, float eps, cuda_stream s, struct error *e);
 
 /* ---- attention over a paged KV cache ---- */
 /* One pool for all timelines and attention layers: page p holds CUDA_KV_PAGE positions; layer a's K rows start at row
@@ -135,9 +143,9 @@ int cuda_moe_gather(uint16_t *y, const uint16_t *x, const int32_t *order, int n,
 int cuda_moe_combine(float *h, const uint16_t *y, const int32_t *place, const float *weight, int n_rows, int top_k, int width, cuda_stream s,
                      struct error *e);
 /* Decode: for row r and slot s, y[r * top_k + s] = W[expert[r, s]] x[r] (x_per_slot false) or x[r * top_k + s]. Experts stacked in w:
- * w->n_out is one expert's. */
-int cuda_moe_gemv(const struct cuda_matrix *w, const int32_t *expert, const uint16_t *x, bool x_per_slot, int n_rows, int top_k, uint16_t *y,
-                  cuda_stream s, struct error *e);
+ * w->n_out is one expert's; swiglu: w is [gate | up] and y gets silu(gate) * up. */
+int cuda_moe_gemv(const struct cuda_matrix *w, const int32_t *expert, const uint16_t *x, bool x_per_slot, int n_rows, int top_k,
+                  bool swiglu, uint16_t *y, cuda_stream s, struct error *e);
 /* h[row] += sum_s weight y[row * top_k + s], no plan. */
 int cuda_moe_add(float *h, const uint16_t *y, const float *weight, int n_rows, int top_k, int width, cuda_stream s, struct error *e);
 

@@ -13,11 +13,14 @@ int cuda_check(cudaError_t rc, const char *operation, struct error *e) {
 }
 
 bool cuda_is_hopper(void) {
+    static signed char known[64]; /* 0 not asked yet, 1 yes, -1 no: it is asked before every launch */
     int device = 0, major = 0, minor = 0;
-    if (cudaGetDevice(&device) != cudaSuccess) return false;
+    if (cudaGetDevice(&device) != cudaSuccess || device >= 64) return false;
+    if (known[device]) return known[device] > 0;
     cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device);
     cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device);
-    return major == 9 && minor == 0;
+    known[device] = major == 9 && minor == 0 ? 1 : -1;
+    return known[device] > 0;
 }
 
 typedef CUresult (*encode_fn)(CUtensorMap *, CUtensorMapDataType, cuuint32_t, void *, const cuuint64_t *, const cuuint64_t *, const cuuint32_t *,
@@ -95,6 +98,19 @@ extern "C" int cuda_upload(void *device, const void *host, size_t bytes, cuda_st
 extern "C" int cuda_download(void *host, const void *device, size_t bytes, cuda_stream s, struct error *e) {
     int rc = cuda_check(cudaMemcpyAsync(host, device, bytes, cudaMemcpyDeviceToHost, (cudaStream_t)s), "download", e);
     return rc ? rc : cuda_sync(s, e);
+}
+extern "C" int cuda_host_alloc(void **p, size_t bytes, struct error *e) {
+    *p = NULL;
+    return cuda_check(cudaMallocHost(p, bytes ? bytes : 1), "host memory for transfers", e);
+}
+extern "C" void cuda_host_free(void *p) {
+    if (p) cudaFreeHost(p);
+}
+extern "C" int cuda_upload_async(void *device, const void *pinned, size_t bytes, cuda_stream s, struct error *e) {
+    return cuda_check(cudaMemcpyAsync(device, pinned, bytes, cudaMemcpyHostToDevice, (cudaStream_t)s), "upload", e);
+}
+extern "C" int cuda_download_async(void *pinned, const void *device, size_t bytes, cuda_stream s, struct error *e) {
+    return cuda_check(cudaMemcpyAsync(pinned, device, bytes, cudaMemcpyDeviceToHost, (cudaStream_t)s), "download", e);
 }
 extern "C" int cuda_copy(void *to, const void *from, size_t bytes, cuda_stream s, struct error *e) {
     return cuda_check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, (cudaStream_t)s), "copy", e);

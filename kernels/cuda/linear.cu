@@ -209,14 +209,15 @@ template <bool I8> struct gemv_vector { /* what 16 bytes of weights are */
     }
 };
 
-/* acc[2][R] += two weight rows times R rows of x, over this lane's share of n_in. w1 == w0 where the pair has one row. */
+/* acc[2][R] += two weight rows times R rows of x, over this lane's share of n_in. The first weights are asked for before x is touched. */
 template <int R, bool I8>
 static __device__ __forceinline__ void gemv_pair(float (&acc)[2][R], const uint4 *w0, const uint4 *w1, const bf16 *x, int ldx, int n_in, int first,
                                                  int step) {
     constexpr int N = gemv_vector<I8>::N;
     constexpr int U = R > 2 ? 1 : R > 1 ? 2 : 4; /* loads in flight a row */
     const int n = n_in / N;
-    for (int i0 = first; i0 < n; i0 += U * step) {
+    bool waited = false;
+    for (int i0 = first; i0 < n || !waited; i0 += U * step) {
         uint4 a[U], b[U];
 #pragma unroll
         for (int u = 0; u < U; u++) {
@@ -224,6 +225,8 @@ static __device__ __forceinline__ void gemv_pair(float (&acc)[2][R], const uint4
             a[u] = i < n ? __ldcs(w0 + i) : make_uint4(0, 0, 0, 0);
             b[u] = i < n ? __ldcs(w1 + i) : make_uint4(0, 0, 0, 0);
         }
+        if (!waited) wait_for_previous();
+        waited = true;
 #pragma unroll
         for (int u = 0; u < U; u++) {
             int i = i0 + u * step;
@@ -237,7 +240,7 @@ static __device__ __forceinline__ void gemv_pair(float (&acc)[2][R], const uint4
 #pragma unroll
                 for (int k = 0; k < N / 8; k++) {
                     float xv[8];
-                    bf16x8_to_f32(xv, __ldg(xp + k));
+                    bf16x8_to_f32(xv, xp[k]); /* not through the read-only path: the kernel before may still have been writing it */
 #pragma unroll
                     for (int t = 0; t < 8; t++) acc[0][r] = fmaf(wa[8 * k + t], xv[t], acc[0][r]), acc[1][r] = fmaf(wb[8 * k + t], xv[t], acc[1][r]);
                 }
@@ -246,15 +249,18 @@ static __device__ __forceinline__ void gemv_pair(float (&acc)[2][R], const uint4
     }
 }
 
-template <int R, bool I8, int SPLIT>
+/* SWIGLU: w is [gate rows | up rows], n_out = 2 I; the pair of a warp is gate i and up i, and y [., I] gets silu(gate) * up. */
+template <int R, bool I8, int SPLIT, bool SWIGLU>
 static __global__ void __launch_bounds__(32 * GEMV_WARPS)
     gemv_kernel(bf16 *y, float *y32, int ldy, const void *w, const float *scale, const bf16 *x, int ldx, int n_out, int n_in, int n_rows, bool add) {
     __shared__ float part[GEMV_WARPS][2][R];
-    const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
-    const int row = 2 * (int)(blockIdx.x * (GEMV_WARPS / SPLIT) + warp / SPLIT), other = row + 1 < n_out ? row + 1 : row;
+    let_next_start();
+    const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, pair = (int)(blockIdx.x * (GEMV_WARPS / SPLIT) + warp / SPLIT);
+    const int row = SWIGLU ? pair : 2 * pair, other = SWIGLU ? pair + n_out / 2 : row + 1 < n_out ? row + 1 : row;
+    const bool mine = SWIGLU ? pair < n_out / 2 : row < n_out;
     const size_t row_bytes = (size_t)n_in * (I8 ? 1 : 2);
     float acc[2][R] = {};
-    if (row < n_out)
+    if (mine)
         gemv_pair<R, I8>(acc, (const uint4 *)((const char *)w + row * row_bytes), (const uint4 *)((const char *)w + other * row_bytes), x, ldx, n_in,
                          warp % SPLIT * 32 + lane, 32 * SPLIT);
 #pragma unroll
@@ -271,95 +277,116 @@ static __global__ void __launch_bounds__(32 * GEMV_WARPS)
                 for (int h = 0; h < 2; h++)
                     for (int r = 0; r < R; r++) acc[h][r] += part[warp + i][h][r];
     }
-    if (lane || warp % SPLIT) return;
-    for (int h = 0; h < 2; h++) {
-        int o = row + h;
-        if (o >= n_out) break;
-        float s = I8 ? scale[o] : 1.f;
+    if (lane || warp % SPLIT || !mine) return;
+    if constexpr (SWIGLU) {
+        float sg = I8 ? scale[row] : 1.f, su = I8 ? scale[other] : 1.f;
 #pragma unroll
-        for (int r = 0; r < R; r++) {
-            if (r >= n_rows) break;
-            float v = acc[h][r] * s;
-            if (y32) {
-                float *to = y32 + (size_t)r * ldy + o;
-                *to = add ? *to + v : v;
-            } else {
-                y[(size_t)r * ldy + o] = __float2bfloat16(v);
+        for (int r = 0; r < R; r++)
+            if (r < n_rows) y[(size_t)r * ldy + row] = __float2bfloat16(silu(acc[0][r] * sg) * (acc[1][r] * su));
+    } else {
+        for (int h = 0; h < 2; h++) {
+            int o = row + h;
+            if (o >= n_out) break;
+            float s = I8 ? scale[o] : 1.f;
+#pragma unroll
+            for (int r = 0; r < R; r++) {
+                if (r >= n_rows) break;
+                float v = acc[h][r] * s;
+                if (y32) {
+                    float *to = y32 + (size_t)r * ldy + o;
+                    *to = add ? *to + v : v;
+                } else {
+                    y[(size_t)r * ldy + o] = __float2bfloat16(v);
+                }
             }
         }
     }
 }
 
-template <int R, bool I8>
-static void gemv_launch(const struct cuda_matrix *w, const bf16 *x, int ldx, int n_rows, bf16 *y, float *y32, int ldy, bool add, cudaStream_t s) {
+template <int R, bool I8, bool SWIGLU>
+static cudaError_t gemv_launch(const struct cuda_matrix *w, const bf16 *x, int ldx, int n_rows, bf16 *y, float *y32, int ldy, bool add, cudaStream_t s) {
     const void *data = I8 ? (const void *)w->i8 : (const void *)w->bf16;
     const int pairs = (w->n_out + 1) / 2; /* 132 processors want some 16 warps each */
     if (pairs >= 1024)
-        gemv_kernel<R, I8, 1><<<(pairs + 7) / 8, 32 * GEMV_WARPS, 0, s>>>(y, y32, ldy, data, w->scale, x, ldx, w->n_out, w->n_in, n_rows, add);
-    else if (pairs >= 512)
-        gemv_kernel<R, I8, 2><<<(pairs + 3) / 4, 32 * GEMV_WARPS, 0, s>>>(y, y32, ldy, data, w->scale, x, ldx, w->n_out, w->n_in, n_rows, add);
-    else
-        gemv_kernel<R, I8, 8><<<pairs, 32 * GEMV_WARPS, 0, s>>>(y, y32, ldy, data, w->scale, x, ldx, w->n_out, w->n_in, n_rows, add);
+        return launch_step(gemv_kernel<R, I8, 1, SWIGLU>, dim3((unsigned)((pairs + 7) / 8)), dim3(32 * GEMV_WARPS), 0, s, y, y32, ldy, data, w->scale, x, ldx,
+                           w->n_out, w->n_in, n_rows, add);
+    if (pairs >= 512)
+        return launch_step(gemv_kernel<R, I8, 2, SWIGLU>, dim3((unsigned)((pairs + 3) / 4)), dim3(32 * GEMV_WARPS), 0, s, y, y32, ldy, data, w->scale, x, ldx,
+                           w->n_out, w->n_in, n_rows, add);
+    return launch_step(gemv_kernel<R, I8, 8, SWIGLU>, dim3((unsigned)pairs), dim3(32 * GEMV_WARPS), 0, s, y, y32, ldy, data, w->scale, x, ldx, w->n_out,
+                       w->n_in, n_rows, add);
 }
-template <int R>
-static void gemv_rows(const struct cuda_matrix *w, const bf16 *x, int ldx, int n_rows, bf16 *y, float *y32, int ldy, bool add, cudaStream_t s) {
-    if (w->i8)
-        gemv_launch<R, true>(w, x, ldx, n_rows, y, y32, ldy, add, s);
-    else
-        gemv_launch<R, false>(w, x, ldx, n_rows, y, y32, ldy, add, s);
+template <int R, bool SWIGLU>
+static cudaError_t gemv_rows(const struct cuda_matrix *w, const bf16 *x, int ldx, int n_rows, bf16 *y, float *y32, int ldy, bool add, cudaStream_t s) {
+    return w->i8 ? gemv_launch<R, true, SWIGLU>(w, x, ldx, n_rows, y, y32, ldy, add, s) : gemv_launch<R, false, SWIGLU>(w, x, ldx, n_rows, y, y32, ldy, add, s);
 }
-/* x must have max(1, 2, 4 or 8 >= n_rows) readable rows. */
-extern "C" int cuda_gemv(const struct cuda_matrix *w, const uint16_t *x, int ldx, int n_rows, uint16_t *y, float *y32, int ldy, bool add,
-                         cuda_stream s, struct error *e) {
+template <bool SWIGLU>
+static int gemv(const struct cuda_matrix *w, const uint16_t *x, int ldx, int n_rows, uint16_t *y, float *y32, int ldy, bool add, cuda_stream s,
+                struct error *e) {
     if (w->n_in % 16 || ldx % 8 || n_rows > 8) return error_set(e, ERR_UNSUPPORTED, "gemv", "%d rows of %d values are not for this kernel", n_rows, w->n_in);
     const bf16 *xb = (const bf16 *)x;
     bf16 *yb = (bf16 *)y;
     cudaStream_t st = (cudaStream_t)s;
-    switch (n_rows) {
-    case 0: return 0;
-    case 1: gemv_rows<1>(w, xb, ldx, n_rows, yb, y32, ldy, add, st); break;
-    case 2: gemv_rows<2>(w, xb, ldx, n_rows, yb, y32, ldy, add, st); break;
-    case 3:
-    case 4: gemv_rows<4>(w, xb, ldx, n_rows, yb, y32, ldy, add, st); break;
-    default: gemv_rows<8>(w, xb, ldx, n_rows, yb, y32, ldy, add, st); break;
-    }
-    return cuda_check(cudaGetLastError(), "gemv", e);
+    if (n_rows == 0) return 0;
+    cudaError_t rc = n_rows == 1   ? gemv_rows<1, SWIGLU>(w, xb, ldx, n_rows, yb, y32, ldy, add, st)
+                     : n_rows == 2 ? gemv_rows<2, SWIGLU>(w, xb, ldx, n_rows, yb, y32, ldy, add, st)
+                     : n_rows <= 4 ? gemv_rows<4, SWIGLU>(w, xb, ldx, n_rows, yb, y32, ldy, add, st)
+                                   : gemv_rows<8, SWIGLU>(w, xb, ldx, n_rows, yb, y32, ldy, add, st);
+    return cuda_check(rc, "gemv", e);
+}
+/* x must have max(1, 2, 4 or 8 >= n_rows) readable rows. */
+extern "C" int cuda_gemv(const struct cuda_matrix *w, const uint16_t *x, int ldx, int n_rows, uint16_t *y, float *y32, int ldy, bool add,
+                         cuda_stream s, struct error *e) {
+    return gemv<false>(w, x, ldx, n_rows, y, y32, ldy, add, s, e);
+}
+extern "C" int cuda_gemv_swiglu(const struct cuda_matrix *w, const uint16_t *x, int ldx, int n_rows, uint16_t *y, int ldy, cuda_stream s, struct error *e) {
+    return gemv<true>(w, x, ldx, n_rows, y, NULL, ldy, false, s, e);
 }
 
 /* Chosen experts of a decode step: blockIdx.y = row * top_k + slot. */
-template <bool I8>
+template <bool I8, bool SWIGLU>
 static __global__ void __launch_bounds__(32 * GEMV_WARPS)
     moe_gemv_kernel(bf16 *y, const void *w, const float *scale, const int32_t *expert, const bf16 *x, bool x_per_slot, int top_k, int n_out, int n_in) {
-    const int slot = blockIdx.y, lane = threadIdx.x % 32;
+    let_next_start();
+    const int slot = blockIdx.y, lane = threadIdx.x % 32, pair = (int)(blockIdx.x * GEMV_WARPS + threadIdx.x / 32);
     const bf16 *xr = x + (size_t)(x_per_slot ? slot : slot / top_k) * n_in;
+    const int row = SWIGLU ? pair : 2 * pair, other = SWIGLU ? pair + n_out / 2 : row + 1 < n_out ? row + 1 : row;
+    wait_for_previous(); /* which expert it is says the kernel before */
+    if (SWIGLU ? pair >= n_out / 2 : row >= n_out) return;
     const size_t first = (size_t)expert[slot] * n_out, row_bytes = (size_t)n_in * (I8 ? 1 : 2);
-    const int row = 2 * (int)(blockIdx.x * GEMV_WARPS + threadIdx.x / 32), other = row + 1 < n_out ? row + 1 : row;
-    if (row >= n_out) return;
     float acc[2][1] = {};
     gemv_pair<1, I8>(acc, (const uint4 *)((const char *)w + (first + row) * row_bytes), (const uint4 *)((const char *)w + (first + other) * row_bytes), xr,
                      n_in, n_in, lane, 32);
-    float a = warp_sum(acc[0][0]), b = warp_sum(acc[1][0]);
+    float a = warp_sum(acc[0][0]) * (I8 ? scale[first + row] : 1.f), b = warp_sum(acc[1][0]) * (I8 ? scale[first + other] : 1.f);
     if (lane) return;
-    y[(size_t)slot * n_out + row] = __float2bfloat16(a * (I8 ? scale[first + row] : 1.f));
-    if (row + 1 < n_out) y[(size_t)slot * n_out + row + 1] = __float2bfloat16(b * (I8 ? scale[first + row + 1] : 1.f));
+    if (SWIGLU) {
+        y[(size_t)slot * (n_out / 2) + row] = __float2bfloat16(silu(a) * b);
+    } else {
+        y[(size_t)slot * n_out + row] = __float2bfloat16(a);
+        if (row + 1 < n_out) y[(size_t)slot * n_out + row + 1] = __float2bfloat16(b);
+    }
 }
-extern "C" int cuda_moe_gemv(const struct cuda_matrix *w, const int32_t *expert, const uint16_t *x, bool x_per_slot, int n_rows, int top_k,
+extern "C" int cuda_moe_gemv(const struct cuda_matrix *w, const int32_t *expert, const uint16_t *x, bool x_per_slot, int n_rows, int top_k, bool swiglu,
                              uint16_t *y, cuda_stream s, struct error *e) {
     if (w->n_in % 16) return error_set(e, ERR_UNSUPPORTED, "moe_gemv", "Rows of %d values are no multiple of 16", w->n_in);
-    dim3 grid((unsigned)((w->n_out + 2 * GEMV_WARPS - 1) / (2 * GEMV_WARPS)), (unsigned)(n_rows * top_k));
-    if (w->i8)
-        moe_gemv_kernel<true><<<grid, 32 * GEMV_WARPS, 0, (cudaStream_t)s>>>((bf16 *)y, w->i8, w->scale, expert, (const bf16 *)x, x_per_slot, top_k, w->n_out, w->n_in);
-    else
-        moe_gemv_kernel<false><<<grid, 32 * GEMV_WARPS, 0, (cudaStream_t)s>>>((bf16 *)y, w->bf16, NULL, expert, (const bf16 *)x, x_per_slot, top_k, w->n_out, w->n_in);
-    return cuda_check(cudaGetLastError(), "moe_gemv", e);
+    dim3 grid((unsigned)((w->n_out + 2 * GEMV_WARPS - 1) / (2 * GEMV_WARPS)), (unsigned)(n_rows * top_k)), block(32 * GEMV_WARPS);
+    void (*kernel)(bf16 *, const void *, const float *, const int32_t *, const bf16 *, bool, int, int, int) =
+        w->i8 ? swiglu ? moe_gemv_kernel<true, true> : moe_gemv_kernel<true, false>
+              : swiglu ? moe_gemv_kernel<false, true> : moe_gemv_kernel<false, false>;
+    const void *data = w->i8 ? (const void *)w->i8 : (const void *)w->bf16;
+    return cuda_check(launch_step(kernel, grid, block, 0, (cudaStream_t)s, (bf16 *)y, data, w->scale, expert, (const bf16 *)x, x_per_slot, top_k, w->n_out, w->n_in),
+                      "moe_gemv", e);
 }
 
 static __global__ void embedding_kernel(float *out, const bf16 *table, const int8_t *table8, const float *scale, const int32_t *ids, int n) {
+    let_next_start();
+    wait_for_previous();
     size_t row = (size_t)ids[blockIdx.x];
     for (int i = threadIdx.x; i < n; i += blockDim.x)
         out[(size_t)blockIdx.x * n + i] = table8 ? (float)table8[row * n + i] * scale[row] : __bfloat162float(table[row * n + i]);
 }
 extern "C" int cuda_embedding(float *out, const struct cuda_matrix *table, const int32_t *ids, int n, cuda_stream s, struct error *e) {
-    embedding_kernel<<<(unsigned)n, 256, 0, (cudaStream_t)s>>>(out, (const bf16 *)table->bf16, table->i8, table->scale, ids, table->n_in);
-    return cuda_check(cudaGetLastError(), "embedding", e);
+    return cuda_check(launch_step(embedding_kernel, dim3((unsigned)n), dim3(256), 0, (cudaStream_t)s, out, (const bf16 *)table->bf16, table->i8, table->scale, ids,
+                                  table->n_in),
+                      "embedding", e);
 }

@@ -8,6 +8,8 @@
 #define MAX_TOP_K 8
 
 static __global__ void top_k_kernel(int32_t *expert, float *weight, const float *logits, int n_rows, int E, int k) {
+    let_next_start();
+    wait_for_previous();
     int row = (int)(blockIdx.x * blockDim.x + threadIdx.x);
     if (row >= n_rows) return;
     const float *l = logits + (size_t)row * E;
@@ -71,7 +73,9 @@ extern "C" int cuda_moe_route(int32_t *expert, float *weight, int32_t *order, in
                               int n_expert, int top_k, cuda_stream s, struct error *e) {
     if (n_expert > MAX_EXPERTS || top_k > MAX_TOP_K || top_k > n_expert)
         return error_set(e, ERR_UNSUPPORTED, "moe", "%d experts, %d used: at most %d and %d", n_expert, top_k, MAX_EXPERTS, MAX_TOP_K);
-    top_k_kernel<<<(unsigned)((n_rows + 127) / 128), 128, 0, (cudaStream_t)s>>>(expert, weight, logits, n_rows, n_expert, top_k);
+    int rc = cuda_check(launch_step(top_k_kernel, dim3((unsigned)((n_rows + 127) / 128)), dim3(128), 0, (cudaStream_t)s, expert, weight, logits, n_rows, n_expert, top_k),
+                        "moe_route", e);
+    if (rc) return rc;
     if (order) {
         int32_t *count = offset + n_expert + 1; /* offset has room for 2 n_expert + 1 */
         count_kernel<<<(unsigned)n_expert, 1024, 0, (cudaStream_t)s>>>(count, expert, n_rows * top_k);
@@ -91,6 +95,8 @@ extern "C" int cuda_moe_gather(uint16_t *y, const uint16_t *x, const int32_t *or
 }
 
 static __global__ void combine_kernel(float *h, const bf16 *y, const int32_t *place, const float *weight, int top_k, int width) {
+    let_next_start();
+    wait_for_previous();
     const int row = blockIdx.x;
     for (int i = 2 * (int)threadIdx.x; i < width; i += 2 * (int)blockDim.x) {
         float2 v = *(float2 *)(h + (size_t)row * width + i);
@@ -106,8 +112,8 @@ static __global__ void combine_kernel(float *h, const bf16 *y, const int32_t *pl
 extern "C" int cuda_moe_combine(float *h, const uint16_t *y, const int32_t *place, const float *weight, int n_rows, int top_k, int width,
                                 cuda_stream s, struct error *e) {
     if (n_rows == 0) return 0;
-    combine_kernel<<<(unsigned)n_rows, 256, 0, (cudaStream_t)s>>>(h, (const bf16 *)y, place, weight, top_k, width);
-    return cuda_check(cudaGetLastError(), "moe_combine", e);
+    return cuda_check(launch_step(combine_kernel, dim3((unsigned)n_rows), dim3(256), 0, (cudaStream_t)s, h, (const bf16 *)y, place, weight, top_k, width),
+                      "moe_combine", e);
 }
 extern "C" int cuda_moe_add(float *h, const uint16_t *y, const float *weight, int n_rows, int top_k, int width, cuda_stream s, struct error *e) {
     return cuda_moe_combine(h, y, NULL, weight, n_rows, top_k, width, s, e);

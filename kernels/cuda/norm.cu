@@ -15,6 +15,8 @@ template <> __device__ __forceinline__ void store4<float>(float *y, float4 v) {
 template <typename OUT>
 static __global__ void __launch_bounds__(256) rms_norm_kernel(OUT *y, const float *x, const float *weight, int n, float eps) {
     __shared__ float part[8];
+    let_next_start();
+    wait_for_previous();
     const float4 *xr = (const float4 *)(x + (size_t)blockIdx.x * n);
     OUT *yr = y + (size_t)blockIdx.x * n;
     float sum = 0;
@@ -39,8 +41,7 @@ static int check_width(int n, const char *what, struct error *e) {
 }
 extern "C" int cuda_rms_norm(uint16_t *y, const float *x, const float *weight, int n_rows, int n, float eps, cuda_stream s, struct error *e) {
     if (n_rows == 0 || check_width(n, "rms_norm", e)) return n_rows ? ERR_UNSUPPORTED : 0;
-    rms_norm_kernel<bf16><<<(unsigned)n_rows, 256, 0, (cudaStream_t)s>>>((bf16 *)y, x, weight, n, eps);
-    return cuda_check(cudaGetLastError(), "rms_norm", e);
+    return cuda_check(launch_step(rms_norm_kernel<bf16>, dim3((unsigned)n_rows), dim3(256), 0, (cudaStream_t)s, (bf16 *)y, x, weight, n, eps), "rms_norm", e);
 }
 extern "C" int cuda_rms_norm_f32(float *y, const float *x, const float *weight, int n_rows, int n, float eps, cuda_stream s, struct error *e) {
     if (n_rows == 0 || check_width(n, "rms_norm", e)) return n_rows ? ERR_UNSUPPORTED : 0;

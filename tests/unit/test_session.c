@@ -1,6 +1,9 @@
 /* test_session.c: a session's results depend on its tokens only: not on chunks, batch mates, threads, forks. Limits,
  * cancel, generation. CHUNKINGS=1000 in the environment runs the long version (make test-long). */
 #include "tests/unit/session_fixture.h"
+#include "tests/unit/tiny_model.h"
+
+#include <unistd.h>
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define COUNT_ALLOCATIONS 0
@@ -308,6 +311,70 @@ static void test_a_decode_step_allocates_nothing(void **state) {
 #endif
 }
 
+/* Small random models with experts, odd shapes and every storage: the fast paths near the scalar one, and each path
+ * invariant. */
+static void test_models_with_experts_on_every_path(void **state) {
+    (void)state;
+    struct tiny_model kinds[4] = {TINY_MODEL, TINY_MODEL, TINY_MODEL, TINY_MODEL};
+    kinds[0].n_expert = 4, kinds[0].n_expert_used = 2;
+    kinds[1].n_expert = 8, kinds[1].n_expert_used = 3, kinds[1].matrix = TENSOR_Q8_0, kinds[1].tied = false,
+    kinds[1].dt_rank = 32;
+    kinds[2].n_expert = 4, kinds[2].n_expert_used = 2, kinds[2].matrix = TENSOR_Q4_0, kinds[2].n_kv_head = 1,
+    kinds[2].attention_offset = 1, kinds[2].attention_period = 2; /* attention and experts in the same layers */
+    kinds[3].matrix = TENSOR_F16, kinds[3].n_kv_head = 4, kinds[3].d_state = 16, kinds[3].d_inner = 136;
+    const char *paths[] = {"scalar", "scalar-int8", "avx2", "avx512-vnni"};
+    char file[] = "/tmp/antinomy-tiny-XXXXXX.gguf";
+    int fd = mkstemps(file, 5);
+    assert_true(fd >= 0);
+    close(fd);
+    enum { N = 230 };
+    int32_t ids[N];
+    for (size_t i = 0; i < N; i++) ids[i] = 5 + (int32_t)random_below(250);
+    for (size_t k = 0; k < 4; k++) {
+        tiny_model_write(&kinds[k], file);
+        float *want = NULL;
+        size_t V = kinds[k].n_vocab;
+        for (size_t p = 0; p < 4; p++) {
+            struct error e = {0};
+            struct jamba_model *m = NULL;
+            struct jamba_model_options o = {.path = paths[p], .n_threads = 2};
+            int rc = jamba_model_open(&m, file, &o, &e);
+            if (rc == ERR_UNSUPPORTED) continue;
+            if (rc) fail_msg("%s %s", e.where, e.message);
+            struct jamba_session *a = fixture_session(m, N), *b = fixture_session(m, N), *mate = fixture_session(m, N);
+            fixture_read(a, ids, N);
+            for (size_t at = 0; at < N;) { /* random chunks beside a batch mate */
+                size_t n = 1 + random_below(40);
+                if (at + n > N) n = N - at;
+                struct jamba_batch_item items[2] = {{.session = mate, .tokens = ids + 3, .n_tokens = 1},
+                                                    {.session = b, .tokens = ids + at, .n_tokens = n}};
+                assert_int_equal(jamba_batch_run(m, items, 2, NULL, &e), 0);
+                at += n;
+            }
+            struct fixture_bytes x = fixture_state(a), y = fixture_state(b);
+            fixture_same(&x, &y);
+            const float *logits = (const float *)(const void *)(x.data + x.len - V * 4);
+            if (!want) {
+                want = malloc(V * 4);
+                memcpy(want, logits, V * 4);
+            }
+            double diff = 0, norm = 0;
+            for (size_t v = 0; v < V; v++)
+                diff += pow((double)(want[v] - logits[v]), 2), norm += pow((double)want[v], 2);
+            /* rounding of activations and of f16 keys; noise weights damp nothing */
+            if (!(sqrt(diff / norm) < 0.05))
+                fail_msg("model %zu on %s: logits differ by %.3f", k, paths[p], sqrt(diff / norm));
+            free(x.data), free(y.data);
+            jamba_session_close(a);
+            jamba_session_close(b);
+            jamba_session_close(mate);
+            jamba_model_close(m);
+        }
+        free(want);
+    }
+    unlink(file);
+}
+
 /* ---- generation ---- */
 struct script { /* allows at step i: one forced token, or a few, or all */
     const int32_t *forced;
@@ -421,6 +488,7 @@ int main(void) {
         cmocka_unit_test(test_a_cancelled_reading_stands_at_a_chunk_border_and_goes_on),
         cmocka_unit_test(test_wrong_requests_are_refused_and_change_nothing),
         cmocka_unit_test(test_a_decode_step_allocates_nothing),
+        cmocka_unit_test(test_models_with_experts_on_every_path),
         cmocka_unit_test(test_a_forced_run_reads_as_token_by_token),
         cmocka_unit_test(test_generation_stops_where_it_should_and_samples_by_seed),
     };
