@@ -269,9 +269,7 @@ static uint32_t behind_mark(const struct ingest_document *d, const struct ingest
         char c = t[start];
         bool may = c == '(' || c == '-' || c == '*' || (uint8_t)c == 0xE2 ||
                    (s->kind == INGEST_LIST_ITEM && ((c | 32) >= 'a' || (c >= '0' && c <= '9')));
-        if (may && (s->kind == INGEST_LIST_ITEM || c == '*' || c == '-' || (uint8_t)c == 0xE2) &&
-            mark_read(t, start, end, &m) && m.style != MARK_KEYWORD)
-            i = m.span.end;
+        if (may && mark_read(t, start, end, &m) && m.style != MARK_KEYWORD) i = m.span.end;
     }
     while (i < end && (t[i] == ' ' || t[i] == '\t')) i++;
     return i < end ? i : start;
@@ -303,7 +301,7 @@ static int one_statement(struct facts *f, uint32_t index, bool tail, struct erro
     if (f->s->kind == INGEST_TABLE_ROW) {
         if ((rc = facts_table_row(f, e))) return rc;
     } else {
-        if (f->s->kind != INGEST_HEADING && ((rc = facts_terms(f, e)) || (rc = facts_parties(f, e)))) return rc;
+        if (f->s->kind != INGEST_HEADING && ((rc = facts_parties(f, e)) || (rc = facts_terms(f, e)))) return rc;
         bool words = false; /* a page number or the like alone is no fact */
         for (size_t k = f->first; k < f->lex.n && !words; k++)
             words =

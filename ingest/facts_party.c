@@ -42,6 +42,9 @@ static int term(struct facts *f, size_t first, size_t end, size_t span_first, si
     t.span = facts_span(f, span_first, span_end);
     t.subject = facts_span(f, first, end);
     if (def_first < def_end) t.object = facts_span(f, def_first, def_end);
+    for (size_t k = f->n_out;
+         k-- > 0 && f->out[k].statement == f->statement;) /* a party's short name stands for its name */
+        if (f->out[k].kind == INGEST_PARTY && f->out[k].object.start == t.subject.start) t.object = f->out[k].subject;
     return facts_add(f, &t, e);
 }
 
@@ -76,6 +79,7 @@ static size_t means(const struct lex *x, size_t i) {
 int facts_terms(struct facts *f, struct error *e) {
     const struct lex *x = &f->lex;
     int rc;
+    size_t after = f->first; /* behind the last "(the "Term")": the next definition begins there at the earliest */
     /* "Residual value means ...", as regulations define, without quotes */
     size_t head = f->first;
     while (head < x->n && head < f->first + 7 &&
@@ -115,6 +119,8 @@ int facts_terms(struct facts *f, struct error *e) {
             }
             size_t start =
                 grammar_clause_start(x, i, i > f->first + DEFINITION_TOKENS ? i - DEFINITION_TOKENS : f->first);
+            if (start < after && after < i) start = after;
+            after = close < x->n ? close + 1 : close;
             while (k < close && (n = quoted(x, k, &first, &end))) {
                 size_t a = start, b = i;
                 grammar_trim(x, &a, &b);

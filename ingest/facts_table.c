@@ -120,6 +120,25 @@ static void read_caption(const struct facts *f, struct table_context *t) {
     }
 }
 
+/* A unit that the header gives its figures: "Torque (Nm)", "Days". */
+static void header_unit(const struct ingest_document *d, struct ingest_span header, struct ingest_fact *t,
+                        struct error *e) {
+    struct lex x = {0};
+    if (!lex_append(&x, d->text.data, header.start, header.end, e))
+        for (size_t i = 0; i < x.n; i++) {
+            bool alone = x.n == 1 && lex_has(&x, i, LEX_C_TIME);
+            if (!alone && !(i > 0 && lex_mark(&x, i - 1, '(') && lex_mark(&x, i + 1, ')'))) continue;
+            const char *word = x.low + x.tokens[i].low;
+            const char *time = vocabulary_time(word, x.tokens[i].len);
+            struct slice unit = vocabulary_unit(word, x.tokens[i].len);
+            if (time)
+                t->unit = slice_of(time), t->kind = INGEST_PERIOD;
+            else if (unit.len)
+                t->unit = unit;
+        }
+    lex_free(&x);
+}
+
 static const struct cell *header_of(const struct cell *headers, size_t n, const struct cell *c) {
     const struct cell *best = NULL;
     for (size_t i = 0; i < n; i++)
@@ -262,23 +281,7 @@ int facts_table_row(struct facts *f, struct error *e) {
                     v.fact.value *= here.scale;
                 } else if (bare) {
                     v.fact.value *= here.scale;
-                    /* a unit in the header: "Torque (Nm)" */
-                    if (h) {
-                        struct lex hx = {0};
-                        if (!lex_append(&hx, d->text.data, h->span.start, h->span.end, e))
-                            for (size_t q = 0; q < hx.n; q++)
-                                if (lex_mark(&hx, q, '(') && lex_mark(&hx, q + 2, ')')) {
-                                    struct slice u =
-                                        vocabulary_unit(hx.low + hx.tokens[q + 1].low, hx.tokens[q + 1].len);
-                                    const char *time =
-                                        vocabulary_time(hx.low + hx.tokens[q + 1].low, hx.tokens[q + 1].len);
-                                    if (time)
-                                        v.fact.unit = slice_of(time), v.fact.kind = INGEST_PERIOD;
-                                    else if (u.len)
-                                        v.fact.unit = u;
-                                }
-                        lex_free(&hx);
-                    }
+                    if (h) header_unit(d, h->span, &v.fact, e);
                 }
                 if (negative) v.fact.value = -v.fact.value;
                 bool in_text = !bare && v.fact.unit.len == 0 && sentence;

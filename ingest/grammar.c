@@ -220,7 +220,8 @@ void grammar_trim(const struct lex *x, size_t *first, size_t *end) {
            ((x->tokens[b - 1].kind == LEX_MARK && !lex_mark(x, b - 1, ')')) || x->tokens[b - 1].kind == LEX_BREAK ||
             (x->tokens[b - 1].kind == LEX_WORD &&
              ((lex_has(x, b - 1, LEX_C_PREPOSITION | LEX_C_DETERMINER | LEX_C_CONJUNCTION) &&
-               !lex_has(x, b - 1, LEX_C_UNIT)) ||
+               !lex_has(x, b - 1, LEX_C_UNIT) &&
+               !(lex_has(x, b - 1, LEX_C_COMPANY) && (x->tokens[b - 1].flags & LEX_UPPER))) ||
               lex_in(x, b - 1, "equal")))))
         b--;
     /* a closing parenthesis without its opening one */

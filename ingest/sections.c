@@ -622,6 +622,14 @@ int sections_build(struct structure *s, struct error *e) {
         struct ingest_span run = {body, body};
         if (numbered && !bullet && !marked) run = run_in(s, rest.start, rest.end);
         bool run_whole = run.end > run.start && run.end + 1 >= rest.end;
+        if (run_whole && is_list_style(&m) &&
+            i + 1 < s->n_pieces) { /* "(d) None." above "(e) ..." is an item, "(b) Scope." above text a heading */
+            struct mark next;
+            const struct ingest_block *nb = &s->pieces[i + 1].block;
+            if (mark_read_with(&mm, t, nb->span.start, nb->span.end, &next) && next.paren == m.paren &&
+                (next.style == m.style || next.other == m.style || next.style == m.other) && next.ordinal != 1)
+                run_whole = false, run.end = run.start;
+        }
         bool short_title =
             short_line && !l.modal && !l.ends_open && (caps || (title_case(&l) && l.n_words <= 14)) && !l.ends_stop;
 
@@ -694,7 +702,8 @@ int sections_build(struct structure *s, struct error *e) {
             bool goes_on =
                 quoted ||
                 (next && lower_start(t, next->block.span)); /* a term on a line of its own: "PBGC" / shall mean */
-            bool above_text = next && next->block.span.end - next->block.span.start > 80;
+            bool above_text =
+                i == 0 || (next && next->block.span.end - next->block.span.start > 80); /* or the first line */
             if (caps && !goes_on && !l.ends_stop && l.n_words <= 14 && l.n_letters >= 4)
                 heading = true;
             else if ((b->flags & (INGEST_BLOCK_BOLD | INGEST_BLOCK_CENTERED)) && !l.ends_stop && l.n_words <= 14 &&

@@ -373,6 +373,21 @@ static bool has_digit(struct slice t) {
     return false;
 }
 
+/* No figures but years: what a header row may have. */
+static bool only_years(struct slice t) {
+    size_t run = 0;
+    for (size_t i = 0; i <= t.len; i++) {
+        bool digit = i < t.len && t.data[i] >= '0' && t.data[i] <= '9';
+        if (digit)
+            run++;
+        else if (run && run != 4)
+            return false;
+        else
+            run = 0;
+    }
+    return true;
+}
+
 /* Pieces [i, end) are the cells of one table. */
 static int cut_table(struct cutter *c, size_t i, size_t end, struct error *e) {
     struct structure *s = c->s;
@@ -454,7 +469,7 @@ static bool is_bar_row(const struct structure *s, const struct piece *p) {
 
 static int cut_bar_table(struct cutter *c, size_t i, size_t end, uint32_t table, struct error *e) {
     struct structure *s = c->s;
-    bool header = end - i >= 2 && !has_digit(structure_text(s, s->pieces[i].block.span));
+    bool header = end - i >= 2 && only_years(structure_text(s, s->pieces[i].block.span));
     for (size_t k = i; k < end; k++) {
         struct ingest_span sp = s->pieces[k].block.span;
         if (add(s, sp.start, sp.end, header && k > i ? s->pieces[i].block.span : (struct ingest_span){0, 0},

@@ -1,0 +1,256 @@
+/* test_facts_values.c: amounts, percentages, periods, dates and quantities in sentences: one sentence, the facts it
+ * must give. */
+#include "tests/unit/facts_render.h"
+
+#include <stdarg.h>
+#include <setjmp.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+struct facts_case {
+    const char *text, *facts; /* facts as render_fact writes them */
+};
+
+static const struct facts_case money[] = {
+    {"The monthly rent is $5,000.", "AMOUNT 5000 USD | monthly rent\n"},
+    {"The Buyer shall pay USD 1,250,000 on signing.", "AMOUNT 1250000 USD | pay\n"},
+    {"The fee is US$ 1.2bn.", "AMOUNT 1200000000 USD | fee\n"},
+    {"The grant amounts to €45m.", "AMOUNT 45000000 EUR | grant amounts\n"},
+    {"He paid 5,000 euros.", "AMOUNT 5000 EUR | He paid\n"},
+    {"The price is one million two hundred fifty thousand dollars ($1,250,000).", "AMOUNT 1250000 USD | price\n"},
+    {"The price is one million two hundred fifty thousand dollars ($1,520,000).",
+     "AMOUNT 1250000..1520000 USD DIFFER | price\n"},
+    {"The sum of Five Hundred Thousand and No/100 Dollars ($500,000.00) is due.", "AMOUNT 500000 USD | sum\n"},
+    {"A charge of 50 cents per page applies.", "AMOUNT 0.5 USD | charge -> per page\n"},
+    {"The deposit ranges from $5 to $7 million.", "AMOUNT 5000000..7000000 USD | deposit ranges\n"},
+    {"The award is between USD 10,000 and USD 20,000.", "AMOUNT 10000..20000 USD | award\n"},
+    {"Liability shall not exceed EUR 1 million in the aggregate.", "AMOUNT <=1000000 EUR | Liability\n"},
+    {"Liability is limited to £250,000.", "AMOUNT <=250000 GBP | Liability\n"},
+    {"The licence costs CHF 12,500 each year.", "AMOUNT 12500 CHF | licence costs -> each year\n"},
+    {"A fee of at least Rs. 5,000 is payable.", "AMOUNT >=5000 INR | fee\n"},
+    {"The retention is $500 per month.", "AMOUNT 500 USD | retention -> per month\n"},
+    {"Overtime is paid at $25.50 an hour.", "AMOUNT 25.5 USD | Overtime is paid -> an hour\n"},
+    {"The Buyer shall pay a deposit in the amount of $10,000.", "AMOUNT 10000 USD | deposit\n"},
+    {"A $500 deposit is required.", "AMOUNT 500 USD | deposit\n"},
+    {"The budget is USD 4.8 million.", "AMOUNT 4800000 USD | budget\n"},
+    {"The commitment is ninety million euros.", "AMOUNT 90000000 EUR | commitment\n"},
+    {"The consultancy fee is capped at USD 650 a day.", "AMOUNT <=650 USD | consultancy fee -> a day\n"},
+    {"The penalty may not exceed ten thousand dollars ($10,000) per day.", "AMOUNT <=10000 USD | penalty -> per day\n"},
+    {"The Company shall pay C$5,000 and A$6,000.", "AMOUNT 5000 CAD | pay\n"
+                                                   "AMOUNT 6000 AUD | pay\n"},
+    {"The loan is $55,200,000, of which $5,000,000 is a revolving loan.", "AMOUNT 55200000 USD | loan\n"
+                                                                          "AMOUNT 5000000 USD | loan\n"},
+    {"The credit is up to JPY 3,000,000.", "AMOUNT <=3000000 JPY | credit\n"},
+    {"The excess is more than $100.", "AMOUNT >100 USD | excess\n"},
+    {"The price is 12 million pounds sterling.", "AMOUNT 12000000 GBP | price\n"},
+    {"The Tenant shall pay an additional $1,000.", "AMOUNT 1000 USD | pay an additional\n"},
+    {"Supplier shall maintain insurance of not less than $2,000,000 per occurrence and $5,000,000 in the aggregate.",
+     "AMOUNT >=2000000 USD | insurance -> per occurrence\n"
+     "AMOUNT 5000000 USD | insurance\n"},
+};
+
+static const struct facts_case percentages[] = {
+    {"The commission is twenty percent (20%) of the Net Sales.", "PERCENT 20 % | commission -> Net Sales\n"},
+    {"The commission is twenty percent (25%) of the Net Sales.", "PERCENT 20..25 % DIFFER | commission -> Net Sales\n"},
+    {"Interest accrues at 12.5 % per annum.", "PERCENT 12.5 % | Interest accrues -> per annum\n"},
+    {"The limitation shall be 50 per centum of the gross wages.", "PERCENT 50 % | limitation -> gross wages\n"},
+    {"The margin is 75 basis points.", "PERCENT 0.75 % | margin\n"},
+    {"A late charge of one and one-half percent (1.5%) per month is due.",
+     "PERCENT 1.5 % | late charge -> per month\n"},
+    {"The fee is one-half of one percent of the Commitment.", "PERCENT 0.5 % | fee -> Commitment\n"},
+    {"The creditor may reach no more than one quarter of the debtor's gross wages.",
+     "PERCENT <=25 % | creditor may reach -> debtor's gross wages\n"},
+    {"A majority of two-thirds of the members is needed.", "PERCENT 66.66666667 % | majority -> members is needed\n"},
+    {"The discount is 5 to 7 percent.", "PERCENT 5..7 % | discount\n"},
+    {"Between 10% and 15% of the units fail.", "PERCENT 10..15 % -> units fail\n"},
+    {"The margin is one and three-eighths percent.", "PERCENT 1.375 % | margin\n"},
+    {"The unused commitment fee is 0.375%.", "PERCENT 0.375 % | unused commitment fee\n"},
+    {"The rate is 1/2 of 1%.", "PERCENT 0.5 % | rate\n"},
+    {"At least 60 per cent of the votes must be cast.", "PERCENT >=60 % -> votes\n"},
+    {"The tax rate rose by 2 percentage points.", "PERCENT 2 % | tax rate rose\n"},
+    {"The Contractor holds a 25% interest in the venture.", "PERCENT 25 % | interest -> holds a\n"},
+};
+
+static const struct facts_case periods[] = {
+    {"Payment is due within thirty (30) days after receipt of the invoice.",
+     "PERIOD <=30 day | Payment is due -> after receipt of the invoice\n"},
+    {"Payment is due within thirty (60) days after receipt of the invoice.",
+     "PERIOD <=30..60 day DIFFER | Payment is due -> after receipt of the invoice\n"},
+    {"Either party may terminate this Agreement upon 60 days' prior written notice.",
+     "PERIOD 60 day | prior written notice -> terminate this Agreement\n"},
+    {"Notice of not less than 90 days is required.", "PERIOD >=90 day | Notice\n"},
+    {"The warranty period is twenty-four (24) months from the date of delivery.",
+     "PERIOD 24 month | warranty period -> from the date of delivery\n"},
+    {"The term of this Agreement is five (5) years.", "PERIOD 5 year | term of this Agreement\n"},
+    {"The Supplier shall deliver within five (5) business days.", "PERIOD <=5 day BUS | deliver\n"},
+    {"The lease has a 12-month term.", "PERIOD 12 month | term -> has a\n"},
+    {"Records shall be kept for at least seven years.", "PERIOD >=7 year | Records shall be kept\n"},
+    {"The help desk answers in a 24-hour period.", "PERIOD 24 hour | period\n"},
+    {"The delivery takes 5 to 7 business days.", "PERIOD 5..7 day BUS | delivery takes\n"},
+    {"It lasts one and one-half years.", "PERIOD 1.5 year | It lasts\n"},
+    {"The concession runs for nine years.", "PERIOD 9 year | concession runs\n"},
+    {"The Supplier shall respond within two hours.", "PERIOD <=2 hour | respond\n"},
+    {"Claims must be filed within a year of the loss.", "PERIOD <=1 year | Claims must be filed -> of the loss\n"},
+    {"The cure period shall be ten (10) Banking Days.", "PERIOD 10 day BUS | cure period\n"},
+    {"Cancellation requires two weeks' notice.", "PERIOD 2 week | notice\n"},
+    {"The meeting takes place no later than fourteen days before the closing.",
+     "PERIOD <=14 day | meeting takes place -> before the closing\n"},
+    {"Employees receive four weeks of paid vacation.", "PERIOD 4 week | Employees receive -> of paid vacation\n"},
+    {"The option may be exercised for a period of 180 consecutive days.", "PERIOD 180 day | option may be exercised\n"},
+    {"Storage is free for the first 10 working days.", "PERIOD 10 day BUS | Storage is free for the first\n"},
+    {"The report is due 45 days after the end of each fiscal quarter.",
+     "PERIOD 45 day | report is due -> after the end of each fiscal quarter\n"},
+    {"A User must be at least 18 years of age.", "NUMBER >=18 year of age | User\n"},
+};
+
+static const struct facts_case dates[] = {
+    {"The Agreement is dated January 1, 2015.", "DATE 2015-01-01 | Agreement is dated\n"},
+    {"The Agreement is made this 1st day of March, 2021.", "DATE 2021-03-01 | Agreement is made\n"},
+    {"It was signed on the 16th day of September, 2004.", "DATE 2004-09-16 | It was signed\n"},
+    {"The term begins on 1 March 2024 and ends on 28 February 2027.",
+     "DATE 2024-03-01 | term begins\n"
+     "DATE 2027-02-28 | term begins on 1 March 2024 and ends\n"},
+    {"The term ends on 2015-01-01.", "DATE 2015-01-01 | term ends\n"},
+    {"It was due on 31/12/2020.", "DATE 2020-12-31 | It was due\n"},
+    {"It was due on 12/31/2020.", "DATE 2020-12-31 | It was due\n"},
+    {"It was due on 03/04/2020.", "DATE 2020-00-00 (3) | It was due\n"},
+    {"It was due on 31.12.2020.", "DATE 2020-12-31 | It was due\n"},
+    {"Sales rose in the first quarter of 2021.", "DATE 2021-00-00 (1) quarter | Sales rose in\n"},
+    {"The plan is reviewed in Q3 2022.", "DATE 2022-00-00 (3) quarter | plan is reviewed in\n"},
+    {"Delivery is on or before June 30, 2022.", "DATE <=2022-06-30 | Delivery\n"},
+    {"The invoice is payable on the 15th day of each month.", "DATE 0000-00-15 | invoice is payable\n"},
+    {"It ends by the end of June 2006.", "DATE 2006-06-00 | end\n"},
+    {"The meeting was held on the first day of May 2020.", "DATE 2020-05-01 | meeting was held\n"},
+    {"The statement covers fiscal year 2008.", "DATE 2008-00-00 fiscal year | statement covers\n"},
+    {"Interest is paid each January 1 and July 1.", "DATE 0000-01-01 | Interest is paid\n"
+                                                    "DATE 0000-07-01 | Interest is paid\n"},
+    {"Delivery must take place not later than 5 May 2023.", "DATE <=2023-05-05 | take place\n"},
+    {"The law of 1986 applies.", "DATE 1986-00-00 | law\n"},
+};
+
+static const struct facts_case quantities[] = {
+    {"Tighten the bolts to 25 Nm.", "NUMBER 25 Nm | Tighten the bolts\n"},
+    {"The operating temperature is between -10 and 40 °C.", "NUMBER -10..40 °C | operating temperature\n"},
+    {"The maximum pressure is 3 bar.", "NUMBER 3 bar | maximum pressure\n"},
+    {"The motor draws 2.5 A at 230 V.", "NUMBER 2.5 A | motor draws\n"
+                                        "NUMBER 230 V | motor draws 2.5\n"},
+    {"The cable is 1.5 mm thick.", "NUMBER 1.5 mm | cable\n"},
+    {"The pump delivers 12 l/min.", "NUMBER 12 l/min | pump delivers\n"},
+    {"Do not exceed 80 kg.", "NUMBER <=80 kg\n"},
+    {"Service the unit after 500 hours of operation.", "PERIOD 500 hour | Service the unit -> of operation\n"},
+    {"The printer holds 250 sheets.", "NUMBER 250 sheet | printer holds\n"},
+    {"The Supplier shall provide three (3) copies of the manual.", "NUMBER 3 copy | provide -> manual\n"},
+    {"The Licensee may install the Software on up to five (5) devices.", "NUMBER <=5 device | install the Software\n"},
+    {"The board consists of seven directors.", "NUMBER 7 director | board\n"},
+    {"The building has 12,000 square feet of space.", "NUMBER 12000 ft² | building has -> space\n"},
+    {"The ambient humidity is at most 85 %.", "PERCENT <=85 % | ambient humidity\n"},
+    {"The minimum order quantity is 4 Pumps.", "NUMBER 4 | Pumps -> minimum order quantity is\n"},
+    {"The quorum is five members.", "NUMBER 5 member | quorum\n"},
+    {"The hall seats not more than 300 people.", "NUMBER <=300 person | hall seats\n"},
+    {"You may maintain no more than one free account.", "NUMBER <=1 | free account\n"},
+    {"The flow rate is ≥ 20 l/min.", "NUMBER >=20 l/min | flow rate\n"},
+    {"The shaft diameter is 20 ± 0.5 mm.", "NUMBER 20 mm | shaft diameter\n"},
+};
+
+static const struct facts_case no_values[] = {
+    {"The company filed its Form 10-K.", ""},
+    {"Employees may join the 401(k) plan.", ""},
+    {"The claim falls under Section 365 of the Bankruptcy Code.", ""},
+    {"Support is available 24/7.", ""},
+    {"Call (212) 555-1234 for help.", ""},
+    {"Call +1 212-555-1234 for help.", ""},
+    {"This is one of the parties.", ""},
+    {"The second notice was late.", ""},
+    {"The parties met in May 2020.", "DATE 2020-05-00 | parties met in\n"},
+    {"The office is at 500 Fifth Avenue, New York, NY 10017.", ""},
+    {"The hull is No. S188.", ""},
+    {"See page 12 of the manual.", ""},
+    {"Clause 7 applies to Vessel 1 and Tranche 2.", ""},
+    {"The rule is 17 CFR 240.10b-5.", ""},
+    {"The meeting is at 10:00 a.m. in Room 12.", ""},
+    {"Version 2.1 of the software replaces version 2.0.", ""},
+    {"It was the company's third attempt.", ""},
+    {"Two-factor authentication is needed.", ""},
+    {"Rule 144 and Title 46 apply.", ""},
+    {"On the one hand and on the other hand.", ""},
+};
+
+static const struct facts_case tables[] = {
+    {"Item | Price (USD) | Qty\nBolt | 1,200.50 | 10\nTotal | 1,200.50 | 10", "NUMBER 1200.5 | Bolt\n"
+                                                                              "NUMBER 10 | Bolt\n"
+                                                                              "NUMBER 1200.5 | Total\n"
+                                                                              "TOTAL 1200.5 | Total\n"
+                                                                              "NUMBER 10 | Total\n"
+                                                                              "TOTAL 10 | Total\n"},
+    {"Amounts in thousands of euros.\nRevenue | 2021 | 2020\nSales | 1,250 | 1,100\nLoss | (250) | -\nTotal | 1,000 | "
+     "1,100",
+     "AMOUNT 1250000 EUR | Sales -> 2021\n"
+     "AMOUNT 1100000 EUR | Sales -> 2020\n"
+     "AMOUNT -250000 EUR | Loss -> 2021\n"
+     "AMOUNT 1000000 EUR | Total -> 2021\n"
+     "TOTAL 1000000 EUR | Total -> 2021\n"
+     "AMOUNT 1100000 EUR | Total -> 2020\n"
+     "TOTAL 1100000 EUR | Total -> 2020\n"},
+    {"Bolt size | Torque (Nm)\nM8 | 25\nM10 | 49", "NUMBER 25 Nm | M8 -> Torque (Nm)\n"
+                                                   "NUMBER 49 Nm | M10 -> Torque (Nm)\n"},
+    {"Support level | Response time\nGold | 2 hours\nSilver | within 8 business hours",
+     "PERIOD 2 hour | Gold -> Response time\n"
+     "PERIOD <=8 hour BUS | Silver -> Response time\n"},
+    {"Lender | Commitment\nBank Helm | EUR 45m\nNordkap Spar | EUR 25m\nTotal | EUR 70m",
+     "AMOUNT 45000000 EUR | Bank Helm\n"
+     "AMOUNT 25000000 EUR | Nordkap Spar\n"
+     "AMOUNT 70000000 EUR | Total\n"
+     "TOTAL 70000000 EUR | Total\n"},
+    {"Region | Share (%)\nNorth | 40\nSouth | 60", "NUMBER 40 | North\n"
+                                                   "NUMBER 60 | South\n"},
+    {"Model | Units sold\nHP-200 | 120 units", "NUMBER 120 unit | HP-200 -> Units sold\n"},
+    {"The total of all payments is $12,500.", "AMOUNT 12500 USD | total of all payments\n"
+                                              "TOTAL 12500 USD | total of all payments\n"},
+};
+
+static void check(const struct facts_case *cases, size_t n, uint32_t mask) {
+    size_t failed = 0;
+    for (size_t i = 0; i < n; i++) {
+        struct ingest_document d = {.text = slice_of(cases[i].text)};
+        struct error e;
+        struct buf b = {0};
+        assert_int_equal(ingest_structure(&d, &e), 0);
+        render_facts(&b, &d, mask, false);
+        if (strcmp(b.data ? b.data : "", cases[i].facts) != 0) {
+            print_error("%s\n  is:\n%s  should be:\n%s", cases[i].text, b.data ? b.data : "", cases[i].facts);
+            failed++;
+        }
+        const char *flaw = structure_flaw(&d);
+        if (flaw) print_error("%s: %s\n", cases[i].text, flaw), failed++;
+        buf_free(&b);
+        arena_free(&d.arena);
+    }
+    assert_int_equal(failed, 0);
+}
+
+#define VALUES 0x21fu /* amount, percentage, number, date, period, total */
+#define TEST(what, name)                                                                                               \
+    static void what(void **state) {                                                                                   \
+        (void)state;                                                                                                   \
+        check(name, sizeof name / sizeof *name, VALUES);                                                               \
+    }
+TEST(test_amounts_with_currency_scale_and_words, money)
+TEST(test_percentages_in_figures_words_and_fractions, percentages)
+TEST(test_periods_with_bounds_and_anchors, periods)
+TEST(test_dates_in_all_styles, dates)
+TEST(test_quantities_with_units, quantities)
+TEST(test_numbers_that_are_no_values, no_values)
+TEST(test_table_cells_take_label_header_scale_and_currency, tables)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_amounts_with_currency_scale_and_words),
+        cmocka_unit_test(test_percentages_in_figures_words_and_fractions),
+        cmocka_unit_test(test_periods_with_bounds_and_anchors),
+        cmocka_unit_test(test_dates_in_all_styles),
+        cmocka_unit_test(test_quantities_with_units),
+        cmocka_unit_test(test_numbers_that_are_no_values),
+        cmocka_unit_test(test_table_cells_take_label_header_scale_and_currency),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
