@@ -40,7 +40,23 @@ bool candidates_allowed(const struct detect_set *s, const struct frame *a, const
     const struct subject_statement *ua = &s->units[a->unit], *ub = &s->units[b->unit];
     enum document_relation r = family_relation(s, ua->doc, ub->doc);
     if (r == RELATION_DIFFERENT) return false;
-    if (r == RELATION_COMPATIBLE) *doubt += 0.03f;
+    if (r == RELATION_COMPATIBLE) { /* nothing ties the documents: the statements must name the same thing */
+        bool named = false;
+        uint32_t solid = 0;
+        for (uint32_t i = 0, k = 0; i < a->n_words && k < b->n_words;) {
+            const struct frame_word *x = &s->frame_words[a->word + i], *y = &s->frame_words[b->word + k];
+            if (x->id < y->id) {
+                i++;
+            } else if (x->id > y->id) {
+                k++;
+            } else {
+                named |= x->class == WORD_NAME || x->class == WORD_CODE || x->class == WORD_ENTITY;
+                solid += !(s->lexicon.items[x->id].flags & LEXICON_LIGHT) && x->place < 2 && y->place < 2;
+                i++, k++;
+            }
+        }
+        *doubt += named || solid >= 3 ? 0.03f : 0.15f;
+    }
     const struct ingest_statement *sa = unit_statement(s, ua), *sb = unit_statement(s, ub);
     if (ua->doc == ub->doc) {
         if (!((ua->marks | ub->marks) & MARK_VERB) && sa->table == INGEST_NONE && sb->table == INGEST_NONE)
@@ -54,7 +70,8 @@ bool candidates_allowed(const struct detect_set *s, const struct frame *a, const
         bool siblings = pa == pb && pa != INGEST_NONE && s->docs[ua->doc]->sections[sa->section].level > 1 &&
                         s->docs[ua->doc]->sections[sa->section].number.len &&
                         s->docs[ua->doc]->sections[sa->section].number.data[0] == '(';
-        if (siblings) *doubt += 0.1f; /* "(i) ...; (iii) ..." */
+        if (siblings) *doubt += 0.1f;                          /* "(i) ...; (iii) ..." */
+        if (ua->marks & ub->marks & MARK_AMENDS) return false; /* one amendment changes many things */
         bool list = sa->lead_in.end > sa->lead_in.start && sa->lead_in.start == sb->lead_in.start;
         if (list)
             *doubt += 0.2f;

@@ -106,15 +106,16 @@ struct frame_word {
     uint8_t place;   /* 0 statement, 1 lead-in or column header, 2 heading */
 };
 struct frame {
-    uint32_t unit;          /* index of subject_statement */
-    uint32_t fact;          /* index into the document's facts */
-    uint8_t class;          /* enum analysis_class */
-    uint32_t dimension;     /* lexeme-like key: frames of different dimensions are never compared */
-    uint32_t word, n_words; /* range of set->frame_words, sorted by id */
-    float total;            /* sum of weights */
-    double low, high;       /* normalised value or range */
-    double given;           /* value as written, for why */
-    struct slice unit_name; /* the unit of the fact, or the one in the label of a table row */
+    uint32_t unit;                   /* index of subject_statement */
+    uint32_t fact;                   /* index into the document's facts */
+    uint8_t class;                   /* enum analysis_class */
+    const struct ingest_fact *plain; /* modality: a declaration that is no fact of the document; NULL */
+    uint32_t dimension;              /* lexeme-like key: frames of different dimensions are never compared */
+    uint32_t word, n_words;          /* range of set->frame_words, sorted by id */
+    float total;                     /* sum of weights */
+    double low, high;                /* normalised value or range */
+    double given;                    /* value as written, for why */
+    struct slice unit_name;          /* the unit of the fact, or the one in the label of a table row */
     enum ingest_bound bound;
     uint32_t per;    /* lexeme of "per X"; 0 none */
     double per_days; /* length of the time in "per month"; 0 none */
@@ -212,6 +213,7 @@ struct sameness {
     float score;               /* 0..1 */
     float dice, cover, anchor; /* parts of it: shared of both, shared of the smaller, nearest words shared */
     bool apart;                /* a named thing, qualifier, actor, period ... differs: never a contradiction */
+    bool exact;                /* the words of what is measured are the same on both sides */
     float doubt;               /* what the score was reduced by */
 };
 /* Fills fr's words from its unit, around the fact f (NULL: the whole statement). */

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LEAST_SCORE 0.5f
+#define LEAST_SCORE 0.55f
 #define DECIDED_SCORE 0.7f
 #define ACTION_NEAR 3 /* verb and first objects */
 
@@ -19,16 +19,23 @@ static bool raw_is(const struct detect_set *s, uint32_t doc, const struct word *
     return slice_equal_nocase(detect_text(s, doc, w->start, w->end), slice_of(text));
 }
 
+/* Plain statements ("is not delivered") are no modality facts of the document: they are made here, in the scratch
+ * arena. */
 static const struct ingest_fact *fact_of(const struct detect_set *s, const struct frame *f) {
-    return &s->docs[s->units[f->unit].doc]->facts[f->fact];
+    return f->plain ? f->plain : &s->docs[s->units[f->unit].doc]->facts[f->fact];
 }
 
 /* The verb of the action: the first content word behind the modal. noun holds it. */
-static int build_frame(struct detect_set *s, uint32_t unit, uint32_t fact) {
+static int build_frame(struct detect_set *s, uint32_t unit, uint32_t fact, const struct ingest_fact *plain) {
     const struct subject_statement *u = &s->units[unit];
     const struct ingest_document *d = s->docs[u->doc];
-    const struct ingest_fact *f = &d->facts[fact];
-    struct frame fr = {.unit = unit, .fact = fact, .class = ANALYSIS_MODALITY, .actor = UINT32_MAX, .noun = UINT32_MAX};
+    const struct ingest_fact *f = plain ? plain : &d->facts[fact];
+    struct frame fr = {.plain = plain,
+                       .unit = unit,
+                       .fact = fact,
+                       .class = ANALYSIS_MODALITY,
+                       .actor = UINT32_MAX,
+                       .noun = UINT32_MAX};
     struct ingest_span action = f->object.end > f->object.start
                                     ? f->object
                                     : (struct ingest_span){f->span.end, d->statements[u->statement].span.end};
@@ -113,6 +120,39 @@ static int build_frame(struct detect_set *s, uint32_t unit, uint32_t fact) {
     if (array_grow(&p, &s->cap_frames, s->n_frames + 1, sizeof fr, s->error)) return ERR_NOMEM;
     s->frames = p;
     s->frames[s->n_frames++] = fr;
+    return 0;
+}
+
+/* "is delivered", "are not delivered" where the fact reader saw no modality: a declaration, negated or not. */
+static int build_plain(struct detect_set *s, uint32_t unit) {
+    const struct subject_statement *u = &s->units[unit];
+    const struct ingest_document *d = s->docs[u->doc];
+    for (uint32_t k = u->first_fact; k < u->first_fact + u->n_facts; k++)
+        if (d->facts[k].kind == INGEST_MODALITY) return 0;
+    for (uint32_t i = 1; i + 1 < u->n_words; i++) {
+        const struct word *w = &s->words[u->word + i];
+        if (w->flags & (WORD_LEAD | WORD_CONDITION)) continue;
+        bool be = raw_is(s, u->doc, w, "is") || raw_is(s, u->doc, w, "are"),
+             act = raw_is(s, u->doc, w, "does") || raw_is(s, u->doc, w, "do");
+        if (!be && !act) continue;
+        bool negated = raw_is(s, u->doc, &w[1], "not") || raw_is(s, u->doc, &w[1], "never");
+        if (act && !negated) continue;
+        if (!negated && raw_is(s, u->doc, &s->words[u->word], "no")) negated = true;
+        const struct word *verb =
+            &w[negated && (raw_is(s, u->doc, &w[1], "not") || raw_is(s, u->doc, &w[1], "never")) ? 2 : 1];
+        if (verb >= &s->words[u->word + u->n_words] || verb->class != WORD_CONTENT || verb->flags & WORD_EDGE) continue;
+        struct ingest_fact *f = arena_array(&s->scratch, 1, sizeof *f);
+        if (!f) return error_set(s->error, ERR_NOMEM, "", "out of memory");
+        const struct ingest_statement *st = &d->statements[u->statement];
+        *f = (struct ingest_fact){.kind = INGEST_MODALITY,
+                                  .statement = u->statement,
+                                  .span = {w->start, verb[-1].end},
+                                  .modality = INGEST_DECLARATION,
+                                  .flags = negated ? INGEST_NEGATED : 0};
+        f->subject = (struct ingest_span){st->span.start, w->start};
+        f->object = (struct ingest_span){verb->start, st->span.end};
+        return build_frame(s, unit, INGEST_NONE, f);
+    }
     return 0;
 }
 
@@ -251,7 +291,8 @@ int detect_modality(struct detect_set *s) {
         const struct ingest_document *d = s->docs[u->doc];
         if (unit_statement(s, u)->kind == INGEST_HEADING) continue;
         for (uint32_t k = u->first_fact; k < u->first_fact + u->n_facts; k++)
-            if (d->facts[k].kind == INGEST_MODALITY && build_frame(s, i, k)) goto done;
+            if (d->facts[k].kind == INGEST_MODALITY && build_frame(s, i, k, NULL)) goto done;
+        if (unit_statement(s, u)->kind != INGEST_TABLE_ROW && build_plain(s, i)) goto done;
     }
     if (candidates_collect(s, first, (uint32_t)s->n_frames, LEAST_SCORE, compare, &list)) goto done;
     qsort(list.items, list.n, sizeof *list.items, by_score);

@@ -127,6 +127,10 @@ static int32_t civil(int y, int m, int d) {
     return era * 146097 + yoe * 365 + yoe / 4 - yoe / 100 + doy - 719468;
 }
 
+static const struct ingest_fact *fact_of(const struct detect_set *s, const struct frame *f) {
+    return &s->docs[s->units[f->unit].doc]->facts[f->fact];
+}
+
 /* ---- frames ---- */
 /* Half of the last written digit, in the value's own scale: 1.2 million -> 50,000; 0 where the figure is written out.
  */
@@ -262,11 +266,13 @@ static bool own_date(const struct detect_set *s, const struct subject_statement 
         }
         if (seen < 5 && u->statement < 3) return true;
     }
-    if (f->subject.end > f->subject.start) { /* "Version effective date: 27 May 2025" */
+    { /* "Version effective date: 27 May 2025" */
         bool generic = true;
         for (uint32_t i = 0; i < u->n_words; i++) {
             const struct word *w = &s->words[u->word + i];
-            if (w->start < f->subject.start || w->end > f->subject.end || w->class != WORD_CONTENT) continue;
+            if ((w->start >= f->span.start && w->end <= f->span.end) || w->class == WORD_FUNCTION ||
+                w->class == WORD_SKIP || w->class == WORD_NUMBER)
+                continue;
             static const char *const words[] = {"effective", "version", "issue",     "issued",  "revision",
                                                 "updated",   "last",    "published", "printed", "approved",
                                                 "date",      "signed",  "valid",     "from",    "status"};
@@ -418,6 +424,15 @@ static int build_frame(struct detect_set *s, uint32_t unit, uint32_t fact) {
             break;
         }
     if (!states && !label && (content < 2 || f->kind == INGEST_DATE)) return 0;
+    { /* "150 x 4.6 mm": one of several measures of a thing */
+        const char *x = d->text.data;
+        uint32_t i = f->span.start, k = f->span.end;
+        while (i > 0 && x[i - 1] == ' ') i--;
+        while (k < d->text.len && x[k] == ' ') k++;
+        bool before = i >= 2 && (memcmp(x + i - 2, "\xc3\x97", 2) == 0 || (x[i - 1] == 'x' && x[i - 2] == ' '));
+        bool behind = k + 1 < d->text.len && (memcmp(x + k, "\xc3\x97", 2) == 0 || (x[k] == 'x' && x[k + 1] == ' '));
+        if (before || behind) return 0;
+    }
     fr.dimension = lexicon_exact(&s->lexicon, key, strlen(key));
     if (fr.dimension == UINT32_MAX) return error_set(s->error, ERR_NOMEM, "", "out of memory");
     if (f->kind != INGEST_DATE) read_rate(s, &fr, f);
@@ -444,11 +459,45 @@ static int side_of_bound(enum ingest_bound b) {
     return b == INGEST_AT_MOST || b == INGEST_LESS_THAN ? -1 : b == INGEST_AT_LEAST || b == INGEST_MORE_THAN ? 1 : 0;
 }
 
-static const struct ingest_fact *fact_of(const struct detect_set *s, const struct frame *f) {
-    return &s->docs[s->units[f->unit].doc]->facts[f->fact];
+/* Values as ranges of one measure: periods in days or months, rates per day. */
+/* Which end of a time a day is: 2 its beginning ("from"), -2 its end ("until"), 1 after, -1 before. */
+static int date_role(const struct detect_set *s, const struct frame *f) {
+    const struct subject_statement *u = &s->units[f->unit];
+    const uint32_t at = fact_of(s, f)->span.start;
+    static const struct {
+        const char *word;
+        int role;
+    } roles[] = {{"from", 2}, {"since", 2},   {"until", -2}, {"till", -2}, {"through", -2},
+                 {"to", -2},  {"before", -1}, {"by", -1},    {"than", -1}, {"after", 1}};
+    for (uint32_t i = u->n_words; i-- > 0;) {
+        const struct word *w = &s->words[u->word + i];
+        if (w->end > at) continue;
+        for (size_t k = 0; k < sizeof roles / sizeof *roles; k++)
+            if (slice_equal_nocase(detect_text(s, u->doc, w->start, w->end), slice_of(roles[k].word)))
+                return roles[k].role;
+        return 0;
+    }
+    return 0;
 }
 
-/* Values as ranges of one measure: periods in days or months, rates per day. */
+/* One value is the other times a number that stands in the statements: "EUR 12,000 for ten days" and "EUR 1,200 a day".
+ */
+static bool multiplied(const struct detect_set *s, const struct frame *a, const struct frame *b) {
+    double x = fabs(a->given), y = fabs(b->given), ratio = x > y ? x / y : y / x;
+    if (!(ratio > 1.5)) return false;
+    for (int k = 0; k < 2; k++) {
+        const struct frame *f = k ? b : a;
+        const struct subject_statement *u = &s->units[f->unit];
+        const struct ingest_document *d = s->docs[u->doc];
+        for (uint32_t i = u->first_fact; i < u->first_fact + u->n_facts; i++) {
+            const struct ingest_fact *g = &d->facts[i];
+            if (i == f->fact || (g->kind != INGEST_NUMBER && g->kind != INGEST_PERIOD) || !(g->value > 1.5)) continue;
+            if (fabs(g->value - ratio) < 1e-6 * ratio) return true;
+        }
+    }
+    return false;
+}
+
 static void measure(const struct frame *a, const struct frame *b, double out[4]) {
     out[0] = a->low, out[1] = a->high, out[2] = b->low, out[3] = b->high;
     if (a->class == ANALYSIS_PERIOD) {
@@ -497,6 +546,14 @@ static enum verdict compare(const struct detect_set *s, const struct frame *a, c
         if (!found) return VERDICT_NONE;
     }
     int ba = side_of_bound(a->bound), bb = side_of_bound(b->bound);
+    if (a->class == ANALYSIS_DATE) {
+        int ra = date_role(s, a), rb = date_role(s, b);
+        if (ra * rb == -4) return VERDICT_NONE; /* a beginning and an end */
+        ba = ra == 1 || ra == -1 ? ra : 0;
+        bb = rb == 1 || rb == -1 ? rb : 0;
+    } else if (multiplied(s, a, b)) {
+        return VERDICT_NONE;
+    }
     if (low && high) {
         if (a->class == ANALYSIS_PERIOD && ((a->business && b->calendar) || (b->business && a->calendar)))
             return VERDICT_CONFLICT;
@@ -802,13 +859,14 @@ int detect_values(struct detect_set *s) {
         p.b = (struct analysis_side){ub->doc, ub->statement, fb->span, b->fact};
         bool drop;
         p.status = precedence_status(s, a->unit, fa->span, b->unit, fb->span, &p.by, &drop);
-        if (drop) continue;
+        if (drop || (p.status == ANALYSIS_SUPERSEDED && ua->doc == ub->doc)) continue;
         bool one_document = ua->doc == ub->doc;
         uint32_t crowd = crowded(s, first_frame, a) > crowded(s, first_frame, b) ? crowded(s, first_frame, a)
                                                                                  : crowded(s, first_frame, b);
         if (crowd > 3) continue; /* a ladder of values: which of them is meant cannot be told */
         if (crowd == 3) p.sameness = score -= 0.1f;
-        p.decided = c->verdict == VERDICT_CONFLICT && score >= DECIDED_SCORE + (one_document ? 0.08f : 0) &&
+        bool counted = a->class != ANALYSIS_QUANTITY || a->noun != UINT32_MAX || a->unit_name.len || c->same.exact;
+        p.decided = counted && c->verdict == VERDICT_CONFLICT && score >= DECIDED_SCORE + (one_document ? 0.08f : 0) &&
                     c->same.doubt < 0.13f && crowd < 3;
         p.why = explain(s, a, b);
         if (!p.why.len || detect_add(s, p)) goto done;

@@ -66,6 +66,17 @@ int family_entities(struct detect_set *s) {
             struct word *w;
             uint32_t n, key[ALIAS_WORDS], n_key = 0, full[ALIAS_WORDS], n_full = 0;
             if (glance(s, d, f->subject, &w, &n)) return ERR_NOMEM;
+            /* "This policy of Corvane Desalination Limited": the name is the last run of capitals */
+            uint32_t begin = 0;
+            for (uint32_t k = 0; k + 1 < n; k++)
+                if (!(w[k].flags & WORD_CAPITAL) && !(s->lexicon.items[w[k].id].flags & LEXICON_FUNCTION))
+                    begin = k + 1;
+            bool capitals = false;
+            for (uint32_t k = begin; k < n; k++) capitals |= (w[k].flags & WORD_CAPITAL) != 0;
+            if (!capitals) begin = 0;
+            while (begin + 1 < n && s->lexicon.items[w[begin].id].flags & LEXICON_FUNCTION) begin++;
+            w += begin;
+            n -= begin;
             for (uint32_t k = 0; k < n; k++) {
                 uint32_t flags = s->lexicon.items[w[k].id].flags;
                 if (k == 0 && flags & LEXICON_FUNCTION) continue;

@@ -70,6 +70,7 @@ size_t lexicon_stem(const char *s, size_t len, char out[64]) {
         out[n++] = 'r';
     } else if (cut(out, &n, "ally", 4) || cut(out, &n, "ly", 4) || cut(out, &n, "al", 4)) {
     }
+    if (n > 7) cut(out, &n, "ive", 5);
     if (n > 6) cut(out, &n, "ate", 4);
     if (n > 5) cut(out, &n, "at", 4);
     if (n > 3 && out[n - 1] == 'e') n--;

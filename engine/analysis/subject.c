@@ -244,7 +244,7 @@ static void mark_statement(struct detect_set *s, struct subject_statement *u) {
         marks |= m;
         bool if_word = raw(s, u->doc, &w[i], "if") || raw(s, u->doc, &w[i], "unless") ||
                        raw(s, u->doc, &w[i], "whenever") || (raw(s, u->doc, &w[i], "when") && i + 1 < u->n_words) ||
-                       raw(s, u->doc, &w[i], "provided") ||
+                       (raw(s, u->doc, &w[i], "provided") && i + 1 < u->n_words && raw(s, u->doc, &w[i + 1], "that")) ||
                        (raw(s, u->doc, &w[i], "where") && (i == 0 || (w[i].flags & WORD_EDGE) || true)) ||
                        (raw(s, u->doc, &w[i], "case") && i && raw(s, u->doc, &w[i - 1], "in")) ||
                        (raw(s, u->doc, &w[i], "event") && i > 1 && raw(s, u->doc, &w[i - 2], "in"));
@@ -654,6 +654,45 @@ static bool other_values_differ(const struct detect_set *s, const struct frame *
     return differ;
 }
 
+/* Before or from a day: "prior to", "until" against "from", "after". */
+static int date_side(const struct detect_set *s, const struct subject_statement *u, const struct ingest_fact *f) {
+    for (uint32_t i = u->n_words; i-- > 0;) {
+        const struct word *w = &s->words[u->word + i];
+        if (w->end > f->span.start) continue;
+        const struct word *p = i ? w - 1 : w;
+        if (raw_in(s, u->doc, w, "before until through till by") ||
+            (raw_in(s, u->doc, w, "to") && raw_in(s, u->doc, p, "prior up")))
+            return -1;
+        if (raw_in(s, u->doc, w, "from after since on of") || raw_in(s, u->doc, p, "from as")) return 1;
+        return 0;
+    }
+    return 0;
+}
+
+/* Both sides name days, and not the same: they speak of different times. */
+static bool days_differ(const struct detect_set *s, const struct frame *a, const struct frame *b) {
+    const struct subject_statement *ua = &s->units[a->unit], *ub = &s->units[b->unit];
+    const struct ingest_document *da = s->docs[ua->doc], *db = s->docs[ub->doc];
+    uint32_t na = 0, nb = 0, same = 0;
+    for (uint32_t k = ub->first_fact; k < ub->first_fact + ub->n_facts; k++)
+        nb += db->facts[k].kind == INGEST_DATE && k != b->fact;
+    for (uint32_t i = ua->first_fact; i < ua->first_fact + ua->n_facts; i++) {
+        const struct ingest_fact *x = &da->facts[i];
+        if (x->kind != INGEST_DATE || i == a->fact) continue;
+        na++;
+        for (uint32_t k = ub->first_fact; k < ub->first_fact + ub->n_facts; k++) {
+            const struct ingest_fact *y = &db->facts[k];
+            if (y->kind != INGEST_DATE || k == b->fact || x->year != y->year || x->month != y->month ||
+                x->day != y->day)
+                continue;
+            if (date_side(s, ua, x) * date_side(s, ub, y) < 0) continue;
+            same++;
+            break;
+        }
+    }
+    return na && nb && (same < na || same < nb);
+}
+
 /* Negations outside the compared value: "without load" against "with load". */
 static bool negation_differs(const struct detect_set *s, const struct frame *a, const struct frame *b) {
     bool negated[2] = {false, false};
@@ -731,6 +770,18 @@ static bool parallel_blocks(const struct detect_set *s, const struct subject_sta
     return false;
 }
 
+/* Negations inside the conditions of a statement, odd or even; "unless" is one. */
+static bool condition_negated(const struct detect_set *s, const struct subject_statement *u) {
+    bool negated = false;
+    for (uint32_t i = 0; i < u->n_words; i++) {
+        const struct word *w = &s->words[u->word + i];
+        if (w->flags & WORD_CONDITION &&
+            (s->lexicon.items[w->id].flags & LEXICON_NEGATION || raw_in(s, u->doc, w, "unless")))
+            negated = !negated;
+    }
+    return negated;
+}
+
 struct sameness subject_sameness(const struct detect_set *s, const struct frame *a, const struct frame *b) {
     struct sameness r = {0};
     const struct subject_statement *ua = &s->units[a->unit], *ub = &s->units[b->unit];
@@ -771,12 +822,16 @@ struct sameness subject_sameness(const struct detect_set *s, const struct frame 
                 ta += full;
             else
                 tb += full;
-            if (v[i].near) {
-                float near = implied ? w * 0.25f : w;
+            if (v[i].near || v[i].subject) {
+                float near = (implied ? w * 0.25f : w) * (v[i].subject ? 1.5f : 1);
                 if (!side)
                     na += near, sa += m ? near : 0;
                 else
                     nb += near, sb += m ? near : 0;
+            }
+            if (v[i].subject && !(l->flags & LEXICON_LIGHT) && v[i].class != WORD_ENTITY) {
+                measured[side] += w;
+                if (m || implied || mentions(s, q, v[i].id)) met[side] += w;
             }
             if (m) {
                 if (!side) {
@@ -843,7 +898,8 @@ struct sameness subject_sameness(const struct detect_set *s, const struct frame 
     else if (other == 1)
         r.doubt += 0.2f;
     if (a->class != ANALYSIS_MODALITY) {
-        if (other_values_differ(s, a, b) || conditional_value(s, a) != conditional_value(s, b)) r.apart = true;
+        if (days_differ(s, a, b) || other_values_differ(s, a, b) || conditional_value(s, a) != conditional_value(s, b))
+            r.apart = true;
         if (negation_differs(s, a, b)) r.doubt += 0.2f;
     }
     if (fminf(rest[0], rest[1]) > 0.6f) r.doubt += 0.14f; /* both name something more near the value */
@@ -851,14 +907,17 @@ struct sameness subject_sameness(const struct detect_set *s, const struct frame 
     if ((ua->marks ^ ub->marks) & MARK_ANAPHORA) r.doubt += 0.12f;
     if (measured[0] > 0 && measured[1] > 0 && fminf(met[0] / measured[0], met[1] / measured[1]) < 0.5f) r.doubt += 0.1f;
     if (measured[0] > 0.5f && measured[1] > 0.5f && met[0] >= measured[0] - 0.01f && met[1] >= measured[1] - 0.01f)
-        r.score = fminf(1, r.score + 0.12f); /* the very same thing is measured */
-    if (precedence_links(s, ua, ub)) {       /* the one names the other's section to change it */
+        r.exact = true, r.score = fminf(1, r.score + 0.12f); /* the very same thing is measured */
+    if (precedence_links(s, ua, ub)) {                       /* the one names the other's section to change it */
         r.score = fminf(1, r.score + 0.25f);
         years_a = years_b = 0;
         r.doubt = 0;
         foreign = 0;
     }
     if (foreign) r.doubt += 0.2f;
+    if (measured[0] > 1.5f && met[0] <= 0) r.doubt += 0.1f;
+    if (measured[1] > 1.5f && met[1] <= 0) r.doubt += 0.1f;
+    if (ua->doc == ub->doc && names_a + names_b) r.doubt += 0.14f;
     if (measured[0] > 0 && measured[1] > 0 && (met[0] <= 0 || met[1] <= 0))
         r.doubt += met[0] <= 0 && met[1] <= 0 ? 0.4f : 0.3f;
     float ca, cb;
@@ -866,6 +925,8 @@ struct sameness subject_sameness(const struct detect_set *s, const struct frame 
     if (ca > 0.6f && oa < 0.34f) r.doubt += 0.12f;
     if (cb > 0.6f && ob < 0.34f) r.doubt += 0.12f;
     if (ca > 0.6f && cb > 0.6f && oa < 0.34f && ob < 0.34f) r.apart = true;
+    if (ca > 0 && cb > 0 && fminf(oa, ob) > 0.4f && condition_negated(s, ua) != condition_negated(s, ub))
+        r.apart = true; /* if and unless */
     uint32_t differ = ua->marks ^ ub->marks;
     if (differ & (MARK_ATTRIBUTED | MARK_PAST) || (ua->marks | ub->marks) & (MARK_EXAMPLE | MARK_QUESTION))
         r.apart = true;
