@@ -107,7 +107,10 @@ static int32_t own_date(const struct ingest_document *doc) {
 }
 
 static int tokenise(struct analysis *an, struct corpus_document *d, struct error *e) {
-    struct slice title = slice_trim(d->doc->title);
+    struct slice title = slice_trim(d->doc->title), text = slice_trim(d->doc->text);
+    /* A file name says nothing, and a title that the text begins with is not read twice. */
+    if (slice_equal(title, d->doc->name) || slice_equal(title, d->entry.name) || slice_starts_with(text, title))
+        title.len = 0;
     struct buf b = {0};
     for (size_t i = 0; i < title.len; i++) buf_append(&b, title.data[i] == '\n' ? " " : &title.data[i], 1);
     if (title.len) buf_puts(&b, "\n");

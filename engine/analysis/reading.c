@@ -99,6 +99,7 @@ static int restore(struct analysis *an, struct corpus *c, const int32_t *ids, si
             if (jamba_session_n_tokens(*out) == r->n_tokens) {
                 *n_restored = r->n_tokens;
                 *saved = true;
+                store_reading_use(an->store, r->id, &why);
                 goto done;
             }
             jamba_session_close(*out);
