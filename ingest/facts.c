@@ -315,7 +315,7 @@ static int one_statement(struct facts *f, uint32_t index, bool tail, struct erro
 
 int ingest_facts(struct ingest_document *d, struct error *e) {
     if (d->facts) return 0; /* ingest_structure drops them when it cuts anew */
-    struct facts f = {.d = d, .table = {.scale = 1}};
+    struct facts f = {.d = d, .caption = {.scale = 1}, .caption_of = INGEST_NONE};
     int rc = 0;
     f.dollar = dollar_of(d->text);
     for (uint32_t i = 0; i < d->n_statements && !rc; i++) {

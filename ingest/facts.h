@@ -42,7 +42,8 @@ struct facts {
     bool *claimed; /* per token */
     size_t claimed_cap;
     const char *dollar; /* what "$" means here: "USD" unless the document says otherwise */
-    struct table_context table;
+    struct table_context caption; /* what the words above table `caption_of` say: read once a table */
+    uint32_t caption_of;
     size_t attributed; /* first token that is somebody's word, SIZE_MAX = none */
     bool conditional;  /* statement or the tail of its list has a condition */
     struct ingest_fact *out;

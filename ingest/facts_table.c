@@ -194,7 +194,13 @@ int facts_table_row(struct facts *f, struct error *e) {
         if (c.scale != 1 && headers[i].column == 0) table.scale = c.scale; /* a stub head speaks for the table */
         if (headers[i].column == 0 && c.currency) table.currency = c.currency;
     }
-    read_caption(f, &table);
+    if (f->caption_of != f->s->table) {
+        f->caption = (struct table_context){.scale = 1};
+        f->caption_of = f->s->table;
+        read_caption(f, &f->caption);
+    }
+    if (table.scale == 1) table.scale = f->caption.scale;
+    if (!table.currency) table.currency = f->caption.currency;
     struct ingest_span label = {0, 0};
     for (size_t i = 0; i < n && label.end == label.start; i++)
         if (has_letter(ingest_text(d, cells[i].span)) && ingest_text(d, cells[i].span).len <= 200)

@@ -70,7 +70,8 @@ enum ingest_fact_kind {
     INGEST_AMOUNT,     /* money: value in minor units scaled out (see value), currency in unit */
     INGEST_PERCENTAGE, /* value = percent, 12.5 for "12.5 %" and "twelve and one half percent" */
     INGEST_NUMBER,     /* a bare or technical quantity: value, unit ("Nm", "mm", "°C", "units", "copies"); unit empty for a plain count */
-    INGEST_DATE,       /* year, month, day; month or day 0 when not said */
+    INGEST_DATE,       /* year, month, day; month or day 0 when not said. "03/04/2020": year only, value and value2 = the two fields as
+                        * printed. A quarter: unit "quarter", value 1..4. A day of every month: only day set */
     INGEST_PERIOD,     /* value with unit "day" "week" "month" "year" "hour" "minute" and business flag; may be a deadline or a duration */
     INGEST_MODALITY,   /* obligation, permission, prohibition ...; actor, action in `subject`, `object` */
     INGEST_TERM,       /* defines a term: subject = the term, object = its definition's range */
@@ -93,7 +94,12 @@ struct ingest_fact {
     enum ingest_fact_kind kind;
     uint32_t statement;
     struct ingest_span span;    /* exact words: "USD 1,250,000", "within thirty (30) days" */
-    struct ingest_span subject; /* kind-specific, may be empty; a range of the text */
+    /* Kind-specific, may be empty; ranges of the text. For values (amount, percentage, number, date, period, total):
+     * subject = what it measures: the noun it belongs to ("monthly rent"), the verb phrase ("pay each invoice"), a defined term,
+     *           in a table the row's label (then inside span's row);
+     * object  = what it is measured by: "per month" of an amount, the whole of a percentage or count ("gross wages"), the anchor of a
+     *           period ("after receipt of the invoice"), else the action a notice belongs to; in a table the column's header cell. */
+    struct ingest_span subject;
     struct ingest_span object;
     double value, value2;       /* value2: upper end of a range ("5 to 7 days"); NaN when absent */
     struct slice unit;          /* ISO 4217 for money ("USD"); singular name for periods; SI symbol for quantities; may be empty */

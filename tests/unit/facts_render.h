@@ -101,7 +101,7 @@ static inline const char *structure_flaw(const struct ingest_document *d) {
             return snprintf(flaw, sizeof flaw, "statement %zu is empty or outside", i), flaw;
         if (s->span.start < at) return snprintf(flaw, sizeof flaw, "statement %zu overlaps the one before it", i), flaw;
         for (uint32_t k = at; k < s->span.start; k++) /* nothing but white space and bars between cells is lost */
-            if (!strchr(" \n\t\r|", d->text.data[k]) && (uint8_t)d->text.data[k] != 0xC2 &&
+            if (!strchr(" \n\t\r\v\f|", d->text.data[k]) && (uint8_t)d->text.data[k] != 0xC2 &&
                 (uint8_t)d->text.data[k] != 0xA0)
                 return snprintf(flaw, sizeof flaw, "text is lost before statement %zu, byte %u: %.40s", i, k,
                                 d->text.data + k),
@@ -116,7 +116,7 @@ static inline const char *structure_flaw(const struct ingest_document *d) {
             return snprintf(flaw, sizeof flaw, "statement %zu cuts a character", i), flaw;
     }
     for (uint32_t k = at; k < d->text.len; k++)
-        if (!strchr(" \n\t\r|", d->text.data[k]) && (uint8_t)d->text.data[k] != 0xC2 &&
+        if (!strchr(" \n\t\r\v\f|", d->text.data[k]) && (uint8_t)d->text.data[k] != 0xC2 &&
             (uint8_t)d->text.data[k] != 0xA0)
             return snprintf(flaw, sizeof flaw, "text is lost behind the last statement"), flaw;
     for (size_t i = 1; i < d->n_sections; i++) {
