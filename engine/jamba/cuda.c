@@ -27,6 +27,11 @@ static int check_shape(const struct jamba_config *c, struct error *e) {
     return 0;
 }
 
+/* The device block of a step's tables: each table at a multiple of 16 bytes. */
+static size_t step_tables_bytes(const struct jamba_config *c) {
+    return CUDA_MAX_ITEMS * (sizeof(void *) + 2 * sizeof(int32_t) + (c->n_layer - c->n_attention_layer) * sizeof(struct cuda_mamba_state));
+}
+
 struct block {
     void **p;
     size_t bytes;
@@ -61,9 +66,7 @@ static size_t workspace(struct cuda_model *cm, size_t rows, struct block *b) {
     BLOCK(logprob, rows * 4);
     BLOCK(ids, rows * 4);
     BLOCK(targets, rows * 4);
-    BLOCK(mamba_states, (size_t)c->n_layer * CUDA_MAX_ITEMS * sizeof(struct cuda_mamba_state));
-    BLOCK(page_tables, CUDA_MAX_ITEMS * sizeof(void *));
-    BLOCK(n_keys, CUDA_MAX_ITEMS * 4);
+    BLOCK(step_tables, step_tables_bytes(c));
 #undef BLOCK
     return n;
 }
@@ -81,6 +84,8 @@ static void cuda_close(void *ctx) {
     size_t n = workspace(cm, 1, b);
     for (size_t i = 0; i < n; i++) cuda_free(*b[i].p);
     cuda_free(cm->decode_scratch);
+    cuda_host_free(cm->step_tables_host);
+    cuda_host_free(cm->logits_host);
     for (int i = 0; i < cm->n_graphs; i++) cuda_graph_close(cm->graphs[i].graph);
     cuda_weights_close(cm);
     cuda_pool_close(cm);
@@ -139,7 +144,16 @@ static int cuda_open(void **ctx, struct jamba_model *m, const struct jamba_model
         rc = cuda_alloc(b[i].p, b[i].bytes, e);
         if (!rc) rc = cuda_zero(*b[i].p, b[i].bytes, cm->stream, e);
     }
-    if (!rc) rc = cuda_sync(cm->stream, e);
+    cm->step_tables_bytes = step_tables_bytes(c);
+    if (!rc) rc = cuda_host_alloc((void **)&cm->step_tables_host, cm->step_tables_bytes, e);
+    if (!rc) rc = cuda_host_alloc((void **)&cm->logits_host, c->n_vocab * sizeof(float), e);
+    if (!rc) {
+        cm->page_tables = (const int32_t **)(void *)cm->step_tables;
+        cm->n_keys = (int32_t *)(void *)(cm->step_tables + CUDA_MAX_ITEMS * sizeof(void *));
+        cm->step_ids = cm->n_keys + CUDA_MAX_ITEMS;
+        cm->mamba_states = (struct cuda_mamba_state *)(void *)(cm->step_ids + CUDA_MAX_ITEMS);
+        rc = cuda_sync(cm->stream, e);
+    }
     if (rc)
         cuda_close(cm);
     else
@@ -159,6 +173,7 @@ static uint64_t cuda_bytes(void *ctx) {
 struct segment { /* rows of one timeline in the pass */
     struct cuda_state *s;
     int first, n;
+    int32_t token; /* the first one: all there is in a step */
 };
 struct pass {
     struct cuda_model *cm;
@@ -190,13 +205,15 @@ static int mamba_mixer(struct pass *p, const struct cuda_layer *l, uint32_t mamb
         }
     }
     if (!rc) rc = linear(p, &l->ssm_x, cm->u, D, NULL, cm->xdbc, R + 32, false, e);
-    if (!rc) rc = cuda_mamba_norms(cm->dt, cm->bc, cm->xdbc, l->dt_norm, l->b_norm, l->c_norm, p->n_rows, R, c->rms_norm_eps, st, e);
-    /* dt_proj overwrites the x half of `wide`, which the convolution is done with */
-    if (!rc) rc = linear(p, &l->ssm_dt, cm->dt, R, cm->wide, NULL, 2 * D, false, e);
     if (p->step) {
         const struct cuda_mamba_state *states = cm->mamba_states + (size_t)mamba_index * CUDA_MAX_ITEMS;
-        if (!rc) rc = cuda_scan_step(cm->y, D, cm->u, D, cm->wide, 2 * D, cm->wide + D, 2 * D, cm->bc, l->a, l->d, l->dt_bias, states, p->n_rows, D, st, e);
+        if (!rc)
+            rc = cuda_scan_step(cm->y, D, cm->u, D, cm->xdbc, l->dt_norm, l->b_norm, l->c_norm, l->ssm_dt.bf16, cm->wide + D, 2 * D, l->a, l->d, l->dt_bias,
+                                states, p->n_rows, D, R, c->rms_norm_eps, st, e);
     } else {
+        if (!rc) rc = cuda_mamba_norms(cm->dt, cm->bc, cm->xdbc, l->dt_norm, l->b_norm, l->c_norm, p->n_rows, R, c->rms_norm_eps, st, e);
+        /* dt_proj overwrites the x half of `wide`, which the convolution is done with */
+        if (!rc) rc = linear(p, &l->ssm_dt, cm->dt, R, cm->wide, NULL, 2 * D, false, e);
         for (int i = 0; !rc && i < p->n_seg; i++) {
             const struct segment *g = &p->seg[i];
             const size_t r = (size_t)g->first, d = c->d_inner;
@@ -237,8 +254,13 @@ static int attention_mixer(struct pass *p, const struct cuda_layer *l, uint32_t 
 static int dense_ffn(struct pass *p, const struct cuda_layer *l, struct error *e) {
     struct cuda_model *cm = p->cm;
     const int H = (int)cm->m->config.d_model, I = (int)cm->m->config.d_ff;
-    int rc = linear(p, &l->gate_up, cm->x, H, cm->wide, NULL, 2 * I, false, e);
-    if (!rc) rc = cuda_swiglu(cm->u, cm->wide, p->n_rows, I, cm->stream, e);
+    int rc;
+    if (p->step) {
+        rc = cuda_gemv_swiglu(&l->gate_up, cm->x, H, p->n_rows, cm->u, I, cm->stream, e);
+    } else {
+        rc = linear(p, &l->gate_up, cm->x, H, cm->wide, NULL, 2 * I, false, e);
+        if (!rc) rc = cuda_swiglu(cm->u, cm->wide, p->n_rows, I, cm->stream, e);
+    }
     return rc ? rc : linear(p, &l->down, cm->u, I, NULL, cm->h, H, true, e);
 }
 
@@ -260,9 +282,8 @@ static int moe_ffn(struct pass *p, const struct cuda_layer *l, struct error *e) 
     int rc = linear(p, &l->router, cm->x, H, NULL, cm->router_logits, E, false, e);
     if (p->step) { /* chosen experts straight from their numbers on the device */
         if (!rc) rc = cuda_moe_route(cm->router_expert, cm->router_weight, NULL, NULL, NULL, cm->router_logits, p->n_rows, E, K, st, e);
-        if (!rc) rc = cuda_moe_gemv(&l->exps_gate_up, cm->router_expert, cm->x, false, p->n_rows, K, cm->wide, st, e);
-        if (!rc) rc = cuda_swiglu(cm->u, cm->wide, p->n_rows * K, I, st, e);
-        if (!rc) rc = cuda_moe_gemv(&l->exps_down, cm->router_expert, cm->u, true, p->n_rows, K, cm->expert_out, st, e);
+        if (!rc) rc = cuda_moe_gemv(&l->exps_gate_up, cm->router_expert, cm->x, false, p->n_rows, K, true, cm->u, st, e);
+        if (!rc) rc = cuda_moe_gemv(&l->exps_down, cm->router_expert, cm->u, true, p->n_rows, K, false, cm->expert_out, st, e);
         if (!rc) rc = cuda_moe_add(cm->h, cm->expert_out, cm->router_weight, p->n_rows, K, H, st, e);
         return rc;
     }
@@ -298,7 +319,7 @@ static int layers(struct pass *p, struct error *e) {
     struct cuda_model *cm = p->cm;
     const struct jamba_config *c = &cm->m->config;
     const int H = (int)c->d_model;
-    int rc = cuda_embedding(cm->h, &cm->embedding, cm->ids, p->n_rows, cm->stream, e);
+    int rc = cuda_embedding(cm->h, &cm->embedding, p->step ? cm->step_ids : cm->ids, p->n_rows, cm->stream, e);
     if (!rc) rc = trace_rows(p, -1, e);
     for (uint32_t i = 0; !rc && i < c->n_layer; i++) {
         const struct jamba_layer *l = &cm->m->weights.layers[i];
@@ -316,24 +337,21 @@ static int run_step(struct pass *p, struct error *e) {
     struct cuda_model *cm = p->cm;
     const struct jamba_config *c = &cm->m->config;
     const uint32_t n_mamba = c->n_layer - c->n_attention_layer;
-    const int32_t *tables[CUDA_GEMV_ROWS];
-    int32_t keys[CUDA_GEMV_ROWS];
-    int longest = 1, rc = 0;
-    struct cuda_mamba_state *all = calloc((size_t)n_mamba * CUDA_MAX_ITEMS + 1, sizeof *all);
-    if (!all) return error_set(e, ERR_NOMEM, "", "There is no memory for a step.");
+    const int32_t **tables = (const int32_t **)(void *)cm->step_tables_host;
+    int32_t *keys = (int32_t *)(void *)(cm->step_tables_host + CUDA_MAX_ITEMS * sizeof(void *)), *ids = keys + CUDA_MAX_ITEMS;
+    struct cuda_mamba_state *states = (struct cuda_mamba_state *)(void *)(ids + CUDA_MAX_ITEMS);
+    int longest = 1;
     for (int i = 0; i < p->n_rows; i++) {
         const struct cuda_state *s = p->seg[i].s;
         tables[i] = s->pages_device;
         keys[i] = (int32_t)s->n_tokens + 1;
+        ids[i] = p->seg[i].token;
         if (keys[i] > longest) longest = keys[i];
         for (uint32_t m = 0; m < n_mamba; m++)
-            all[(size_t)m * CUDA_MAX_ITEMS + (size_t)i] =
+            states[(size_t)m * CUDA_MAX_ITEMS + (size_t)i] =
                 (struct cuda_mamba_state){s->conv + m * cuda_conv_elements(c), s->ssm + m * cuda_ssm_elements(c)};
     }
-    rc = cuda_upload(cm->mamba_states, all, (size_t)n_mamba * CUDA_MAX_ITEMS * sizeof *all, cm->stream, e);
-    if (!rc) rc = cuda_upload(cm->page_tables, tables, (size_t)p->n_rows * sizeof *tables, cm->stream, e);
-    if (!rc) rc = cuda_upload(cm->n_keys, keys, (size_t)p->n_rows * sizeof *keys, cm->stream, e);
-    free(all);
+    int rc = cuda_upload_async(cm->step_tables, cm->step_tables_host, cm->step_tables_bytes, cm->stream, e);
     if (rc) return rc;
     p->max_keys = 1024; /* a power of two, so that few graphs serve all lengths; at most what the scratch was made for */
     while (p->max_keys < longest) p->max_keys *= 2;
@@ -379,12 +397,10 @@ static int want_last(struct cuda_model *cm, const struct cuda_state *s, const st
     if (it->want != JAMBA_WANT_LOGITS) return 0;
     int rc = cuda_to_bf16(cm->x, s->last, (size_t)H, cm->stream, e);
     if (!rc) rc = head(cm, cm->x, 1, e);
-    if (!rc && !it->rows) return cuda_download(it->out, cm->logits, c->n_vocab * sizeof(float), cm->stream, e);
-    float *host = rc ? NULL : malloc(c->n_vocab * sizeof *host);
-    if (!rc && !host) rc = error_set(e, ERR_NOMEM, "", "There is no memory for the logits.");
-    if (!rc) rc = cuda_download(host, cm->logits, c->n_vocab * sizeof *host, cm->stream, e);
-    for (size_t i = 0; !rc && i < it->n_rows; i++) it->out[i] = host[it->rows[i]];
-    free(host);
+    if (!rc) rc = cuda_download_async(cm->logits_host, cm->logits, c->n_vocab * sizeof(float), cm->stream, e);
+    if (!rc) rc = cuda_sync(cm->stream, e);
+    if (!rc && !it->rows) memcpy(it->out, cm->logits_host, c->n_vocab * sizeof(float));
+    for (size_t i = 0; !rc && it->rows && i < it->n_rows; i++) it->out[i] = cm->logits_host[it->rows[i]];
     return rc;
 }
 
@@ -425,8 +441,8 @@ static int cuda_forward(void *ctx, struct backend_item *items, size_t n_items, s
             size_t left = items[item].n_tokens - done, room = (size_t)(cm->chunk_rows - p.n_rows), take = left < room ? left : room;
             struct cuda_state *s = items[item].state;
             rc = cuda_state_extend(cm, s, take, e);
-            if (!rc) rc = cuda_upload(cm->ids + p.n_rows, items[item].tokens + done, take * sizeof(int32_t), cm->stream, e);
-            p.seg[p.n_seg] = (struct segment){s, p.n_rows, (int)take};
+            if (!rc && !step) rc = cuda_upload(cm->ids + p.n_rows, items[item].tokens + done, take * sizeof(int32_t), cm->stream, e);
+            p.seg[p.n_seg] = (struct segment){s, p.n_rows, (int)take, items[item].tokens[done]};
             part[p.n_seg].item = item, part[p.n_seg].from = done, part[p.n_seg].last = take == left;
             p.n_seg++;
             p.n_rows += (int)take;

@@ -57,10 +57,14 @@ struct cuda_model {
     uint16_t *expert_in, *expert_out; /* [rows * used, d_model] */
     float *logits, *logprob;
     int32_t *ids, *targets;
-    /* tables of a step */
-    struct cuda_mamba_state *mamba_states; /* [n_mamba][CUDA_MAX_ITEMS] */
-    const int32_t **page_tables;           /* [CUDA_MAX_ITEMS] */
-    int32_t *n_keys;
+    /* What a step's kernels look up, one block on the device and its pinned twin, filled and sent once a step:
+     * page tables [CUDA_MAX_ITEMS], n_keys [CUDA_MAX_ITEMS], ids [CUDA_MAX_ITEMS], mamba states [n_mamba][CUDA_MAX_ITEMS] */
+    char *step_tables, *step_tables_host;
+    size_t step_tables_bytes;
+    const int32_t **page_tables;
+    int32_t *n_keys, *step_ids;
+    struct cuda_mamba_state *mamba_states;
+    float *logits_host; /* pinned, [n_vocab] */
     void *decode_scratch;
     size_t decode_scratch_bytes;
     struct {

@@ -217,14 +217,40 @@ static void test_norms_and_swiglu_equal_plain_loops(void **state) {
 static void test_mamba_chunk_pieces_and_steps_agree(void **state) {
     (void)state;
     if (!device()) return;
-    enum { T = 131, D = 96, K = 4 };
-    uint16_t *dx, *dz, *ddt, *conv[3];
-    float *dw, *db, *dbc, *da, *dd, *dbias, *ssm[3];
-    uint16_t *x = random_bf16(T * D, 1, &dx), *z = random_bf16(T * D, 1, &dz), *dt = random_bf16(T * D, 1, &ddt);
-    float *w = random_f32(D * K, 0.5f, &dw), *b = random_f32(D, 0.2f, &db), *bc = random_f32(T * 32, 1, &dbc), *a = random_f32(D * 16, 1, &da),
-          *d = random_f32(D, 1, &dd), *bias = random_f32(D, 1, &dbias);
+    enum { T = 131, D = 96, K = 4, R = 16 };
+    uint16_t *dx, *dz, *ddt, *dwdt, *dtn, *conv[3];
+    float *dw, *db, *dxdbc, *dbc, *da, *dd, *dbias, *dn, *ssm[3];
+    uint16_t *x = random_bf16(T * D, 1, &dx), *z = random_bf16(T * D, 1, &dz), *wdt = random_bf16(D * R, 0.3f, &dwdt);
+    float *w = random_f32(D * K, 0.5f, &dw), *b = random_f32(D, 0.2f, &db), *xdbc = random_f32(T * (R + 32), 1, &dxdbc), *a = random_f32(D * 16, 1, &da),
+          *d = random_f32(D, 1, &dd), *bias = random_f32(D, 1, &dbias), *norms = random_f32(R + 32, 1, &dn);
     for (int i = 0; i < D * 16; i++) a[i] = -fabsf(a[i]) * 4 - 0.01f;
     OK(cuda_upload(da, a, D * 16 * 4, stream, &err));
+    /* norms and dt_proj as the prefill does them; their own check first */
+    OK(cuda_alloc((void **)&dbc, T * 32 * 4, &err));
+    OK(cuda_alloc((void **)&dtn, T * R * 2, &err));
+    OK(cuda_alloc((void **)&ddt, T * D * 2, &err));
+    OK(cuda_mamba_norms(dtn, dbc, dxdbc, dn, dn + R, dn + R + 16, T, R, 1e-6f, stream, &err));
+    struct cuda_gemm *g;
+    OK(cuda_gemm_open(&g, 0, &err));
+    struct cuda_matrix mdt = {.bf16 = dwdt, .n_out = D, .n_in = R};
+    OK(cuda_linear(g, &mdt, dtn, R, T, ddt, NULL, D, false, stream, &err));
+    float *bc = fetch_f32(dbc, T * 32), *gdt = fetch_bf16(ddt, T * D);
+    double *rbc = malloc(T * 32 * 8), *rdt = malloc(T * D * 8);
+    for (int t = 0; t < T; t++) {
+        const float *row = xdbc + t * (R + 32);
+        double s = 0, sb = 0, sc = 0;
+        for (int i = 0; i < R; i++) s += (double)row[i] * row[i];
+        for (int i = 0; i < 16; i++) sb += (double)row[R + i] * row[R + i], sc += (double)row[R + 16 + i] * row[R + 16 + i];
+        for (int i = 0; i < 16; i++) rbc[t * 32 + i] = row[R + i] / sqrt(sb / 16 + 1e-6) * norms[R + i];
+        for (int i = 0; i < 16; i++) rbc[t * 32 + 16 + i] = row[R + 16 + i] / sqrt(sc / 16 + 1e-6) * norms[R + 16 + i];
+        for (int c = 0; c < D; c++) {
+            rdt[t * D + c] = 0;
+            for (int i = 0; i < R; i++) rdt[t * D + c] += row[i] / sqrt(s / R + 1e-6) * norms[i] * (double)f32_of(wdt[c * R + i]);
+        }
+    }
+    close_to("norms of B and C", bc, rbc, T * 32, 1e-5);
+    close_to("norm of dt and dt_proj", gdt, rdt, T * D, 2 * BF16_LIMIT);
+    cuda_gemm_close(g);
     for (int i = 0; i < 3; i++) {
         OK(cuda_alloc((void **)&conv[i], (K - 1) * D * 2, &err));
         OK(cuda_zero(conv[i], (K - 1) * D * 2, stream, &err));
@@ -246,7 +272,8 @@ static void test_mamba_chunk_pieces_and_steps_agree(void **state) {
     OK(cuda_upload(ds, &one, sizeof one, stream, &err));
     for (int t = 0; t < T; t++) {
         OK(cuda_conv1d_step(u3 + t * D, D, dx + t * D, D, dw, db, ds, 1, D, K, stream, &err));
-        OK(cuda_scan_step(y3 + t * D, D, u3 + t * D, D, ddt + t * D, D, dz + t * D, D, dbc + t * 32, da, dd, dbias, ds, 1, D, stream, &err));
+        OK(cuda_scan_step(y3 + t * D, D, u3 + t * D, D, dxdbc + t * (R + 32), dn, dn + R, dn + R + 16, dwdt, dz + t * D, D, da, dd, dbias, ds, 1, D, R, 1e-6f,
+                          stream, &err));
     }
     float *gu = fetch_bf16(u, T * D), *gu2 = fetch_bf16(u2, T * D), *gu3 = fetch_bf16(u3, T * D);
     float *gy = fetch_bf16(y, T * D), *gy2 = fetch_bf16(y2, T * D), *gy3 = fetch_bf16(y3, T * D);
@@ -264,7 +291,7 @@ static void test_mamba_chunk_pieces_and_steps_agree(void **state) {
         }
     for (int t = 0; t < T; t++)
         for (int c = 0; c < D; c++) {
-            double uu = gu[t * D + c], raw = (double)f32_of(dt[t * D + c]) + bias[c], delta = raw > 20 ? raw : log1p(exp(raw)), v = 0;
+            double uu = gu[t * D + c], raw = (double)gdt[t * D + c] + bias[c], delta = raw > 20 ? raw : log1p(exp(raw)), v = 0;
             for (int n = 0; n < 16; n++) {
                 h[c * 16 + n] = exp(delta * a[c * 16 + n]) * h[c * 16 + n] + delta * bc[t * 32 + n] * uu;
                 v += bc[t * 32 + 16 + n] * h[c * 16 + n];
@@ -276,9 +303,9 @@ static void test_mamba_chunk_pieces_and_steps_agree(void **state) {
     close_to("scan state", s0, h, D * 16, 1e-5);
     for (int i = 0; i < T * D; i++) ru[i] = gu[i], ry[i] = gy[i];
     close_to("conv1d steps", gu3, ru, T * D, 1e-3); /* taps are added in another order: a rounding now and then */
-    close_to("scan steps", gy3, ry, T * D, 1e-3);
-    void *host[] = {x, z, dt, w, b, bc, a, d, bias, gu, gu2, gu3, gy, gy2, gy3, s0, s1, ru, ry, h};
-    void *dev[] = {dx, dz, ddt, dw, db, dbc, da, dd, dbias, u, y, u2, y2, u3, y3, ds, conv[0], conv[1], conv[2], ssm[0], ssm[1], ssm[2]};
+    close_to("scan steps", gy3, ry, T * D, 3e-3); /* dt_proj by other sums: a bf16 step of dt now and then */
+    void *host[] = {x, z, wdt, xdbc, norms, gdt, rbc, rdt, w, b, bc, a, d, bias, gu, gu2, gu3, gy, gy2, gy3, s0, s1, ru, ry, h};
+    void *dev[] = {dx, dz, ddt, dwdt, dtn, dxdbc, dn, dw, db, dbc, da, dd, dbias, u, y, u2, y2, u3, y3, ds, conv[0], conv[1], conv[2], ssm[0], ssm[1], ssm[2]};
     for (size_t i = 0; i < sizeof host / sizeof host[0]; i++) free(host[i]);
     for (size_t i = 0; i < sizeof dev / sizeof dev[0]; i++) cuda_free(dev[i]);
 }
