@@ -84,6 +84,7 @@ enum {
     MARK_QUESTION = 256,
     MARK_VERB = 512,     /* has a verb we know: it states something */
     MARK_OTHER = 2048,   /* "all other", "remaining": the rest of something */
+    MARK_SELF = 4096,    /* "this Agreement": speaks of its own document */
     MARK_ANAPHORA = 1024 /* begins with "this amount", "it": speaks of the sentence before */
 };
 struct subject_statement {

@@ -81,6 +81,7 @@ static int build_frame(struct detect_set *s, uint32_t unit, uint32_t fact, const
         }
         if (v[k].place < 2 && !in_action && !in_subject) v[k].weight *= 0.5f;
     }
+    bool light = false; /* "require approval": approval is what is done */
     for (uint32_t i = 0; i < u->n_words && near; i++) {
         const struct word *w = &s->words[u->word + i];
         if (w->start < action.start || w->end > action.end || w->class == WORD_FUNCTION || w->class == WORD_NUMBER ||
@@ -89,7 +90,11 @@ static int build_frame(struct detect_set *s, uint32_t unit, uint32_t fact, const
         if (w->class == WORD_ENTITY) continue;
         for (uint32_t k = 0; k < fr.n_words; k++)
             if (v[k].id == w->id) v[k].near = 1;
-        if (fr.noun == UINT32_MAX && w->class == WORD_CONTENT) fr.noun = w->id;
+        if (w->class == WORD_CONTENT &&
+            (fr.noun == UINT32_MAX || (light && !(s->lexicon.items[w->id].flags & LEXICON_LIGHT)))) {
+            fr.noun = w->id;
+            light = s->lexicon.items[w->id].flags & LEXICON_LIGHT;
+        }
         if (!(s->lexicon.items[w->id].flags & LEXICON_LIGHT)) near--;
     }
     fr.total = 0;

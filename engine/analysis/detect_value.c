@@ -795,10 +795,25 @@ static uint32_t crowded(const struct detect_set *s, const uint32_t *first_frame,
     return n;
 }
 
+#define BETTER 0.1f /* by so much another partner must fit better */
+static bool has_better(const struct detect_set *s, const struct candidate_list *l, const struct candidate *c) {
+    uint32_t da = s->units[s->frames[c->a].unit].doc, db = s->units[s->frames[c->b].unit].doc;
+    /* the list is sorted by score, best first */
+    for (const struct candidate *q = l->items;
+         q < c && q->same.score > c->same.score + (q->verdict == VERDICT_AGREE ? 0.05f : BETTER); q++) {
+        for (int k = 0; k < 2; k++) {
+            uint32_t f = k ? c->b : c->a, other = k ? da : db;
+            uint32_t partner = q->a == f ? q->b : q->b == f ? q->a : UINT32_MAX;
+            if (partner == UINT32_MAX) continue;
+            if (da == db || s->units[s->frames[partner].unit].doc == other) return true;
+        }
+    }
+    return false;
+}
+
 int detect_values(struct detect_set *s) {
     int rc = ERR_NOMEM;
     struct candidate_list list = {0};
-    float *agree = NULL;
     uint32_t *first_frame = NULL, *used = NULL;
     uint32_t first = (uint32_t)s->n_frames;
     first_frame = calloc(s->n_units + 1, sizeof *first_frame);
@@ -819,37 +834,19 @@ int detect_values(struct detect_set *s) {
     if (candidates_collect(s, first, (uint32_t)s->n_frames, LEAST_SCORE - 0.05f, compare, &list)) goto done;
     qsort(list.items, list.n, sizeof *list.items, by_score);
     used = calloc(s->n_frames + 1, sizeof *used);
-    agree = calloc(s->n_frames + 1, sizeof *agree);
-    if (!used || !agree) goto done;
+    if (!used) goto done;
     for (size_t i = 0; i < list.n; i++) {
         const struct candidate *c = &list.items[i];
         const struct frame *a = &s->frames[c->a], *b = &s->frames[c->b];
-        if (c->verdict == VERDICT_AGREE) {
-            /* what has its true partner on the other side is not in conflict with weaker ones of the same document pair
-             */
-            agree[c->a] = fmaxf(agree[c->a], c->same.score);
-            agree[c->b] = fmaxf(agree[c->b], c->same.score);
-            continue;
-        }
+        if (c->verdict == VERDICT_AGREE) continue;
         float score = c->same.score - (c->verdict == VERDICT_SOFT ? 0.08f : 0);
         if ((a->per_days > 0) != (b->per_days > 0) && a->class != ANALYSIS_PERIOD) score -= 0.06f;
         if ((a->per != 0) != (b->per != 0) && !a->per_days && !b->per_days) score -= 0.03f;
         score -= implausible(a, b);
         if (score < LEAST_SCORE) continue;
         if (agrees_elsewhere(s, first_frame, a, b) || agrees_elsewhere(s, first_frame, b, a)) continue;
-        bool better = false; /* an agreeing pair of the same two documents that fits better */
-        if (agree[c->a] > c->same.score + 0.05f || agree[c->b] > c->same.score + 0.05f)
-            for (size_t k = 0; k < i && !better; k++) {
-                const struct candidate *q = &list.items[k];
-                if (q->verdict != VERDICT_AGREE || q->same.score <= c->same.score + 0.05f) continue;
-                uint32_t da = s->units[a->unit].doc, db = s->units[b->unit].doc;
-                if ((q->a == c->a && s->units[s->frames[q->b].unit].doc == db) ||
-                    (q->b == c->a && s->units[s->frames[q->a].unit].doc == db) ||
-                    (q->a == c->b && s->units[s->frames[q->b].unit].doc == da) ||
-                    (q->b == c->b && s->units[s->frames[q->a].unit].doc == da))
-                    better = true;
-            }
-        if (better) continue;
+        /* whoever has a truer partner on the other side is not meant here, whether that partner agrees or not */
+        if (has_better(s, &list, c)) continue;
         if (used[c->a] >= PER_FRAME_MAX || used[c->b] >= PER_FRAME_MAX) continue;
         used[c->a]++, used[c->b]++;
         const struct subject_statement *ua = &s->units[a->unit], *ub = &s->units[b->unit];
@@ -875,7 +872,6 @@ int detect_values(struct detect_set *s) {
 done:
     candidates_free(&list);
     free(used);
-    free(agree);
     free(first_frame);
     return rc ? error_set(s->error, ERR_NOMEM, "", "out of memory") : 0;
 }

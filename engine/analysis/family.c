@@ -9,7 +9,7 @@
 #include <string.h>
 
 #define OPENING_STATEMENTS 14 /* where a document says who, when and what it changes */
-#define SHINGLE_WORDS 5
+#define SHINGLE_WORDS 4
 
 /* Tokens of a range without keeping them: the words lie behind s->n_words until the next call. */
 static int glance(struct detect_set *s, uint32_t doc, struct ingest_span span, struct word **w, uint32_t *n) {
@@ -252,14 +252,14 @@ static int build_shingles(struct detect_set *s, uint32_t d) {
     for (uint32_t u = from; u < to; u++) n += s->units[u].n_words;
     fam->shingles = arena_array(&s->scratch, n + 1, sizeof *fam->shingles);
     if (!fam->shingles) return error_set(s->error, ERR_NOMEM, "", "out of memory");
-    const uint32_t mask = 3; /* every fourth by hash value: the same sample in both documents */
+    const uint32_t mask =
+        s->n_words > 400000 ? 7 : 0; /* in a large set every eighth by hash value, the same in all documents */
     size_t m = 0;
+    uint32_t ring[SHINGLE_WORDS] = {0}, k = 0;
     for (uint32_t u = from; u < to; u++) {
-        uint32_t ring[SHINGLE_WORDS] = {0}, k = 0;
         for (uint32_t i = 0; i < s->units[u].n_words; i++) {
             const struct word *w = &s->words[s->units[u].word + i];
-            if (w->class == WORD_FUNCTION || w->class == WORD_SKIP || w->class == WORD_NUMBER || w->flags & WORD_LEAD)
-                continue;
+            if (w->class == WORD_SKIP || w->class == WORD_NUMBER || w->flags & WORD_LEAD) continue;
             ring[k++ % SHINGLE_WORDS] = w->id;
             if (k < SHINGLE_WORDS) continue;
             uint32_t h = 2166136261u;

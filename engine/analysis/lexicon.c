@@ -219,7 +219,7 @@ static const char *const thesaurus[] = {
     "test testing",
     "submit submission",
     "disclose disclosure",
-    "use usage utilise utilize",
+    "use used usage utilise utilize",
     "publish publication",
     "sell sold sale",
     "send sent",

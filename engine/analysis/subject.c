@@ -266,8 +266,11 @@ static void mark_statement(struct detect_set *s, struct subject_statement *u) {
             raw_in(s, u->doc, &w[i + 1], "is are was were shall must may will has have can"))
             w[i + 1].flags |= WORD_BREAK;
         /* "this Agreement": every document says it of itself */
-        if (i && w[i].flags & WORD_CAPITAL && w[i].class == WORD_CONTENT && raw_in(s, u->doc, &w[i - 1], "this these"))
+        if (i && w[i].flags & WORD_CAPITAL && w[i].class == WORD_CONTENT &&
+            raw_in(s, u->doc, &w[i - 1], "this these")) {
             w[i].class = WORD_FUNCTION;
+            marks |= MARK_SELF;
+        }
         if (!(w[i].flags & WORD_LEAD) &&
             raw_in(s, u->doc, &w[i],
                    "is are was were be been being shall must may will can has have had means mean amounts costs cost "
@@ -630,6 +633,51 @@ static int contrast(const struct detect_set *s, const struct frame *a, const str
     return found;
 }
 
+/* Where a thing stands to time, space or company: "after the trial" against "during the trial", "with" against
+ * "without". */
+static int preposition(const struct detect_set *s, const struct subject_statement *u, uint32_t i) {
+    static const char *const classes[] = {"after following upon",
+                                          "before prior",
+                                          "during throughout",
+                                          "until",
+                                          "without",
+                                          "with",
+                                          "above over exceeding",
+                                          "below under",
+                                          "inside",
+                                          "outside",
+                                          "except excluding"};
+    for (uint32_t k = i, steps = 0; k-- > 0 && steps < 4; steps++) {
+        const struct word *w = &s->words[u->word + k];
+        if (w[1].flags & WORD_EDGE) return 0;
+        for (size_t c = 0; c < sizeof classes / sizeof *classes; c++)
+            if (raw_in(s, u->doc, w, classes[c])) return (int)c + 1;
+        if (w->class == WORD_FUNCTION && !raw_in(s, u->doc, w, "the a an its their his her any each full")) return 0;
+    }
+    return 0;
+}
+
+static bool prepositions_differ(const struct detect_set *s, const struct frame *a, const struct frame *b) {
+    const struct subject_statement *ua = &s->units[a->unit], *ub = &s->units[b->unit];
+    for (uint32_t i = 0; i < ua->n_words; i++) {
+        const struct word *w = &s->words[ua->word + i];
+        if (w->class != WORD_CONTENT || s->lexicon.items[w->id].flags & LEXICON_LIGHT) continue;
+        int pa = preposition(s, ua, i);
+        if (!pa) continue;
+        bool found = false, differ = false;
+        for (uint32_t k = 0; k < ub->n_words; k++) {
+            if (s->words[ub->word + k].id != w->id) continue;
+            int pb = preposition(s, ub, k);
+            if (pb == pa)
+                found = true;
+            else if (pb)
+                differ = true;
+        }
+        if (differ && !found) return true;
+    }
+    return false;
+}
+
 /* Another value on both sides besides the compared one, and none of it agrees: rows of two different cases. */
 static bool other_values_differ(const struct detect_set *s, const struct frame *a, const struct frame *b) {
     const struct subject_statement *ua = &s->units[a->unit], *ub = &s->units[b->unit];
@@ -898,7 +946,8 @@ struct sameness subject_sameness(const struct detect_set *s, const struct frame 
     else if (other == 1)
         r.doubt += 0.2f;
     if (a->class != ANALYSIS_MODALITY) {
-        if (days_differ(s, a, b) || other_values_differ(s, a, b) || conditional_value(s, a) != conditional_value(s, b))
+        if (prepositions_differ(s, a, b) || days_differ(s, a, b) || other_values_differ(s, a, b) ||
+            conditional_value(s, a) != conditional_value(s, b))
             r.apart = true;
         if (negation_differs(s, a, b)) r.doubt += 0.2f;
     }
@@ -931,6 +980,19 @@ struct sameness subject_sameness(const struct detect_set *s, const struct frame 
     if (differ & (MARK_ATTRIBUTED | MARK_PAST) || (ua->marks | ub->marks) & (MARK_EXAMPLE | MARK_QUESTION))
         r.apart = true;
     if (differ & MARK_OTHER) r.doubt += 0.2f;
+    /* "this Agreement" of one document is not "this Policy" of another */
+    if (ua->doc != ub->doc && family_relation(s, ua->doc, ub->doc) != RELATION_VERSION &&
+        s->family[ua->doc].amends != ub->doc && s->family[ub->doc].amends != ua->doc) {
+        if (ua->marks & ub->marks & MARK_SELF) {
+            if (a->class == ANALYSIS_DATE)
+                r.apart = true;
+            else
+                r.doubt += 0.1f;
+        }
+        if (a->class == ANALYSIS_DATE && ((ua->marks & MARK_SELF && s->family[ua->doc].amendment) ||
+                                          (ub->marks & MARK_SELF && s->family[ub->doc].amendment)))
+            r.apart = true;
+    }
     if (a->class == ANALYSIS_MODALITY && differ & MARK_CONDITION) r.doubt += 0.15f;
     if (differ & MARK_PROPOSAL) r.doubt += 0.3f;
     if (differ & MARK_EXCEPTION) r.doubt += 0.08f;
