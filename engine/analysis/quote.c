@@ -91,6 +91,32 @@ static bool word_byte(unsigned char ch) {
     return (ch >= 'a' && ch <= 'z') || (ch >= 'A' && ch <= 'Z') || (ch >= '0' && ch <= '9') || ch >= 0x80;
 }
 
+/* Bytes of a printed number, letter or bullet before the words: "4.1 ", "(a) ", "b) ", "• ". The same words may be
+ * numbered otherwise, or not at all, elsewhere. */
+static size_t numbering(struct slice t) {
+    size_t i = 0, n = 0;
+    bool mark = false, open = t.len && t.data[0] == '(';
+    if (open) i++;
+    while (i < t.len && n < 8 && ((t.data[i] >= '0' && t.data[i] <= '9') || t.data[i] == '.')) i++, n++;
+    mark = n > 0;
+    if (!n) {
+        while (i < t.len && n < 5 && ((t.data[i] >= 'a' && t.data[i] <= 'z') || (t.data[i] >= 'A' && t.data[i] <= 'Z')))
+            i++, n++;
+        mark = open && n && i < t.len && t.data[i] == ')';
+        mark = mark || (!open && n == 1 && i < t.len && (t.data[i] == ')' || t.data[i] == '.'));
+    }
+    if (n && i < t.len && (t.data[i] == ')' || t.data[i] == '.')) i++;
+    if (!n && !open) {
+        uint32_t cp = 0;
+        int k = t.len ? utf8_decode(t.data, t.len, &cp) : 0;
+        mark = k > 0 && (cp == 0x2022 || cp == 0x2013 || cp == 0x25AA || cp == 0x25CF || cp == '-' || cp == '*');
+        i = mark ? (size_t)k : 0;
+    }
+    size_t words = i;
+    while (i < t.len && (t.data[i] == ' ' || t.data[i] == '\n' || t.data[i] == '\t')) i++;
+    return mark && i > words ? i : 0;
+}
+
 int places_same(const struct corpus *c, const struct place *p, struct arena *a, struct span_place **out, size_t *n,
                 struct error *e) {
     *out = NULL;
@@ -98,6 +124,9 @@ int places_same(const struct corpus *c, const struct place *p, struct arena *a, 
     const struct ingest_document *d = c->docs[p->doc].doc;
     struct ingest_span own = place_statement(c, p)->span;
     struct slice text = ingest_text(d, own);
+    size_t skip = numbering(text);
+    text.data += skip;
+    text.len -= skip;
     char *key = arena_alloc(a, text.len + 1);
     struct found *found = arena_array(a, SAME_MAX, sizeof *found);
     if (!key || !found) return error_set(e, ERR_NOMEM, "", "There is not enough memory for the search of equal words.");
