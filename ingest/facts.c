@@ -156,8 +156,8 @@ static int by_start(const void *a, const void *b) {
 static size_t read_value(struct facts *f, size_t i, struct value *v) {
     size_t n;
     *v = (struct value){.first = i, .end = i};
-    if ((n = facts_date_read(f, i, v)) || (n = facts_money_read(f, i, v)) || (n = facts_percentage_read(f, i, v)) ||
-        (n = facts_period_read(f, i, v)))
+    if ((n = facts_frequency_read(f, i, v)) || (n = facts_date_read(f, i, v)) || (n = facts_money_read(f, i, v)) ||
+        (n = facts_percentage_read(f, i, v)) || (n = facts_period_read(f, i, v)))
         return n;
     return 0;
 }
@@ -194,11 +194,13 @@ static int walk(struct facts *f, struct error *e) {
             continue;
         }
         struct value v;
-        bool quick =
-            x->tokens[i].kind == LEX_WORD &&
-            !(x->tokens[i].classes &
-              (LEX_C_NUMBER | LEX_C_SCALE | LEX_C_FRACTION | LEX_C_ORDINAL | LEX_C_MONTH | LEX_C_CURRENCY)) &&
-            !lex_in(x, i, "a an minus negative us u.s. c ca cdn can au hk nz s sg nt r mx fiscal fy calendar one-half");
+        bool quick = x->tokens[i].kind == LEX_WORD &&
+                     !(x->tokens[i].classes &
+                       (LEX_C_NUMBER | LEX_C_SCALE | LEX_C_FRACTION | LEX_C_ORDINAL | LEX_C_MONTH | LEX_C_CURRENCY)) &&
+                     !lex_in(x, i,
+                             "a an minus negative us u.s. c ca cdn can au hk nz s sg nt r mx once twice thrice every "
+                             "half noon midnight midday hourly daily weekly fortnightly monthly bimonthly quarterly "
+                             "semiannually biannually annually yearly biennially fiscal fy calendar one-half");
         if (!quick ||
             lex_in(x, i,
                    "no nos number suite box form version release ext extension fax tel telephone phone apt building "

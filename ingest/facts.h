@@ -41,7 +41,7 @@ struct facts {
     size_t first;  /* first token of the statement itself; before it the lead-in and a break */
     bool *claimed; /* per token */
     size_t claimed_cap;
-    const char *dollar; /* what "$" means here: "USD" unless the document says otherwise */
+    const char *dollar;           /* what "$" means here: "USD" unless the document says otherwise */
     struct table_context caption; /* what the words above table `caption_of` say: read once a table */
     uint32_t caption_of;
     size_t attributed; /* first token that is somebody's word, SIZE_MAX = none */
@@ -63,6 +63,7 @@ size_t facts_date_read(struct facts *f, size_t i, struct value *v);
 size_t facts_money_read(struct facts *f, size_t i, struct value *v);
 size_t facts_percentage_read(struct facts *f, size_t i, struct value *v);
 size_t facts_period_read(struct facts *f, size_t i, struct value *v);
+size_t facts_frequency_read(struct facts *f, size_t i, struct value *v);
 size_t facts_quantity_read(struct facts *f, size_t i, struct value *v);
 /* What looks like a value and is none: "24/7", "401(k)", phone numbers, "P.O. Box 5"; returns tokens to pass over. */
 size_t facts_nonvalue(const struct facts *f, size_t i);
@@ -92,6 +93,8 @@ static inline struct ingest_span facts_span(const struct facts *f, size_t first,
     }
     return (struct ingest_span){f->lex.tokens[first].start, f->lex.tokens[end - 1].end};
 }
+/* "per month", "each year", "a day", "/month", "per share" behind an amount or a count. Returns tokens. */
+size_t facts_basis(const struct lex *x, size_t i);
 /* Does token range [i, end) begin a "to"-like connector of a range? Returns its tokens. between: "and" counts. */
 size_t facts_range_connector(const struct lex *x, size_t i, bool between);
 

@@ -95,6 +95,18 @@ static const struct bound_phrase before[] = {
     {"within the first", INGEST_AT_MOST},
     {"within the next", INGEST_AT_MOST},
     {"at the maximum", INGEST_AT_MOST},
+    {"as much as", INGEST_AT_MOST},
+    {"as many as", INGEST_AT_MOST},
+    {"as little as", INGEST_AT_LEAST},
+    {"as few as", INGEST_AT_LEAST},
+    {"at or below", INGEST_AT_MOST},
+    {"at or under", INGEST_AT_MOST},
+    {"at or above", INGEST_AT_LEAST},
+    {"a little over", INGEST_MORE_THAN},
+    {"little more than", INGEST_MORE_THAN},
+    {"just over", INGEST_MORE_THAN},
+    {"just under", INGEST_LESS_THAN},
+    {"close to", INGEST_ABOUT},
     {"at least", INGEST_AT_LEAST},
     {"minimum of", INGEST_AT_LEAST},
     {"on or after", INGEST_AT_LEAST},
@@ -197,7 +209,7 @@ void facts_bound(struct facts *f, struct value *v) {
         if (v->fact.bound == INGEST_MORE_THAN) {
             size_t from = first > 4 ? first - 4 : 0;
             for (size_t q = first; q-- > from && q >= f->first;) {
-                if (lex_has(x, q, LEX_C_NEGATION)) {
+                if (lex_has(x, q, LEX_C_NEGATION) && !lex_is(x, q, "without")) {
                     v->fact.bound = INGEST_AT_MOST;
                     v->first = q;
                     break;
@@ -207,7 +219,7 @@ void facts_bound(struct facts *f, struct value *v) {
         } else if (v->fact.bound == INGEST_LESS_THAN) {
             size_t from = first > 3 ? first - 3 : 0;
             for (size_t q = first; q-- > from && q >= f->first;) {
-                if (lex_has(x, q, LEX_C_NEGATION)) {
+                if (lex_has(x, q, LEX_C_NEGATION) && !lex_is(x, q, "without")) {
                     v->fact.bound = INGEST_AT_LEAST;
                     v->first = q;
                     break;

@@ -201,7 +201,7 @@ size_t facts_date_read(struct facts *f, size_t i, struct value *v) {
         /* a month alone: only where it cannot be another word */
         if (!may && !march && x->tokens[i].len > 3 && i > 0 &&
             lex_in(x, i - 1, "in by of until through since each every")) {
-            set(v, f, i, k - i, 0, m, 0);
+            set(v, f, i, 1, 0, m, 0);
             return v->end - i;
         }
         return 0;

@@ -250,7 +250,7 @@ static size_t one(const struct facts *f, size_t i, struct money *m, bool need_cu
 }
 
 /* "per month", "each year", "a day", "/month", "per share": behind an amount. Returns tokens. */
-static size_t basis(const struct lex *x, size_t i) {
+size_t facts_basis(const struct lex *x, size_t i) {
     if (lex_mark(x, i, '/') && i + 1 < x->n && x->tokens[i + 1].kind == LEX_WORD) return 2;
     if (!lex_in(x, i, "per each every a an") || (lex_is(x, i, "per") && lex_in(x, i + 1, "cent centum"))) return 0;
     if (lex_in(x, i, "a an") && !lex_has(x, i + 1, LEX_C_TIME)) return 0;
@@ -304,7 +304,7 @@ size_t facts_money_read(struct facts *f, size_t i, struct value *v) {
         v->fact.value2 = b.value;
     else if (a.differ)
         v->fact.value2 = a.figure, v->fact.flags |= INGEST_WORDS_DIFFER;
-    size_t per = basis(x, v->end);
+    size_t per = facts_basis(x, v->end);
     if (per) v->basis = facts_span(f, v->end, v->end + per);
     return n;
 }
@@ -408,9 +408,9 @@ size_t facts_percentage_read(struct facts *f, size_t i, struct value *v) {
             n = k + c + m;
             range = true;
         } else if (num.fraction && num.value < 1 &&
-                   ((lex_is(x, i + k, "of") &&
-                     (lex_has(x, i + k + 1, LEX_C_DETERMINER) || lex_in(x, i + k + 1, "all"))) ||
-                    (lex_has(x, i + k, LEX_C_DETERMINER) && lex_is(x, i, "half")))) {
+                   ((lex_is(x, i + k, "of") && !lex_has(x, i + k + 1, LEX_C_TIME | LEX_C_NUMBER)) ||
+                    (lex_has(x, i + k, LEX_C_DETERMINER) && lex_is(x, i, "half") &&
+                     !lex_has(x, i + k + 1, LEX_C_TIME)))) {
             /* "one quarter of the gross wages": a share */
             a = (struct percent){.value = num.value * 100, .figure = NAN};
             n = k;
@@ -427,7 +427,7 @@ size_t facts_percentage_read(struct facts *f, size_t i, struct value *v) {
         v->fact.value2 = b.value;
     else if (a.differ)
         v->fact.value2 = a.figure, v->fact.flags |= INGEST_WORDS_DIFFER;
-    size_t per = basis(x, v->end);
+    size_t per = facts_basis(x, v->end);
     if (per) v->basis = facts_span(f, v->end, v->end + per);
     return n;
 }

@@ -59,8 +59,13 @@ static size_t period_unit(const struct lex *x, size_t i, struct period *p) {
 
 static size_t period_one(const struct lex *x, size_t i, struct period *p, bool need_unit) {
     struct number num;
-    size_t n = number_read(x, i, &num);
     *p = (struct period){.value = NAN, .figure = NAN};
+    if (lex_is(x, i, "half") && lex_in(x, i + 1, "a an") && lex_has(x, i + 2, LEX_C_TIME)) { /* "half an hour" */
+        size_t u = period_unit(x, i + 2, p);
+        p->value = 0.5;
+        return u ? 2 + u : 0;
+    }
+    size_t n = number_read(x, i, &num);
     if (n) {
         p->value = num.value, p->figure = num.figure, p->differ = num.differ;
         size_t u = period_unit(x, i + n, p);
@@ -302,9 +307,17 @@ size_t facts_quantity_read(struct facts *f, size_t i, struct value *v) {
         v->fact.value2 = b.value;
     else if (a.differ)
         v->fact.value2 = a.figure, v->fact.flags |= INGEST_WORDS_DIFFER;
+    size_t per = facts_basis(x, v->end); /* "two reports a year", "1,000 calls per second" */
+    if (per) v->basis = facts_span(f, v->end, v->end + per);
     if (u) {
-        if (lex_mark(x, k - 1, '/')) v->end = k;
         return v->end - i;
+    }
+    /* a year: "the 2018 Proxy Statement", "2016, 2015 and 2014" */
+    if (!a.words && !a.decimal && !a.grouped && !range && a.value >= 1950 && a.value < 2070 &&
+        a.value == floor(a.value) && !hyphen && v->end == i + 1) {
+        v->fact = facts_blank(f, INGEST_DATE);
+        v->fact.year = (int32_t)a.value;
+        return 1;
     }
     /* a number alone: "one" and "first" are mostly no counts; figures in running text need to stand free */
     bool bound =
@@ -373,7 +386,8 @@ size_t facts_nonvalue(const struct facts *f, size_t i) {
             for (k = i + 1;
                  k < i + 5 && k < x->n && x->tokens[k].kind == LEX_WORD && (x->tokens[k].flags & LEX_CAPITAL); k++)
                 if (lex_in(x, k,
-                           "street avenue road boulevard drive lane highway parkway plaza square court st ave blvd rd "
+                           "street avenue road boulevard drive lane highway parkway plaza square court row way terrace "
+                           "mews close st ave blvd rd "
                            "dr ln hwy floor suite"))
                     return k + 1 - i;
             if (t->end - t->start == 5 && i > 0 && (x->tokens[i - 1].flags & LEX_UPPER) && x->tokens[i - 1].len == 2)

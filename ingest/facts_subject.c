@@ -309,6 +309,11 @@ table_or_label:
             while (s > from && x->tokens[s - 1].kind != LEX_BREAK && !lex_in(x, s - 1, "; . : |") && e2 - s < 14) s--;
             put(f, &t->subject, s, e2);
         }
+        /* "$2.0 billion of senior notes" */
+        if (t->kind == INGEST_AMOUNT && t->subject.end == t->subject.start && lex_is(x, v->end, "of")) {
+            size_t stop = grammar_np_after(x, v->end + 1, x->n);
+            if (stop > v->end + 1) put(f, &t->subject, v->end + 1, stop);
+        }
         /* "0.5 % of the price, but not more than 5 %": what the value before it measures */
         if (t->subject.end == t->subject.start)
             for (size_t q = f->n_out; q-- > 0 && f->out[q].statement == f->statement;)

@@ -243,8 +243,9 @@ int facts_table_row(struct facts *f, struct error *e) {
                 k += used;
                 continue;
             }
-            if (!f->claimed[k] && (facts_date_read(f, k, &v) || facts_money_read(f, k, &v) ||
-                                   facts_percentage_read(f, k, &v) || facts_period_read(f, k, &v))) {
+            if (!f->claimed[k] &&
+                (facts_frequency_read(f, k, &v) || facts_date_read(f, k, &v) || facts_money_read(f, k, &v) ||
+                 facts_percentage_read(f, k, &v) || facts_period_read(f, k, &v))) {
                 if (v.end > b) v.end = b;
                 if (negative && v.fact.kind != INGEST_DATE && v.fact.kind != INGEST_PERIOD)
                     v.fact.value = -v.fact.value;

@@ -135,34 +135,37 @@ static const struct line lines[] = {
                  "find finds found call calls called need needs needed contribute contributes contributed invest "
                  "invests invested report reports "
                  "reported represent represents represented carry carries carried indemnify indemnifies indemnified"},
-    {LEX_C_UNIT, "nm n·m mm cm m km µm μm in inch inches ft foot feet yd yard yards mile miles mi kg g mg µg lb lbs "
-                 "pound-force oz tonne tonnes ton tons "
-                 "kw w mw kwh mwh kva v mv kv volt volts a ma amp amps ampere amperes ah mah hz khz mhz ghz bar mbar "
-                 "psi pa kpa mpa hpa rpm ml l litre "
-                 "litres liter liters gal gallon gallons °c °f celsius fahrenheit kelvin db dba lm lux ohm ohms ω n kn "
-                 "j kj mj cd ppm kb mb gb tb kib "
-                 "mib gib tib byte bytes bit bits mbit mbps gbps kbps px dpi pixels sqm m2 m3 m² m³ sf hectare "
-                 "hectares ha acre acres km/h mph m/s l/min "
-                 "watt watts kilowatt kilowatts megawatt megawatts kilogram kilograms kilogramme kilogrammes gram "
-                 "grams metre metres meter meters "
-                 "millimetre millimetres millimeter millimeters centimetre centimetres centimeter centimeters "
-                 "kilometre kilometres kilometer kilometers "
-                 "degree degrees cycles cycle revolutions decibels "
-                 "unit units copy copies seat seats user users page pages share shares option options employee "
-                 "employees person persons people member "
-                 "members licence licences license licenses piece pieces item items device devices set sets vote votes "
-                 "room rooms vehicle vehicles "
-                 "barrel barrels bushel bushels shipment shipments installment installments instalment instalments "
-                 "payment payments director "
-                 "directors warrant warrants character characters word words line lines file files record records "
-                 "request requests node nodes server "
-                 "servers processor processors core cores lot lots set-up visit visits time times occasion occasions "
-                 "point points step steps "
-                 "bond bonds note notes apartment apartments parking space spaces square cubic site sites location "
-                 "locations system systems "
-                 "sample samples sheet sheets bag bags box boxes pallet pallets container containers nurse nurses "
-                 "worker workers student students "
-                 "patient patients child children guest guests bed beds turn turns bolt bolts screw screws"},
+    {LEX_C_UNIT,
+     "nm n·m mm cm m km µm μm in inch inches ft foot feet yd yard yards mile miles mi kg g mg µg lb lbs "
+     "pound-force oz tonne tonnes ton tons "
+     "kw w mw kwh mwh kva v mv kv volt volts a ma amp amps ampere amperes ah mah hz khz mhz ghz bar mbar "
+     "psi pa kpa mpa hpa rpm ml l litre "
+     "litres liter liters gal gallon gallons °c °f celsius fahrenheit kelvin db dba lm lux ohm ohms ω n kn "
+     "j kj mj cd ppm kb mb gb tb kib "
+     "mib gib tib byte bytes bit bits mbit mbps gbps kbps px dpi pixels sqm m2 m3 m² m³ sf hectare "
+     "hectares ha acre acres km/h mph m/s l/min "
+     "ms µs ntu ppb mmol mol mbar kcal cal joule joules newton newtons lumen lumens pascal milligram milligrams "
+     "microgram micrograms millilitre millilitres milliliter milliliters hectopascal kilometres/hour "
+     "watt watts kilowatt kilowatts megawatt megawatts kilogram kilograms kilogramme kilogrammes gram "
+     "grams metre metres meter meters "
+     "millimetre millimetres millimeter millimeters centimetre centimetres centimeter centimeters "
+     "kilometre kilometres kilometer kilometers "
+     "degree degrees cycles cycle revolutions decibels "
+     "unit units copy copies seat seats user users page pages share shares option options employee "
+     "employees person persons people member "
+     "members licence licences license licenses piece pieces item items device devices set sets vote votes "
+     "room rooms vehicle vehicles "
+     "barrel barrels bushel bushels shipment shipments installment installments instalment instalments "
+     "payment payments director "
+     "directors warrant warrants character characters word words line lines file files record records "
+     "request requests node nodes server "
+     "servers processor processors core cores lot lots set-up visit visits time times occasion occasions "
+     "point points step steps "
+     "bond bonds note notes apartment apartments parking space spaces square cubic site sites location "
+     "locations system systems "
+     "sample samples sheet sheets bag bags box boxes pallet pallets container containers nurse nurses "
+     "worker workers student students "
+     "patient patients child children guest guests bed beds turn turns bolt bolts screw screws"},
 };
 
 /* ---- values ---- */
@@ -377,6 +380,21 @@ static const struct pair units[] = {
     {"gbps", "Gbit/s"},
     {"kbps", "kbit/s"},
     {"rpm", "rpm"},
+    {"ntu", "NTU"},
+    {"joule", "J"},
+    {"joules", "J"},
+    {"newton", "N"},
+    {"newtons", "N"},
+    {"pascal", "Pa"},
+    {"milligram", "mg"},
+    {"milligrams", "mg"},
+    {"microgram", "µg"},
+    {"micrograms", "µg"},
+    {"millilitre", "ml"},
+    {"millilitres", "ml"},
+    {"milliliter", "ml"},
+    {"milliliters", "ml"},
+    {"lumens", "lumen"},
     {"lux", "lux"},
     {"psi", "psi"},
     {"bus", "bus"},

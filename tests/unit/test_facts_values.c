@@ -167,12 +167,48 @@ static const struct facts_case no_values[] = {
     {"See page 12 of the manual.", ""},
     {"Clause 7 applies to Vessel 1 and Tranche 2.", ""},
     {"The rule is 17 CFR 240.10b-5.", ""},
-    {"The meeting is at 10:00 a.m. in Room 12.", ""},
+    {"The meeting is at 10:00 a.m. in Room 12.", "NUMBER 10 time of day | meeting\n"},
     {"Version 2.1 of the software replaces version 2.0.", ""},
     {"It was the company's third attempt.", ""},
     {"Two-factor authentication is needed.", ""},
     {"Rule 144 and Title 46 apply.", ""},
     {"On the one hand and on the other hand.", ""},
+};
+
+static const struct facts_case frequencies[] = {
+    {"The filters are replaced every 6 weeks.", "NUMBER 8.69047619 time/year | filters are replaced\n"},
+    {"Points are lubricated four times a year.", "NUMBER 4 time/year | Points are lubricated\n"},
+    {"The committee meets twice a month.", "NUMBER 24 time/year | committee meets\n"},
+    {"The Supplier shall report quarterly.", "NUMBER 4 time/year | report\n"},
+    {"The Borrower shall pay interest monthly in arrears.", "NUMBER 12 time/year | pay interest\n"},
+    {"The monthly rent is $500.", "AMOUNT 500 USD | monthly rent\n"},
+    {"Backups are made daily and kept for 30 days.", "NUMBER 365 time/year | Backups are made\n"
+                                                     "PERIOD 30 day | kept\n"},
+    {"The audit takes place once every two years.", "NUMBER 0.5 time/year | audit takes place\n"},
+    {"The pump is inspected every other month.", "NUMBER 6 time/year | pump is inspected\n"},
+    {"An audit may be held once in each Contract Year.", "NUMBER 1 time/year | audit may be held\n"},
+    {"It opens at 4 a.m.", "NUMBER 4 time of day | opens\n"},
+    {"The shop is open from 9 a.m. to 8 p.m.", "NUMBER 9..20 time of day | shop is open\n"},
+    {"Orders received by 14:00 CET are executed the same day.", "NUMBER 14 time of day | Orders received\n"},
+    {"Quiet hours are between 22:30 and 06:00.", "NUMBER 22.5 time of day | Quiet hours\n"
+                                                 "NUMBER 6 time of day | Quiet hours\n"},
+    {"The mobile phase is acetonitrile and water, 60:40 by volume.", ""},
+    {"Call half an hour before you are due.", "PERIOD 0.5 hour | Call -> before you are due\n"},
+    {"Liability is capped at half of what is owed.", "PERCENT <=50 % | Liability -> what is owed\n"},
+    {"He owes as much as fifty thousand euros.", "AMOUNT <=50000 EUR | He owes\n"},
+    {"Marlin gets two reports a year.", "NUMBER 2 | reports\n"},
+    {"Advertising was $641 million, $523 million and $495 million in 2016, 2015 and 2014.",
+     "AMOUNT 641000000 USD | Advertising\n"
+     "AMOUNT 523000000 USD | Advertising\n"
+     "AMOUNT 495000000 USD | Advertising\n"
+     "DATE 2016-00-00 | Advertising\n"
+     "DATE 2015-00-00 | 495 million in 2016\n"
+     "DATE 2014-00-00 | Advertising\n"},
+    {"The 2018 Proxy Statement is filed.", "DATE 2018-00-00\n"},
+    {"Rent is paid each month.", ""},
+    {"The sensor answers within 48 ms.", "NUMBER <=48 ms | sensor answers\n"},
+    {"Turbidity stays below 0.10 NTU.", "NUMBER <0.1 NTU | Turbidity stays\n"},
+    {"Meals are served at noon.", "NUMBER 12 time of day | Meals are served\n"},
 };
 
 static const struct facts_case tables[] = {
@@ -239,6 +275,7 @@ TEST(test_percentages_in_figures_words_and_fractions, percentages)
 TEST(test_periods_with_bounds_and_anchors, periods)
 TEST(test_dates_in_all_styles, dates)
 TEST(test_quantities_with_units, quantities)
+TEST(test_how_often_and_at_what_hour, frequencies)
 TEST(test_numbers_that_are_no_values, no_values)
 TEST(test_table_cells_take_label_header_scale_and_currency, tables)
 
@@ -249,6 +286,7 @@ int main(void) {
         cmocka_unit_test(test_periods_with_bounds_and_anchors),
         cmocka_unit_test(test_dates_in_all_styles),
         cmocka_unit_test(test_quantities_with_units),
+        cmocka_unit_test(test_how_often_and_at_what_hour),
         cmocka_unit_test(test_numbers_that_are_no_values),
         cmocka_unit_test(test_table_cells_take_label_header_scale_and_currency),
     };
