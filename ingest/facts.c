@@ -283,6 +283,7 @@ static int one_statement(struct facts *f, uint32_t index, bool tail, struct erro
     f->s = &d->statements[index];
     size_t before = f->n_out;
     int rc;
+    if (structure_leaders(ingest_text(d, f->s->span))) return 0; /* page numbers of a table of contents */
     lex_clear(&f->lex);
     const struct ingest_span lead = f->s->lead_in;
     if (f->s->kind != INGEST_TABLE_ROW && lead.end > lead.start) {

@@ -385,6 +385,16 @@ paren:
 size_t facts_percentage_read(struct facts *f, size_t i, struct value *v) {
     const struct lex *x = &f->lex;
     struct percent a, b;
+    double one;
+    if (lex_mark(x, i, '(') && i + 2 < x->n && x->tokens[i + 1].kind == LEX_NUMBER && lex_mark(x, i + 2, ')') &&
+        percent_unit(x, i + 3, &one) && lex_mark(x, i + 3, '%') && (lex_space(x, i) || i == f->first)) { /* "(4)%" */
+        v->first = i;
+        v->end = i + 4;
+        v->fact = facts_blank(f, INGEST_PERCENTAGE);
+        v->fact.value = -x->tokens[i + 1].value;
+        v->fact.unit = slice_of("%");
+        return 4;
+    }
     size_t n = percent_one(x, i, &a);
     bool range = false;
     if (n) {

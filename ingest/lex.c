@@ -242,6 +242,8 @@ int lex_append(struct lex *x, const char *text, uint32_t start, uint32_t end, st
             }
         } else {
             t->kind = LEX_MARK;
+            if (cp == '.')
+                while (j < end && text[j] == '.') j++; /* "..." and the leaders of a table of contents: one mark, no full stop */
             if (cp == 0xB0 && j < end && (text[j] == 'C' || text[j] == 'F') && (j + 1 >= end || !is_alpha(text[j + 1])))
                 j++;
         }

@@ -44,6 +44,9 @@ static size_t slash_fraction(const struct lex *x, size_t i, double *value) {
     if (lex_mark(x, i + 3, '/') && !lex_space(x, i + 3)) return 0; /* a date */
     if (b < 2 || b > 100 || a < 1 || a != floor(a) || b != floor(b) || a >= 100) return 0;
     if (a >= b) return 0; /* 24/7 */
+    if (!(b == 2 || b == 3 || b == 4 || b == 5 || b == 6 || b == 8 || b == 10 || b == 12 || b == 16 || b == 20 ||
+          b == 32 || b == 64 || b == 100))
+        return 0; /* "52/53 weeks" */
     *value = a / b;
     return 3;
 }

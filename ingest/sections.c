@@ -45,7 +45,7 @@ static const char *const patterns[N_PATTERNS] = {
     [P_DECIMAL] = "^([0-9]{1,4}(?:\\.[0-9]{1,3}){0,6})([.)]?)((?:\\([a-z0-9]{1,5}\\))*)(?=\\s|$)",
     [P_PAREN] = "^\\(?([0-9]{1,2}|[a-z]{1,2}|[ivxl]{1,7})\\)(?=\\s|$)",
     [P_LETTER] = "^([a-z]|[ivxl]{1,7})\\.(?=\\s)",
-    [P_BULLET] = "^([-*•●▪■◦‣·–—►➢✓o])(?=\\s)",
+    [P_BULLET] = "^([-*•●▪■◦‣·–—►➢✓o])(?=\\s|$)",
 };
 static pcre2_code *compiled[N_PATTERNS];
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -598,6 +598,8 @@ int sections_build(struct structure *s, struct error *e) {
         p->heading = (struct ingest_span){b->span.start, b->span.start};
         if (b->kind == INGEST_BLOCK_CELL || b->kind == INGEST_BLOCK_FOOTNOTE || (b->flags & INGEST_BLOCK_CAPTION))
             continue;
+        if (b->kind != INGEST_BLOCK_HEADING && structure_leaders(structure_text(s, b->span)))
+            continue; /* a table of contents opens nothing */
         struct mark m;
         bool numbered = mark_read_with(&mm, t, b->span.start, b->span.end, &m);
         bool bullet = numbered && m.style == MARK_BULLET;
@@ -632,6 +634,10 @@ int sections_build(struct structure *s, struct error *e) {
         }
         bool short_title =
             short_line && !l.modal && !l.ends_open && (caps || (title_case(&l) && l.n_words <= 14)) && !l.ends_stop;
+        /* "4.2 What is a package?": a question alone behind a clause number */
+        if (numbered && !bullet && m.n_components > 1 && short_line && rest.end > rest.start &&
+            t[rest.end - 1] == '?' && l.n_words > 0 && !memchr(t + rest.start, '.', rest.end - rest.start))
+            short_title = true;
 
         if (numbered && bare && !marked) { /* "30 days after": a number alone needs a title behind it */
             if (!(short_title || run.end > run.start) || m.ordinal > 199) numbered = false;

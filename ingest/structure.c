@@ -56,6 +56,21 @@ static int add_pieces(struct structure *s, struct error *e) {
     return 0;
 }
 
+bool structure_leaders(struct slice t) {
+    size_t dots = 0;
+    for (size_t i = 0; i < t.len; i++) {
+        if (t.data[i] == '.') {
+            if (++dots >= 5) return true;
+        } else if (i + 2 < t.len && memcmp(t.data + i, "\xe2\x80\xa6", 3) == 0) {
+            if ((dots += 3) >= 5) return true;
+            i += 2;
+        } else if (t.data[i] != ' ') {
+            dots = 0;
+        }
+    }
+    return false;
+}
+
 static void *into_arena(struct arena *a, const void *items, size_t n, size_t size) {
     void *p = arena_array(a, n ? n : 1, size);
     if (p && n) memcpy(p, items, n * size);

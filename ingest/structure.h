@@ -65,6 +65,8 @@ int statements_build(struct structure *s, struct error *e);
 static inline struct slice structure_text(const struct structure *s, struct ingest_span p) {
     return (struct slice){s->d->text.data + p.start, p.end - p.start};
 }
+/* A line of a table of contents: "Fees ........ 12", ". . . . ." */
+bool structure_leaders(struct slice t);
 static inline bool span_empty(struct ingest_span p) {
     return p.start >= p.end;
 }
