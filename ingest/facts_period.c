@@ -266,6 +266,13 @@ static size_t counted(struct facts *f, size_t i, struct slice *unit) {
     return 0;
 }
 
+/* Does the word have a capital: "Vessel", "eServer", "LV"? */
+static bool named(const struct lex *x, size_t i) {
+    for (uint32_t k = x->tokens[i].start; k < x->tokens[i].end; k++)
+        if (x->text[k] >= 'A' && x->text[k] <= 'Z') return true;
+    return false;
+}
+
 size_t facts_quantity_read(struct facts *f, size_t i, struct value *v) {
     const struct lex *x = &f->lex;
     struct number a, b;
@@ -276,6 +283,7 @@ size_t facts_quantity_read(struct facts *f, size_t i, struct value *v) {
     size_t k = i + n, u = 0;
     bool hyphen = lex_hyphen(x, k);
     u = unit_at(f, k + hyphen, hyphen || !lex_space(x, k), &unit);
+    if (hyphen && lex_in(x, k + 1, "time times point step line page")) u = 0; /* "one-time fee", "two-step check" */
     if (u)
         k += u + hyphen;
     else if (!hyphen)
@@ -325,9 +333,8 @@ size_t facts_quantity_read(struct facts *f, size_t i, struct value *v) {
     if (a.words && !a.paren && (a.value < 1 || a.fraction || (a.value <= 1 && !bound))) return 0;
     if (a.fraction) return 0;
     /* "Vessel 1", "Tranche 2", "Ward 6": a name */
-    if (!a.words && !a.decimal && !a.grouped && (a.value < 1000 || (a.value >= 1900 && a.value < 2100)) &&
-        i > f->first && x->tokens[i - 1].kind == LEX_WORD && (x->tokens[i - 1].flags & LEX_CAPITAL) &&
-        x->tokens[i - 1].len > 1 &&
+    if (!a.words && !a.grouped && (a.value < 1000 || (a.value >= 1900 && a.value < 2100)) && i > f->first &&
+        x->tokens[i - 1].kind == LEX_WORD && named(x, i - 1) && x->tokens[i - 1].len > 1 &&
         !lex_has(x, i - 1,
                  LEX_C_PREPOSITION | LEX_C_DETERMINER | LEX_C_CONJUNCTION | LEX_C_BE | LEX_C_MODAL | LEX_C_VERB |
                      LEX_C_ADVERB | LEX_C_TOTAL | LEX_C_NEGATION))

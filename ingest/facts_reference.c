@@ -135,8 +135,9 @@ size_t facts_reference_read(struct facts *f, size_t i, struct error *e, int *rc)
         n = target(x, q, outer);
         if (!n || (x->tokens[q].kind == LEX_MARK && lex_mark(x, k, ',') && !lex_in(x, q - 1, "and or ,"))) break;
         /* "Section 4.2 and 30 days": the second is a value */
-        if (lex_has(x, q + n, LEX_C_TIME | LEX_C_CURRENCY | LEX_C_UNIT | LEX_C_SCALE) || lex_mark(x, q + n, '%') ||
-            lex_is(x, q + n, "percent") || (x->tokens[q].flags & LEX_GROUPED))
+        if ((lex_has(x, q + n, LEX_C_TIME | LEX_C_CURRENCY | LEX_C_UNIT | LEX_C_SCALE) &&
+             !lex_has(x, q + n, LEX_C_PREPOSITION | LEX_C_DETERMINER)) ||
+            lex_mark(x, q + n, '%') || lex_is(x, q + n, "percent") || (x->tokens[q].flags & LEX_GROUPED))
             break;
         if (lex_mark(x, q, '(') && x->tokens[q + 1].kind == LEX_NUMBER && x->tokens[q + 1].value > 40) break;
         /* a plural keyword, or the same kind of number again */

@@ -17,14 +17,17 @@
 
 enum { SUBJECT_BYTES = 200 };
 
-static void put(struct facts *f, struct ingest_span *out, size_t first, size_t end) {
-    first = grammar_skip_adjunct(&f->lex, first, end);
+static void put_all(struct facts *f, struct ingest_span *out, size_t first, size_t end) {
     grammar_trim(&f->lex, &first, &end);
     if (first >= end) return;
     struct ingest_span s = facts_span(f, first, end);
     while (s.end - s.start > SUBJECT_BYTES && first < end - 1) s = facts_span(f, first, --end);
     if (s.end - s.start > SUBJECT_BYTES) return;
     *out = s;
+}
+
+static void put(struct facts *f, struct ingest_span *out, size_t first, size_t end) {
+    put_all(f, out, grammar_skip_adjunct(&f->lex, first, end), end);
 }
 
 /* Heads that say nothing by themselves: "the amount of", "a period of". */
@@ -125,7 +128,7 @@ static void anchor(struct facts *f, struct value *v) {
             break;
         end++;
     }
-    if (end > k + 1) put(f, &v->fact.object, v->fact.kind == INGEST_PERIOD ? k : k + 1, end);
+    if (end > k + 1) put_all(f, &v->fact.object, v->fact.kind == INGEST_PERIOD ? k : k + 1, end);
     /* grammar_trim leaves the preposition in front: "after receipt of the invoice" says more than "receipt" */
 }
 
@@ -154,7 +157,8 @@ void facts_subject(struct facts *f, struct value *v) {
         size_t np = end;
         if (lex_hyphen(x, np)) np++;
         size_t stop = grammar_np_after(x, np, x->n);
-        bool begins = stop > np && !lex_has(x, np, LEX_C_DETERMINER) && !lex_in(x, np, "following prior each's");
+        bool begins = stop > np && !lex_has(x, np, LEX_C_DETERMINER) &&
+                      !lex_in(x, np, "following prior each due payable outstanding owing available thereof then");
         if (lex_is(x, np, "prior") && !lex_is(x, np + 1, "to")) begins = stop > np;
         if (begins && t->kind == INGEST_PERIOD)
             begins = apostrophe || determined || lex_in(x, stop - 1, "notice period term warning leave grace warranty");
@@ -308,6 +312,24 @@ table_or_label:
             size_t e2 = k - 1, s = e2;
             while (s > from && x->tokens[s - 1].kind != LEX_BREAK && !lex_in(x, s - 1, "; . : |") && e2 - s < 14) s--;
             put(f, &t->subject, s, e2);
+        }
+        /* "Within five days after the order, the Supplier shall confirm it": the main clause stands behind */
+        if (t->subject.end == t->subject.start && (t->kind == INGEST_PERIOD || t->kind == INGEST_DATE)) {
+            size_t comma = v->end;
+            while (comma < x->n && comma < v->end + 30 && !lex_mark(x, comma, ',') && !lex_in(x, comma, "; . :"))
+                comma++;
+            if (lex_mark(x, comma, ',')) {
+                size_t stop = grammar_clause_end(x, comma + 1, x->n), verb = comma + 1;
+                if (stop > comma + 30) stop = comma + 30;
+                while (verb < stop && !lex_has(x, verb, LEX_C_MODAL)) verb++;
+                if (verb + 1 < stop) {
+                    verb++;
+                    if (lex_has(x, verb, LEX_C_BE)) verb = comma + 1; /* "it shall be paid": the whole clause */
+                    size_t last = verb;
+                    while (last < stop && last < verb + 14 && !(lex_mark(x, last, ',') && last > verb + 2)) last++;
+                    put(f, &t->subject, verb, last);
+                }
+            }
         }
         /* "$2.0 billion of senior notes" */
         if (t->kind == INGEST_AMOUNT && t->subject.end == t->subject.start && lex_is(x, v->end, "of")) {

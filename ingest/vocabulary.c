@@ -61,7 +61,7 @@ static const struct line lines[] = {
                          "tenn ariz colo ga esq messrs cie nr ref"},
     {LEX_C_COMPANY, "inc incorporated ltd limited corp corporation company co llc l.l.c. plc llp l.l.p. lp l.p. gmbh "
                     "ag sa s.a. nv n.v. bv b.v. bank n.a. "
-                    "trust partnership association fund kg oy ab as a/s spa s.p.a. pty pte sarl s.a.r.l. kk foundation "
+                    "trust partnership association fund kg oy ab as a/s spa s.p.a. pty pte sarl s.a.r.l. kk k.k. s.p.a. s.r.l. srl foundation "
                     "institute university authority "
                     "commission council ministry department agency"},
     {LEX_C_NUMBER, "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "
