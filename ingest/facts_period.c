@@ -332,6 +332,8 @@ size_t facts_quantity_read(struct facts *f, size_t i, struct value *v) {
         i > f->first && lex_in(x, i - 1, "than least most only exactly to maximum minimum") && !lex_is(x, i + 1, "of");
     if (a.words && !a.paren && (a.value < 1 || a.fraction || (a.value <= 1 && !bound))) return 0;
     if (a.fraction) return 0;
+    if (!a.words && !a.grouped && i > f->first && lex_quote(x, i - 1))
+        return 0; /* "“Account” 1": the page in a table of contents */
     /* "Vessel 1", "Tranche 2", "Ward 6": a name */
     if (!a.words && !a.grouped && (a.value < 1000 || (a.value >= 1900 && a.value < 2100)) && i > f->first &&
         x->tokens[i - 1].kind == LEX_WORD && named(x, i - 1) && x->tokens[i - 1].len > 1 &&
@@ -409,7 +411,16 @@ size_t facts_nonvalue(const struct facts *f, size_t i) {
         /* a clock: "5 p.m.", "10 am" */
         if (lex_in(x, i + 1, "a.m. p.m. am pm o'clock")) return 2;
     }
-    if (t->kind == LEX_CODE) return 1;
+    if (t->kind == LEX_CODE || (t->kind == LEX_NUMBER && lex_is(x, i + 1, "a") && !lex_space(x, i + 1) &&
+                                lex_mark(x, i + 2, '('))) { /* 409A(a)(2) */
+        size_t k = i + (t->kind == LEX_CODE ? 1 : 2);
+        while (lex_mark(x, k, '(') && !lex_space(x, k) && lex_mark(x, k + 2, ')')) k += 3;
+        return k - i;
+    }
+    if (lex_mark(x, i, '(') && i + 2 < x->n && x->tokens[i + 1].kind == LEX_NUMBER && x->tokens[i + 1].value < 100 &&
+        !(x->tokens[i + 1].flags & LEX_DECIMAL) && lex_mark(x, i + 2, ')') &&
+        !lex_has(x, i - (i > 0), LEX_C_NUMBER | LEX_C_SCALE))
+        return 3; /* "(1)" in a row of items */
     if (t->kind == LEX_WORD) {
         /* "No. 333-1234", "Suite 400", "P.O. Box 55", "Form 10-K", "Version 2.1", "ext. 5", "Hull No. S188" */
         if (lex_in(x, i,

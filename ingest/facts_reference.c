@@ -37,6 +37,8 @@ static size_t target(const struct lex *x, size_t i, bool any_letter) {
     const struct lex_token *t = &x->tokens[k];
     if (t->kind == LEX_NUMBER || t->kind == LEX_CODE) {
         k++;
+        if (k < x->n && !lex_space(x, k) && x->tokens[k].kind == LEX_WORD && x->tokens[k].len == 1)
+            k++; /* "409A" is an ampere to the tokens */
         while (lex_hyphen(x, k) &&
                (x->tokens[k + 1].kind == LEX_NUMBER || x->tokens[k + 1].kind == LEX_CODE || x->tokens[k + 1].len == 1))
             k += 2;
@@ -143,7 +145,7 @@ size_t facts_reference_read(struct facts *f, size_t i, struct error *e, int *rc)
         /* a plural keyword, or the same kind of number again */
         bool plural = lex_in(x, i,
                              "sections articles clauses paragraphs subsections subparagraphs exhibits schedules "
-                             "annexes appendices attachments recitals §§ paras secs");
+                             "annexes appendices attachments recitals §§ paras secs parts chapters titles rules items");
         if (!plural && !(x->tokens[q].kind == LEX_CODE || (x->tokens[q].flags & LEX_DECIMAL) || lex_mark(x, q, '(')))
             break;
         first = q;

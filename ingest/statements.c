@@ -355,6 +355,10 @@ static bool continues(const struct cutter *c, const struct piece *p) {
     if (end == ',' && last->kind == INGEST_SENTENCE &&
         last->span.end - last->span.start + p->block.span.end - p->block.span.start < JOINED_BYTES)
         return true;
+    /* "more than fifty percent" above "(50%) of": a long line without an end goes on in parentheses or figures */
+    if ((first == '(' || (first >= '0' && first <= '9')) && end >= 'a' && end <= 'z' &&
+        last->span.end - last->span.start > 60)
+        return true;
     if (!(first >= 'a' && first <= 'z')) return false;
     if (end == '.' || end == '!' || end == '?' || end == ':') {
         static const char *const tails[] = {"provided",   "except",          "unless", "but ",
