@@ -55,7 +55,7 @@ bool candidates_allowed(const struct detect_set *s, const struct frame *a, const
                 i++, k++;
             }
         }
-        *doubt += named || solid >= 3 ? 0.03f : 0.15f;
+        *doubt += named || solid >= (a->class == ANALYSIS_DATE ? 3u : 2u) ? 0.03f : 0.15f;
     }
     const struct ingest_statement *sa = unit_statement(s, ua), *sb = unit_statement(s, ub);
     if (ua->doc == ub->doc) {

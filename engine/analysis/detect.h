@@ -123,7 +123,8 @@ struct frame {
     float digits;    /* rounding half-width of the value as written (e.g. 0.05 million) */
     bool business, calendar, about;
     uint32_t actor;
-    uint32_t noun; /* lexeme of the head noun nearest to the value */
+    uint32_t noun; /* what is counted; of a modality: the first heavy word of the action */
+    uint32_t verb; /* of a modality: the first word of the action */
 };
 
 /* ---- documents ---- */

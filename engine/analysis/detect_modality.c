@@ -31,6 +31,7 @@ static int build_frame(struct detect_set *s, uint32_t unit, uint32_t fact, const
     const struct ingest_document *d = s->docs[u->doc];
     const struct ingest_fact *f = plain ? plain : &d->facts[fact];
     struct frame fr = {.plain = plain,
+                       .verb = UINT32_MAX,
                        .unit = unit,
                        .fact = fact,
                        .class = ANALYSIS_MODALITY,
@@ -53,6 +54,16 @@ static int build_frame(struct detect_set *s, uint32_t unit, uint32_t fact, const
             break;
         }
     }
+    struct slice modal = ingest_text(d, f->span);
+    if (slice_starts_with(modal, slice_of("agree"))) /* "agrees to the terms" */
+        for (uint32_t i = 0; i < u->n_words; i++) {
+            const struct word *w = &s->words[u->word + i];
+            if (w->start < f->span.end) continue;
+            if (raw_is(s, u->doc, w, "the") || raw_is(s, u->doc, w, "this") || raw_is(s, u->doc, w, "these") ||
+                raw_is(s, u->doc, w, "our"))
+                return 0;
+            break;
+        }
     /* not a rule: inside a condition, a perfect tense ("shall have occurred"), the head of a list */
     struct slice text = slice_trim(ingest_text(d, d->statements[u->statement].span));
     if (text.len && text.data[text.len - 1] == ':') return 0;
@@ -90,6 +101,7 @@ static int build_frame(struct detect_set *s, uint32_t unit, uint32_t fact, const
         if (w->class == WORD_ENTITY) continue;
         for (uint32_t k = 0; k < fr.n_words; k++)
             if (v[k].id == w->id) v[k].near = 1;
+        if (w->class == WORD_CONTENT && fr.verb == UINT32_MAX) fr.verb = w->id;
         if (w->class == WORD_CONTENT &&
             (fr.noun == UINT32_MAX || (light && !(s->lexicon.items[w->id].flags & LEXICON_LIGHT)))) {
             fr.noun = w->id;
@@ -154,6 +166,8 @@ static int build_plain(struct detect_set *s, uint32_t unit) {
                                   .span = {w->start, verb[-1].end},
                                   .modality = INGEST_DECLARATION,
                                   .flags = negated ? INGEST_NEGATED : 0};
+        if (act && (raw_is(s, u->doc, verb, "require") || raw_is(s, u->doc, verb, "need")))
+            f->modality = INGEST_NO_OBLIGATION;
         f->subject = (struct ingest_span){st->span.start, w->start};
         f->object = (struct ingest_span){verb->start, st->span.end};
         return build_frame(s, unit, INGEST_NONE, f);
@@ -190,6 +204,18 @@ static bool is_near(const struct detect_set *s, const struct frame *f, uint32_t 
     return false;
 }
 
+/* A word near the modal that says more than "use" or "be": without it two rules only look alike. */
+static bool shares_heavy(const struct detect_set *s, const struct frame *a, const struct frame *b) {
+    uint32_t n = 0;
+    for (uint32_t k = 0; k < a->n_words; k++) {
+        const struct frame_word *w = &s->frame_words[a->word + k];
+        if (w->place < 2 && w->class != WORD_ENTITY && !(s->lexicon.items[w->id].flags & LEXICON_LIGHT) &&
+            has_id(s, b, w->id))
+            n++;
+    }
+    return n >= (a->verb != UINT32_MAX && s->lexicon.items[a->verb].flags & LEXICON_LIGHT ? 2u : 1u);
+}
+
 static enum verdict compare(const struct detect_set *s, const struct frame *a, const struct frame *b) {
     const struct ingest_fact *fa = fact_of(s, a), *fb = fact_of(s, b);
     enum ingest_modality x = fa->modality, y = fb->modality;
@@ -210,7 +236,9 @@ static enum verdict compare(const struct detect_set *s, const struct frame *a, c
     }
     if (!conflict && !soft) return x == y ? VERDICT_AGREE : VERDICT_NONE;
     /* the same verb, as the verb or right behind it */
-    if (a->noun != b->noun && !(is_near(s, b, a->noun) && is_near(s, a, b->noun))) return VERDICT_NONE;
+    if (a->verb != b->verb && a->noun != b->noun && !(is_near(s, b, a->noun) && is_near(s, a, b->noun)))
+        return VERDICT_NONE;
+    if (!shares_heavy(s, a, b)) return VERDICT_NONE;
     const struct subject_statement *ua = &s->units[a->unit], *ub = &s->units[b->unit];
     /* "must not deliver without a test": a rule on how, unless the other side speaks of the same */
     for (int k = 0; k < 2; k++) {
@@ -220,9 +248,9 @@ static enum verdict compare(const struct detect_set *s, const struct frame *a, c
         for (uint32_t i = 0; i + 1 < u->n_words; i++) {
             const struct word *w = &s->words[u->word + i];
             if (w->start < fact_of(s, f)->span.end || !raw_is(s, u->doc, w, "without")) continue;
-            bool shared = false;
+            bool shared = true;
             for (uint32_t q = i + 1; q < u->n_words && q < i + 6; q++)
-                shared |= s->words[u->word + q].class == WORD_CONTENT && has_id(s, g, s->words[u->word + q].id);
+                if (s->words[u->word + q].class == WORD_CONTENT) shared &= has_id(s, g, s->words[u->word + q].id);
             if (!shared && fact_of(s, g)->modality == INGEST_OBLIGATION) return VERDICT_NONE;
             if (!shared) soft = true;
         }

@@ -264,7 +264,7 @@ static bool own_date(const struct detect_set *s, const struct subject_statement 
             for (size_t k = 0; k < sizeof cues / sizeof *cues; k++)
                 if (slice_equal_nocase(detect_text(s, u->doc, w->start, w->end), slice_of(cues[k]))) return true;
         }
-        if (seen < 5 && u->statement < 3) return true;
+        if (seen < 5 && u->statement < 3 && !(u->marks & MARK_VERB)) return true;
     }
     { /* "Version effective date: 27 May 2025" */
         bool generic = true;
@@ -281,7 +281,7 @@ static bool own_date(const struct detect_set *s, const struct subject_statement 
                 known |= slice_equal_nocase(detect_text(s, u->doc, w->start, w->end), slice_of(words[k]));
             generic &= known;
         }
-        if (generic && !(u->marks & MARK_VERB)) return true;
+        if (generic && !(u->marks & MARK_VERB)) return true; /* wherever it stands */
     }
     return false;
 }
@@ -314,6 +314,16 @@ static int build_frame(struct detect_set *s, uint32_t unit, uint32_t fact) {
     const struct ingest_document *d = s->docs[u->doc];
     const struct ingest_fact *f = &d->facts[fact];
     struct ingest_fact labelled;
+    if (f->kind == INGEST_NUMBER && !f->unit.len && f->bound != INGEST_ABOUT) { /* "3.2 t" */
+        const char *x = d->text.data;
+        uint32_t k = f->span.end;
+        if (k + 1 < d->text.len && x[k] == ' ' && x[k + 1] == 't' &&
+            (k + 2 >= d->text.len || !isalnum((unsigned char)x[k + 2]))) {
+            labelled = *f;
+            labelled.unit = SLICE_LITERAL("t");
+            f = &labelled;
+        }
+    }
     if (f->kind == INGEST_NUMBER && !f->unit.len && unit_statement(s, u)->kind == INGEST_TABLE_ROW) {
         labelled = *f;
         labelled.unit = unit_in_brackets(d, f);

@@ -121,7 +121,6 @@ static const char *const light_words =
     "become becomes see "
     "necessary due provide provides ensure ensures include general current currently present new additional "
     "appropriate reasonable business calendar "
-    "working "
     "usd eur gbp chf jpy dollar dollars euro euros pound pounds cent cents million billion thousand hundred";
 
 static const char *const months =

@@ -271,7 +271,7 @@ static void mark_statement(struct detect_set *s, struct subject_statement *u) {
             w[i].class = WORD_FUNCTION;
             marks |= MARK_SELF;
         }
-        if (!(w[i].flags & WORD_LEAD) &&
+        if (!(w[i].flags & WORD_LEAD) && !(w[i].flags & WORD_CAPITAL && i) && /* "May 27" */
             raw_in(s, u->doc, &w[i],
                    "is are was were be been being shall must may will can has have had means mean amounts costs cost "
                    "takes ends begins "
@@ -974,6 +974,7 @@ struct sameness subject_sameness(const struct detect_set *s, const struct frame 
     if (ca > 0.6f && oa < 0.34f) r.doubt += 0.12f;
     if (cb > 0.6f && ob < 0.34f) r.doubt += 0.12f;
     if (ca > 0.6f && cb > 0.6f && oa < 0.34f && ob < 0.34f) r.apart = true;
+    if (a->class == ANALYSIS_MODALITY && ca > 0.6f && cb > 0.6f && fminf(oa, ob) < 0.75f) r.apart = true;
     if (ca > 0 && cb > 0 && fminf(oa, ob) > 0.4f && condition_negated(s, ua) != condition_negated(s, ub))
         r.apart = true; /* if and unless */
     uint32_t differ = ua->marks ^ ub->marks;

@@ -1,0 +1,225 @@
+/* test_detect_pairs.c: one statement against another: what can both hold and what cannot. Each row is two documents of
+ * one sentence (or a few) with the class of the conflict, or none. Also the parts: stems, references to sections.
+ */
+#include "engine/analysis/detect.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static struct ingest_document *document(const char *name, const char *text) {
+    struct ingest_document *d = calloc(1, sizeof *d);
+    struct error e = {0};
+    assert_non_null(d);
+    d->name = slice_of(name);
+    d->title = slice_of("");
+    d->text = arena_slice(&d->arena, slice_of(text));
+    d->pages = arena_array(&d->arena, 1, sizeof *d->pages);
+    d->n_pages = 1;
+    d->pages[0].span.end = (uint32_t)d->text.len;
+    assert_int_equal(ingest_structure(d, &e), 0);
+    assert_int_equal(ingest_facts(d, &e), 0);
+    return d;
+}
+
+/* Class of the surest contradiction between the two texts, -1 for none; *decided as the rules say. */
+static int conflict(const char *a, const char *b, bool *decided, char why[200]) {
+    struct ingest_document *docs[] = {document("a.txt", a), document("b.txt", b)};
+    struct arena arena = {0};
+    struct analysis_pair *pairs;
+    size_t n;
+    struct error e = {0};
+    assert_int_equal(analysis_detect((const struct ingest_document *const *)docs, 2, &arena, &pairs, &n, &e), 0);
+    int class = -1;
+    float best = 0;
+    *decided = false;
+    why[0] = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (pairs[i].status != ANALYSIS_CONTRADICTION || pairs[i].sameness <= best) continue;
+        best = pairs[i].sameness;
+        class = (int)pairs[i].class;
+        *decided = pairs[i].decided;
+        snprintf(why, 200, "%.*s", (int)pairs[i].why.len, pairs[i].why.data);
+    }
+    arena_free(&arena);
+    for (int i = 0; i < 2; i++) ingest_document_free(docs[i]);
+    return class;
+}
+
+static const struct row {
+    int class; /* -1: both can hold */
+    const char *a, *b;
+} rows[] = {
+    /* amounts: scale, rate, currency, rounding */
+    {ANALYSIS_AMOUNT, "The annual licence fee is EUR 48,000.", "The annual licence fee amounts to EUR 52,000."},
+    {-1, "The purchase price is USD 1.5 million.", "The purchase price is USD 1,500,000."},
+    {-1, "The purchase price is USD 1,534,200.", "The purchase price is about USD 1.5 million."},
+    {-1, "The cleaning fee is EUR 500 per month.", "The cleaning fee is EUR 6,000 per year."},
+    {ANALYSIS_AMOUNT, "The cleaning fee is EUR 500 per month.", "The cleaning fee is EUR 7,200 per year."},
+    {-1, "The entry fee is EUR 20.", "The entry fee is CHF 25."},
+    {-1, "The fee for the first year is EUR 400.", "The fee for the second year is EUR 500."},
+    {-1, "The gross salary is EUR 60,000.", "The net salary is EUR 39,000."},
+    {-1, "The rent of the workshop is EUR 900.", "The rent of the showroom is EUR 1,400."},
+    {-1, "The price of model K-20 is EUR 90.", "The price of model K-30 is EUR 120."},
+    /* bounds */
+    {ANALYSIS_AMOUNT, "The insured sum must be at least EUR 2,000,000.",
+     "The insured sum must be at least EUR 3,000,000."},
+    {-1, "The insured sum must be at least EUR 2,000,000.", "The insured sum is EUR 2,500,000."},
+    {ANALYSIS_AMOUNT, "The insured sum must be at least EUR 2,000,000.", "The insured sum is EUR 1,500,000."},
+    /* periods */
+    {ANALYSIS_PERIOD, "Claims must be reported within 14 days of the accident.",
+     "Claims must be reported within 30 days of the accident."},
+    {-1, "The guarantee period is 24 months.", "The guarantee period is two years."},
+    {-1, "Access codes are valid for 72 hours.", "Access codes are valid for three days."},
+    {ANALYSIS_PERIOD, "Access codes are valid for 72 hours.", "Access codes are valid for five days."},
+    {-1, "The trial period is one month.", "The trial period is 30 days."},
+    {-1, "The answer is due within five business days.", "The answer is due within one week."},
+    {-1, "The cooling-off period is 14 days.", "Before the reform the previous cooling-off period was seven days."},
+    {-1, "For example, a deposit paid on Monday is returned within 3 days.", "A deposit is returned within 10 days."},
+    {-1, "The notice period for tenants is three months.", "The notice period for landlords is six months."},
+    /* percentages */
+    {ANALYSIS_PERCENTAGE, "The royalty is 7 % of net sales.", "The royalty is 9 % of net sales."},
+    {-1, "The royalty is 7 % of net sales.", "The royalty is 5 % of gross sales."},
+    {-1, "The spread is 0.5 %.", "The spread is 50 basis points."},
+    /* dates */
+    {ANALYSIS_DATE, "The concession expires on 30 April 2029.", "The concession expires on 31 May 2029."},
+    {-1, "The concession begins on 1 May 2019.", "The concession expires on 30 April 2029."},
+    /* quantities */
+    {ANALYSIS_QUANTITY, "The maximum load of the crane is 3.2 t.", "The maximum load of the crane is 2,800 kg."},
+    {-1, "The maximum load of the crane is 3.2 t.", "The maximum load of the crane is 3,200 kg."},
+    {-1, "The hose is at least 5 m long.", "The length of the hose is 7 m."},
+    {-1, "The inlet pressure is 6 bar.", "The outlet pressure is 2 bar."},
+    /* modality */
+    {ANALYSIS_MODALITY, "The Licensee may sublicense the software.", "The Licensee shall not sublicense the software."},
+    {ANALYSIS_MODALITY, "The carrier must seal the containers.", "The carrier need not seal the containers."},
+    {-1, "The Licensee may sublicense the software with the consent of the Licensor.",
+     "The Licensee shall not sublicense the software without the consent of the Licensor."},
+    {-1, "The Supplier may assign its claims.", "The Customer shall not assign its claims."},
+    {-1, "The load must not exceed 40 kg.", "The load shall be at most 40 kg."},
+    {-1, "Members may vote by letter.", "Guests may not vote by letter."},
+    {-1, "The Bank may refuse the transfer if the account is overdrawn.",
+     "The Bank shall not refuse the transfer if the account has cover."},
+    /* attributed speech */
+    {-1, "The Contractor alleges that the delay was 40 days.", "The delay was 12 days."},
+};
+
+static void test_rows(void **state) {
+    (void)state;
+    size_t wrong = 0;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        bool decided;
+        char why[200];
+        int class = conflict(rows[i].a, rows[i].b, &decided, why);
+        if (class != rows[i].class) {
+            print_message("row %zu: want %d, have %d: %s | %s (%s)\n", i, rows[i].class, class, rows[i].a, rows[i].b,
+                          why);
+            wrong++;
+        }
+        /* the sides are exchangeable */
+        assert_int_equal(conflict(rows[i].b, rows[i].a, &decided, why), class);
+    }
+    assert_int_equal(wrong, 0);
+}
+
+static void test_why_computes(void **state) {
+    (void)state;
+    bool decided;
+    char why[200];
+    assert_int_equal(conflict("The annual licence fee is EUR 48,000.", "The annual licence fee amounts to EUR 52,000.",
+                              &decided, why),
+                     ANALYSIS_AMOUNT);
+    assert_true(decided);
+    assert_non_null(strstr(why, "EUR 48,000"));
+    assert_non_null(strstr(why, "difference EUR 4,000"));
+    assert_int_equal(
+        conflict("The concession expires on 30 April 2029.", "The concession expires on 31 May 2029.", &decided, why),
+        ANALYSIS_DATE);
+    assert_non_null(strstr(why, "31 days apart"));
+}
+
+static void test_words_against_figures_in_one_sentence(void **state) {
+    (void)state;
+    bool decided;
+    char why[200];
+    assert_int_equal(
+        conflict("The tenant shall give notice within thirty (45) days.", "The garden is open to all.", &decided, why),
+        ANALYSIS_PERIOD);
+    assert_true(decided);
+    assert_non_null(strstr(why, "the words say 30, the figures 45"));
+    assert_int_equal(
+        conflict("The tenant shall give notice within thirty (30) days.", "The garden is open to all.", &decided, why),
+        -1);
+}
+
+static void test_exception_that_names_the_section_is_no_conflict(void **state) {
+    (void)state;
+    bool decided;
+    char why[200];
+    assert_int_equal(conflict("1. The Bank shall pay interest of 2 % on deposits.\n2. Notwithstanding Section 1, the "
+                              "Bank shall pay interest of 1 % on deposits.\n",
+                              "The garden is open to all.", &decided, why),
+                     -1);
+}
+
+static void test_unrelated_parties_do_not_meet(void **state) {
+    (void)state;
+    bool decided;
+    char why[200];
+    const char *a = "This Lease is made between Orlin Estates Limited (the \"Landlord\") and Pfeil Design Limited (the "
+                    "\"Tenant\").\nThe deposit is EUR 9,000.\n";
+    const char *b = "This Lease is made between Vantor Homes Limited (the \"Landlord\") and Quist Foods Limited (the "
+                    "\"Tenant\").\nThe deposit is EUR 12,000.\n";
+    const char *c = "This Note is made between Orlin Estates Limited (the \"Landlord\") and Pfeil Design Limited (the "
+                    "\"Tenant\").\nThe deposit is EUR 12,000.\n";
+    assert_int_equal(conflict(a, b, &decided, why), -1);
+    assert_int_equal(conflict(a, c, &decided, why), ANALYSIS_AMOUNT);
+}
+
+static void test_stems_meet(void **state) {
+    (void)state;
+    static const char *const same[][2] = {
+        {"terminate", "termination"}, {"payment", "payable"},   {"deliveries", "deliver"},
+        {"renewal", "renewed"},       {"invoices", "invoiced"}, {"buyer", "purchaser"},
+        {"begins", "commence"},       {"paid", "payment"},      {"annual", "yearly"}};
+    static const char *const other[][2] = {
+        {"initial", "final"}, {"monthly", "yearly"}, {"supplier", "customer"}, {"rent", "interest"}};
+    struct arena a = {0};
+    struct lexicon x;
+    struct error e = {0};
+    assert_int_equal(lexicon_init(&x, &a, &e), 0);
+    for (size_t i = 0; i < sizeof same / sizeof *same; i++)
+        if (lexicon_word(&x, same[i][0], strlen(same[i][0])) != lexicon_word(&x, same[i][1], strlen(same[i][1])))
+            fail_msg("%s %s", same[i][0], same[i][1]);
+    for (size_t i = 0; i < sizeof other / sizeof *other; i++)
+        assert_true(lexicon_word(&x, other[i][0], strlen(other[i][0])) !=
+                    lexicon_word(&x, other[i][1], strlen(other[i][1])));
+    lexicon_free(&x);
+    arena_free(&a);
+}
+
+static void test_old_text_stands_as_whole_words(void **state) {
+    (void)state;
+    assert_int_equal(precedence_find(slice_of("24 spaces"), slice_of("24")), 0);
+    assert_true(precedence_find(slice_of("1,240 m"), slice_of("24")) == SIZE_MAX);
+    assert_true(precedence_find(slice_of("124 m"), slice_of("24")) == SIZE_MAX);
+    assert_true(precedence_find(slice_of("EUR 5,000,000"), slice_of("EUR 5,000")) == SIZE_MAX);
+    assert_int_equal(precedence_find(slice_of("of EUR 5,000."), slice_of("EUR 5,000")), 3);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_rows),
+        cmocka_unit_test(test_why_computes),
+        cmocka_unit_test(test_words_against_figures_in_one_sentence),
+        cmocka_unit_test(test_exception_that_names_the_section_is_no_conflict),
+        cmocka_unit_test(test_unrelated_parties_do_not_meet),
+        cmocka_unit_test(test_stems_meet),
+        cmocka_unit_test(test_old_text_stands_as_whole_words),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
