@@ -35,8 +35,8 @@ static void avx2_quantize(const float *x, size_t n, int8_t *q, float *d, int32_t
     }
 }
 
-/* Keeps a running sum running: the compiler would make a tree of the additions and spill what does not fit in 16 registers (3 times as slow
- * on Zen 4). */
+/* Keeps a running sum running: the compiler would make a tree of the additions and spill what does not fit in 16
+ * registers (3 times as slow on Zen 4). */
 #define KEEP(v) __asm__("" : "+x"(v))
 
 /* Half a group (8 outputs), `rows` rows from q on. */
@@ -50,6 +50,8 @@ INLINE void q_rows(const struct gemm *g, const int8_t *q, const float *d, const 
     for (int r = 0; r < rows; r++) acc[r] = _mm256_setzero_ps();
     for (size_t b = 0; b < n_blocks; b++) {
         __m256i sum[8];
+        if (rows == 1 && half == 0)
+            prefetch_weights(w, scales + 32 * b, four_bits ? 256 : 512, n_blocks * (four_bits ? 288 : 544));
         if (four_bits) {
 #pragma GCC unroll 4
             for (int v = 0; v < 4; v++) {

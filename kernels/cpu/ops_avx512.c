@@ -31,6 +31,7 @@ INLINE void q_rows(const struct gemm *g, const int8_t *q, const float *d, const 
     for (int r = 0; r < rows; r++) acc[r] = _mm512_setzero_ps();
     for (size_t b = 0; b < n_blocks; b++) {
         __m512i sum[8];
+        if (rows == 1) prefetch_weights(w, scales + 32 * b, four_bits ? 256 : 512, n_blocks * (four_bits ? 288 : 544));
 #pragma GCC unroll 8
         for (int r = 0; r < rows; r++) {
             sum[r] = _mm512_set1_epi32(s[r]);

@@ -64,7 +64,9 @@ void cuda_gemm_close(struct cuda_gemm *g);
  * n_rows, so a row's bits do not depend on n_rows. int8 matrices are dequantised into the scratch; once per consecutive use of the same matrix. */
 int cuda_linear(struct cuda_gemm *g, const struct cuda_matrix *w, const uint16_t *x, int ldx, int n_rows, uint16_t *y, float *y32, int ldy,
                 bool add, cuda_stream s, struct error *e);
-/* The same for up to 8 rows at memory speed, without tensor cores (decode). */
+/* The same for up to CUDA_STEP_ROWS rows at memory speed (decode). A row's bits do not depend on n_rows (another order than cuda_linear's).
+ * n_in a multiple of 64 (int8) or 32 (bf16). */
+#define CUDA_STEP_ROWS 32
 int cuda_gemv(const struct cuda_matrix *w, const uint16_t *x, int ldx, int n_rows, uint16_t *y, float *y32, int ldy, bool add, cuda_stream s,
               struct error *e);
 /* y [n_rows, I] = silu(gate) * up for w = [gate rows | up rows], n_out = 2 I. */
@@ -126,28 +128,31 @@ int cuda_kv_append_step(const struct cuda_kv *kv, int layer, const int32_t *cons
  * row's bits do not depend on n_q or q_start. scale = head_dim^-0.5. */
 int cuda_attention_prefill(uint16_t *out, const uint16_t *q, int ldq, const struct cuda_kv *kv, int layer, const int32_t *pages, int n_q,
                            int q_start, int n_head, float scale, cuda_stream s, struct error *e);
-/* One query row a timeline, n timelines: pages[i] and n_keys[i] on the device (n_keys includes the row's own). Keys are split in pieces of
- * 512, merged in order. scratch: cuda_attention_decode_scratch bytes. max_keys bounds all n_keys. */
+/* One query row a timeline, n timelines: pages[i] and n_keys[i] on the device (n_keys includes the row's own). The first n_shared keys, a multiple
+ * of CUDA_KV_PAGE, lie in the same pages for all of them and are read once for all. Keys are split in pieces of 512, merged in order: a
+ * row's bits do not depend on n or n_shared. scratch: cuda_attention_decode_scratch bytes. max_keys bounds all n_keys. */
 size_t cuda_attention_decode_scratch(int n, int n_head, int head_dim, int max_keys);
 int cuda_attention_decode(uint16_t *out, const uint16_t *q, int ldq, const struct cuda_kv *kv, int layer, const int32_t *const *pages,
-                          const int32_t *n_keys, int max_keys, int n, int n_head, float scale, void *scratch, cuda_stream s, struct error *e);
+                          const int32_t *n_keys, int max_keys, int n_shared, int n, int n_head, float scale, void *scratch, cuda_stream s,
+                          struct error *e);
 
 /* ---- mixture of experts ---- */
 /* router logits [n_rows, n_expert] f32 -> softmax over all experts, top_k (ties: lower index), not renormalised; expert and weight
  * [n_rows, top_k]. Then the plan: rows sorted by expert, stable: order[k] = row * top_k + slot in expert order; place[row * top_k + slot] = k;
- * offset[n_expert + 1], with room for 2 n_expert + 1. order NULL: no plan. n_expert <= 64, top_k <= 8. */
+ * offset[n_expert + 1], with room for 2 n_expert + 1.  n_expert <= 64, top_k <= 8. */
 int cuda_moe_route(int32_t *expert, float *weight, int32_t *order, int32_t *place, int32_t *offset, const float *logits, int n_rows, int n_expert,
                    int top_k, cuda_stream s, struct error *e);
 int cuda_moe_gather(uint16_t *y, const uint16_t *x, const int32_t *order, int n, int top_k, int width, cuda_stream s, struct error *e);
 /* h[row] += sum over slots of weight * y[place]. */
 int cuda_moe_combine(float *h, const uint16_t *y, const int32_t *place, const float *weight, int n_rows, int top_k, int width, cuda_stream s,
                      struct error *e);
-/* Decode: for row r and slot s, y[r * top_k + s] = W[expert[r, s]] x[r] (x_per_slot false) or x[r * top_k + s]. Experts stacked in w:
- * w->n_out is one expert's; swiglu: w is [gate | up] and y gets silu(gate) * up. */
-int cuda_moe_gemv(const struct cuda_matrix *w, const int32_t *expert, const uint16_t *x, bool x_per_slot, int n_rows, int top_k,
+/* The same plan for a step (n_rows * top_k <= 256) by one small kernel, which also lists the experts that have rows: active[n_expert], then -1. */
+int cuda_moe_route_step(float *weight, int32_t *order, int32_t *place, int32_t *offset, int32_t *active, const float *logits, int n_rows, int n_expert,
+                        int top_k, cuda_stream s, struct error *e);
+/* Decode: rows offset[e] .. offset[e + 1] of x (gathered by plan) times expert e, for all active experts (at most max_active); none has more than
+ * max_rows rows. w->n_out is one expert's; swiglu: w is [gate | up] and y gets silu(gate) * up. */
+int cuda_moe_gemv(const struct cuda_matrix *w, const int32_t *offset, const int32_t *active, int max_active, const uint16_t *x, int max_rows,
                   bool swiglu, uint16_t *y, cuda_stream s, struct error *e);
-/* h[row] += sum_s weight y[row * top_k + s], no plan. */
-int cuda_moe_add(float *h, const uint16_t *y, const float *weight, int n_rows, int top_k, int width, cuda_stream s, struct error *e);
 
 /* ---- sampling ---- */
 /* out[r] = natural log-probability of target[r] under logits [n_rows, n_vocab] f32. */

@@ -181,201 +181,185 @@ extern "C" int cuda_quantise_rows(int8_t *q, float *scale, const uint16_t *w, si
     return cuda_check(cudaGetLastError(), "quantise_rows", e);
 }
 
-/* ---- decode: weights are read once, 16 bytes a lane and load; activations come through the L1 cache. A warp takes two weight rows; where
- * rows are few, SPLIT warps share a pair of rows and their sums meet in shared memory in a fixed order. ---- */
+/* ---- decode: weights are read once, 16 bytes a lane and load. A warp takes 16 weight rows against up to 8 NT rows of x with mma.m16n8k16: the
+ * weights are operand A, converted to bf16 in registers (int8 exactly), the rows of x operand B through the L1 cache. Which k a lane calls
+ * its own is free as long as A and B agree: a lane of the four takes 16 (int8) or 8 (bf16) neighbouring values, so a load is 16 bytes. SPLIT warps
+ * of a block share a tile's k; their sums meet in shared memory in a fixed order. The order of a row's sums depends on the matrix only, so
+ * a timeline's bits do not depend on how many step together. ---- */
 #define GEMV_WARPS 8
 
-__device__ __forceinline__ void bf16x8_to_f32(float *x, uint4 v) {
-    const uint32_t u[4] = {v.x, v.y, v.z, v.w};
+/* Two int8 (bytes of v picked by sel) to bf16 x 2, exactly: 128 + low 7 bits, minus 128 or 256 by the sign bit. */
+__device__ __forceinline__ uint32_t i8x2_to_bf16x2(uint32_t v, uint32_t sel) {
+    uint32_t p = __byte_perm(v, 0, sel), lo = (p & 0x007f007fu) | 0x43004300u, hi = (p & 0x00800080u) | 0x43004300u, r;
+    asm("sub.bf16x2 %0, %1, %2;" : "=r"(r) : "r"(lo), "r"(hi));
+    return r;
+}
+__device__ __forceinline__ void mma_bf16(float (&c)[4], uint32_t a0, uint32_t a1, uint32_t a2, uint32_t a3, uint32_t b0, uint32_t b1) {
+    asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+        : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+        : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1));
+}
+/* One chunk of k: u, v are 16 bytes of weight rows g and g + 8; x of one row for the same k. */
+template <bool I8> __device__ __forceinline__ void mma_chunk(float (&c)[4], uint4 u, uint4 v, const uint4 *x) {
+    if (I8) {
+        const uint32_t uu[4] = {u.x, u.y, u.z, u.w}, vv[4] = {v.x, v.y, v.z, v.w};
+        uint4 x0 = x[0], x1 = x[1];
+        const uint32_t xx[8] = {x0.x, x0.y, x0.z, x0.w, x1.x, x1.y, x1.z, x1.w};
 #pragma unroll
-    for (int i = 0; i < 4; i++) x[2 * i] = __uint_as_float(u[i] << 16), x[2 * i + 1] = __uint_as_float(u[i] & 0xffff0000u);
-}
-/* Four int8 to f32 without the conversion unit: byte + 128 in the mantissa of 2^23, minus (2^23 + 128). Exact. */
-__device__ __forceinline__ void i8x4_to_f32(float *x, uint32_t v) {
-    v ^= 0x80808080u;
-    x[0] = __uint_as_float(__byte_perm(v, 0x4b000000u, 0x7650)) - 8388736.f;
-    x[1] = __uint_as_float(__byte_perm(v, 0x4b000000u, 0x7651)) - 8388736.f;
-    x[2] = __uint_as_float(__byte_perm(v, 0x4b000000u, 0x7652)) - 8388736.f;
-    x[3] = __uint_as_float(__byte_perm(v, 0x4b000000u, 0x7653)) - 8388736.f;
-}
-template <bool I8> struct gemv_vector { /* what 16 bytes of weights are */
-    enum { N = I8 ? 16 : 8 };
-    static __device__ __forceinline__ void load(float *w, uint4 v) {
-        if (I8) {
-            i8x4_to_f32(w, v.x), i8x4_to_f32(w + 4, v.y), i8x4_to_f32(w + 8, v.z), i8x4_to_f32(w + 12, v.w);
-        } else {
-            bf16x8_to_f32(w, v);
-        }
+        for (int j = 0; j < 4; j++)
+            mma_bf16(c, i8x2_to_bf16x2(uu[j], 0x4140), i8x2_to_bf16x2(vv[j], 0x4140), i8x2_to_bf16x2(uu[j], 0x4342), i8x2_to_bf16x2(vv[j], 0x4342),
+                     xx[2 * j], xx[2 * j + 1]);
+    } else {
+        uint4 x0 = x[0];
+        mma_bf16(c, u.x, v.x, u.y, v.y, x0.x, x0.y);
+        mma_bf16(c, u.z, v.z, u.w, v.w, x0.z, x0.w);
     }
+}
+
+struct gemv_args {
+    bf16 *y;
+    float *y32;
+    int ldy;
+    const void *w; /* experts stacked, or one matrix */
+    const float *scale;
+    const bf16 *x;
+    int ldx, n_out, n_in, n_rows;
+    bool add;
+    const int32_t *offset; /* mixture of experts: rows offset[e] .. offset[e + 1] of x and y are expert e's; e = active[blockIdx.y / chunks] */
+    const int32_t *active; /* the experts that have rows, then -1 */
+    int chunks;
 };
 
-/* acc[2][R] += two weight rows times R rows of x, over this lane's share of n_in. The first weights are asked for before x is touched. */
-template <int R, bool I8>
-static __device__ __forceinline__ void gemv_pair(float (&acc)[2][R], const uint4 *w0, const uint4 *w1, const bf16 *x, int ldx, int n_in, int first,
-                                                 int step) {
-    constexpr int N = gemv_vector<I8>::N;
-    constexpr int U = R > 2 ? 1 : R > 1 ? 2 : 4; /* loads in flight a row */
-    const int n = n_in / N;
-    bool waited = false;
-    for (int i0 = first; i0 < n || !waited; i0 += U * step) {
-        uint4 a[U], b[U];
-#pragma unroll
-        for (int u = 0; u < U; u++) {
-            int i = i0 + u * step;
-            a[u] = i < n ? __ldcs(w0 + i) : make_uint4(0, 0, 0, 0);
-            b[u] = i < n ? __ldcs(w1 + i) : make_uint4(0, 0, 0, 0);
-        }
-        if (!waited) wait_for_previous();
-        waited = true;
-#pragma unroll
-        for (int u = 0; u < U; u++) {
-            int i = i0 + u * step;
-            if (i >= n) break;
-            float wa[N], wb[N];
-            gemv_vector<I8>::load(wa, a[u]);
-            gemv_vector<I8>::load(wb, b[u]);
-#pragma unroll
-            for (int r = 0; r < R; r++) {
-                const uint4 *xp = (const uint4 *)(x + (size_t)r * ldx) + (size_t)i * (N / 8);
-#pragma unroll
-                for (int k = 0; k < N / 8; k++) {
-                    float xv[8];
-                    bf16x8_to_f32(xv, xp[k]); /* not through the read-only path: the kernel before may still have been writing it */
-#pragma unroll
-                    for (int t = 0; t < 8; t++) acc[0][r] = fmaf(wa[8 * k + t], xv[t], acc[0][r]), acc[1][r] = fmaf(wb[8 * k + t], xv[t], acc[1][r]);
-                }
-            }
-        }
-    }
-}
-
-/* SWIGLU: w is [gate rows | up rows], n_out = 2 I; the pair of a warp is gate i and up i, and y [., I] gets silu(gate) * up. */
-template <int R, bool I8, int SPLIT, bool SWIGLU>
-static __global__ void __launch_bounds__(32 * GEMV_WARPS)
-    gemv_kernel(bf16 *y, float *y32, int ldy, const void *w, const float *scale, const bf16 *x, int ldx, int n_out, int n_in, int n_rows, bool add) {
-    __shared__ float part[GEMV_WARPS][2][R];
+/* SWIGLU: w is [gate rows | up rows], n_out = 2 I; a tile is 8 gate rows and their 8 up rows; y [., I] gets silu(gate) * up. */
+template <int NT, bool I8, int SPLIT, bool SWIGLU>
+static __global__ void __launch_bounds__(32 * GEMV_WARPS) gemv_kernel(const gemv_args a) {
+    constexpr int K = I8 ? 64 : 32, U = NT > 2 ? 2 : 4; /* k of a chunk; chunks in flight */
+    __shared__ float part[SPLIT > 1 ? GEMV_WARPS : 1][16][8 * NT + 1];
     let_next_start();
-    const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, pair = (int)(blockIdx.x * (GEMV_WARPS / SPLIT) + warp / SPLIT);
-    const int row = SWIGLU ? pair : 2 * pair, other = SWIGLU ? pair + n_out / 2 : row + 1 < n_out ? row + 1 : row;
-    const bool mine = SWIGLU ? pair < n_out / 2 : row < n_out;
-    const size_t row_bytes = (size_t)n_in * (I8 ? 1 : 2);
-    float acc[2][R] = {};
-    if (mine)
-        gemv_pair<R, I8>(acc, (const uint4 *)((const char *)w + row * row_bytes), (const uint4 *)((const char *)w + other * row_bytes), x, ldx, n_in,
-                         warp % SPLIT * 32 + lane, 32 * SPLIT);
-#pragma unroll
-    for (int h = 0; h < 2; h++)
-#pragma unroll
-        for (int r = 0; r < R; r++) acc[h][r] = warp_sum(acc[h][r]);
-    if (SPLIT > 1) {
-        if (lane == 0)
-            for (int h = 0; h < 2; h++)
-                for (int r = 0; r < R; r++) part[warp][h][r] = acc[h][r];
-        __syncthreads();
-        if (warp % SPLIT == 0)
-            for (int i = 1; i < SPLIT; i++)
-                for (int h = 0; h < 2; h++)
-                    for (int r = 0; r < R; r++) acc[h][r] += part[warp + i][h][r];
+    const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, g = lane / 4, t = lane % 4, split = warp % SPLIT;
+    const int tile = (int)blockIdx.x * (GEMV_WARPS / SPLIT) + warp / SPLIT;
+    const int row0 = SWIGLU ? 8 * tile + g : 16 * tile + g, row1 = SWIGLU ? row0 + a.n_out / 2 : row0 + 8;
+    const bool mine0 = SWIGLU ? row0 < a.n_out / 2 : row0 < a.n_out, mine1 = SWIGLU ? mine0 : row1 < a.n_out;
+    const bool busy = SWIGLU ? 8 * tile < a.n_out / 2 : 16 * tile < a.n_out; /* for the whole warp */
+    int first = 0, n_rows = a.n_rows;
+    size_t matrix = 0;
+    bool waited = false;
+    if (a.offset) { /* which rows an expert has says the kernel before */
+        wait_for_previous();
+        waited = true;
+        int e = a.active[blockIdx.y / a.chunks], at = (int)(blockIdx.y % a.chunks) * 8 * NT;
+        if (e < 0) return;
+        first = a.offset[e] + at;
+        n_rows = min(a.offset[e + 1] - first, 8 * NT);
+        matrix = (size_t)e * a.n_out;
+        if (n_rows <= 0) return;
     }
-    if (lane || warp % SPLIT || !mine) return;
-    if constexpr (SWIGLU) {
-        float sg = I8 ? scale[row] : 1.f, su = I8 ? scale[other] : 1.f;
+    float c[NT][4];
 #pragma unroll
-        for (int r = 0; r < R; r++)
-            if (r < n_rows) y[(size_t)r * ldy + row] = __float2bfloat16(silu(acc[0][r] * sg) * (acc[1][r] * su));
-    } else {
-        for (int h = 0; h < 2; h++) {
-            int o = row + h;
-            if (o >= n_out) break;
-            float s = I8 ? scale[o] : 1.f;
+    for (int i = 0; i < NT; i++) c[i][0] = c[i][1] = c[i][2] = c[i][3] = 0;
+    if (busy) {
+        const size_t row_bytes = (size_t)a.n_in * (I8 ? 1 : 2);
+        const char *w = (const char *)a.w;
+        const uint4 *w0 = (const uint4 *)(w + (matrix + (mine0 ? row0 : 0)) * row_bytes) + t, *w1 = (const uint4 *)(w + (matrix + (mine1 ? row1 : 0)) * row_bytes) + t;
+        const uint4 *x[NT];
 #pragma unroll
-            for (int r = 0; r < R; r++) {
-                if (r >= n_rows) break;
-                float v = acc[h][r] * s;
-                if (y32) {
-                    float *to = y32 + (size_t)r * ldy + o;
-                    *to = add ? *to + v : v;
-                } else {
-                    y[(size_t)r * ldy + o] = __float2bfloat16(v);
-                }
+        for (int i = 0; i < NT; i++) x[i] = (const uint4 *)(a.x + (size_t)(first + min(8 * i + g, n_rows - 1)) * a.ldx) + t * (I8 ? 2 : 1);
+        const int n = a.n_in / K;
+        for (int k0 = split * U; k0 < n || !waited; k0 += U * SPLIT) { /* U chunks side by side: 256 bytes of a row at a time */
+            uint4 u[U], v[U];
+#pragma unroll
+            for (int i = 0; i < U; i++) {
+                int k = k0 + i;
+                u[i] = k < n ? __ldcs(w0 + 4 * k) : make_uint4(0, 0, 0, 0);
+                v[i] = k < n ? __ldcs(w1 + 4 * k) : make_uint4(0, 0, 0, 0);
+            }
+            if (!waited) wait_for_previous();
+            waited = true;
+#pragma unroll
+            for (int i = 0; i < U; i++) {
+                int k = k0 + i;
+                if (k >= n) break;
+#pragma unroll
+                for (int j = 0; j < NT; j++) mma_chunk<I8>(c[j], u[i], v[i], x[j] + (size_t)k * (I8 ? 8 : 4));
             }
         }
     }
+    if (SPLIT > 1) {
+#pragma unroll
+        for (int j = 0; j < NT; j++) {
+            part[warp][g][8 * j + 2 * t] = c[j][0], part[warp][g][8 * j + 2 * t + 1] = c[j][1];
+            part[warp][g + 8][8 * j + 2 * t] = c[j][2], part[warp][g + 8][8 * j + 2 * t + 1] = c[j][3];
+        }
+        __syncthreads();
+        if (split == 0)
+            for (int i = 1; i < SPLIT; i++)
+#pragma unroll
+                for (int j = 0; j < NT; j++) {
+                    c[j][0] += part[warp + i][g][8 * j + 2 * t], c[j][1] += part[warp + i][g][8 * j + 2 * t + 1];
+                    c[j][2] += part[warp + i][g + 8][8 * j + 2 * t], c[j][3] += part[warp + i][g + 8][8 * j + 2 * t + 1];
+                }
+    }
+    if (split || !busy) return;
+    const float s0 = I8 && mine0 ? a.scale[matrix + row0] : 1.f, s1 = I8 && mine1 ? a.scale[matrix + row1] : 1.f;
+#pragma unroll
+    for (int j = 0; j < NT; j++)
+#pragma unroll
+        for (int h = 0; h < 2; h++) {
+            int r = 8 * j + 2 * t + h;
+            if (r >= n_rows) continue;
+            float p = c[j][h] * s0, q = c[j][2 + h] * s1;
+            if constexpr (SWIGLU) {
+                if (mine0) a.y[(size_t)(first + r) * a.ldy + row0] = __float2bfloat16(silu(p) * q);
+            } else if (a.y32) {
+                float *to = a.y32 + (size_t)(first + r) * a.ldy;
+                if (mine0) to[row0] = a.add ? to[row0] + p : p;
+                if (mine1) to[row1] = a.add ? to[row1] + q : q;
+            } else {
+                bf16 *to = a.y + (size_t)(first + r) * a.ldy;
+                if (mine0) to[row0] = __float2bfloat16(p);
+                if (mine1) to[row1] = __float2bfloat16(q);
+            }
+        }
 }
 
-template <int R, bool I8, bool SWIGLU>
-static cudaError_t gemv_launch(const struct cuda_matrix *w, const bf16 *x, int ldx, int n_rows, bf16 *y, float *y32, int ldy, bool add, cudaStream_t s) {
-    const void *data = I8 ? (const void *)w->i8 : (const void *)w->bf16;
-    const int pairs = (w->n_out + 1) / 2; /* 132 processors want some 16 warps each */
-    if (pairs >= 1024)
-        return launch_step(gemv_kernel<R, I8, 1, SWIGLU>, dim3((unsigned)((pairs + 7) / 8)), dim3(32 * GEMV_WARPS), 0, s, y, y32, ldy, data, w->scale, x, ldx,
-                           w->n_out, w->n_in, n_rows, add);
-    if (pairs >= 512)
-        return launch_step(gemv_kernel<R, I8, 2, SWIGLU>, dim3((unsigned)((pairs + 3) / 4)), dim3(32 * GEMV_WARPS), 0, s, y, y32, ldy, data, w->scale, x, ldx,
-                           w->n_out, w->n_in, n_rows, add);
-    return launch_step(gemv_kernel<R, I8, 8, SWIGLU>, dim3((unsigned)pairs), dim3(32 * GEMV_WARPS), 0, s, y, y32, ldy, data, w->scale, x, ldx, w->n_out,
-                       w->n_in, n_rows, add);
+template <int NT, bool I8, bool SWIGLU> static cudaError_t gemv_launch(const gemv_args &a, int n_matrices, cudaStream_t s) {
+    /* 132 processors want some 30 warps each. By the matrix alone: SPLIT is part of the order of the sums. */
+    const int tiles = (a.n_out + 15) / 16;
+    const dim3 block(32 * GEMV_WARPS);
+    const unsigned y = (unsigned)n_matrices;
+    if (tiles > 2048) return launch_step(gemv_kernel<NT, I8, 1, SWIGLU>, dim3((unsigned)((tiles + 7) / 8), y), block, 0, s, a);
+    if (tiles > 1024) return launch_step(gemv_kernel<NT, I8, 2, SWIGLU>, dim3((unsigned)((tiles + 3) / 4), y), block, 0, s, a);
+    if (tiles > 512) return launch_step(gemv_kernel<NT, I8, 4, SWIGLU>, dim3((unsigned)((tiles + 1) / 2), y), block, 0, s, a);
+    return launch_step(gemv_kernel<NT, I8, 8, SWIGLU>, dim3((unsigned)tiles, y), block, 0, s, a);
 }
-template <int R, bool SWIGLU>
-static cudaError_t gemv_rows(const struct cuda_matrix *w, const bf16 *x, int ldx, int n_rows, bf16 *y, float *y32, int ldy, bool add, cudaStream_t s) {
-    return w->i8 ? gemv_launch<R, true, SWIGLU>(w, x, ldx, n_rows, y, y32, ldy, add, s) : gemv_launch<R, false, SWIGLU>(w, x, ldx, n_rows, y, y32, ldy, add, s);
-}
-template <bool SWIGLU>
-static int gemv(const struct cuda_matrix *w, const uint16_t *x, int ldx, int n_rows, uint16_t *y, float *y32, int ldy, bool add, cuda_stream s,
-                struct error *e) {
-    if (w->n_in % 16 || ldx % 8 || n_rows > 8) return error_set(e, ERR_UNSUPPORTED, "gemv", "%d rows of %d values are not for this kernel", n_rows, w->n_in);
-    const bf16 *xb = (const bf16 *)x;
-    bf16 *yb = (bf16 *)y;
+template <bool SWIGLU> static int gemv(const struct cuda_matrix *w, gemv_args &a, int n_matrices, int rows, cuda_stream s, struct error *e) {
+    if (w->n_in % (w->i8 ? 64 : 32) || a.ldx % 8 || rows > CUDA_STEP_ROWS)
+        return error_set(e, ERR_UNSUPPORTED, "gemv", "%d rows of %d values are not for this kernel", rows, w->n_in);
     cudaStream_t st = (cudaStream_t)s;
-    if (n_rows == 0) return 0;
-    cudaError_t rc = n_rows == 1   ? gemv_rows<1, SWIGLU>(w, xb, ldx, n_rows, yb, y32, ldy, add, st)
-                     : n_rows == 2 ? gemv_rows<2, SWIGLU>(w, xb, ldx, n_rows, yb, y32, ldy, add, st)
-                     : n_rows <= 4 ? gemv_rows<4, SWIGLU>(w, xb, ldx, n_rows, yb, y32, ldy, add, st)
-                                   : gemv_rows<8, SWIGLU>(w, xb, ldx, n_rows, yb, y32, ldy, add, st);
+    a.w = w->i8 ? (const void *)w->i8 : (const void *)w->bf16, a.scale = w->scale, a.n_out = w->n_out, a.n_in = w->n_in;
+    cudaError_t rc = rows <= 8    ? w->i8 ? gemv_launch<1, true, SWIGLU>(a, n_matrices, st) : gemv_launch<1, false, SWIGLU>(a, n_matrices, st)
+                     : rows <= 16 ? w->i8 ? gemv_launch<2, true, SWIGLU>(a, n_matrices, st) : gemv_launch<2, false, SWIGLU>(a, n_matrices, st)
+                                  : w->i8 ? gemv_launch<4, true, SWIGLU>(a, n_matrices, st) : gemv_launch<4, false, SWIGLU>(a, n_matrices, st);
     return cuda_check(rc, "gemv", e);
 }
-/* x must have max(1, 2, 4 or 8 >= n_rows) readable rows. */
 extern "C" int cuda_gemv(const struct cuda_matrix *w, const uint16_t *x, int ldx, int n_rows, uint16_t *y, float *y32, int ldy, bool add,
                          cuda_stream s, struct error *e) {
-    return gemv<false>(w, x, ldx, n_rows, y, y32, ldy, add, s, e);
+    gemv_args a = {};
+    a.y = (bf16 *)y, a.y32 = y32, a.ldy = ldy, a.x = (const bf16 *)x, a.ldx = ldx, a.n_rows = n_rows, a.add = add;
+    return n_rows ? gemv<false>(w, a, 1, n_rows, s, e) : 0;
 }
 extern "C" int cuda_gemv_swiglu(const struct cuda_matrix *w, const uint16_t *x, int ldx, int n_rows, uint16_t *y, int ldy, cuda_stream s, struct error *e) {
-    return gemv<true>(w, x, ldx, n_rows, y, NULL, ldy, false, s, e);
+    gemv_args a = {};
+    a.y = (bf16 *)y, a.ldy = ldy, a.x = (const bf16 *)x, a.ldx = ldx, a.n_rows = n_rows;
+    return n_rows ? gemv<true>(w, a, 1, n_rows, s, e) : 0;
 }
-
-/* Chosen experts of a decode step: blockIdx.y = row * top_k + slot. */
-template <bool I8, bool SWIGLU>
-static __global__ void __launch_bounds__(32 * GEMV_WARPS)
-    moe_gemv_kernel(bf16 *y, const void *w, const float *scale, const int32_t *expert, const bf16 *x, bool x_per_slot, int top_k, int n_out, int n_in) {
-    let_next_start();
-    const int slot = blockIdx.y, lane = threadIdx.x % 32, pair = (int)(blockIdx.x * GEMV_WARPS + threadIdx.x / 32);
-    const bf16 *xr = x + (size_t)(x_per_slot ? slot : slot / top_k) * n_in;
-    const int row = SWIGLU ? pair : 2 * pair, other = SWIGLU ? pair + n_out / 2 : row + 1 < n_out ? row + 1 : row;
-    wait_for_previous(); /* which expert it is says the kernel before */
-    if (SWIGLU ? pair >= n_out / 2 : row >= n_out) return;
-    const size_t first = (size_t)expert[slot] * n_out, row_bytes = (size_t)n_in * (I8 ? 1 : 2);
-    float acc[2][1] = {};
-    gemv_pair<1, I8>(acc, (const uint4 *)((const char *)w + (first + row) * row_bytes), (const uint4 *)((const char *)w + (first + other) * row_bytes), xr,
-                     n_in, n_in, lane, 32);
-    float a = warp_sum(acc[0][0]) * (I8 ? scale[first + row] : 1.f), b = warp_sum(acc[1][0]) * (I8 ? scale[first + other] : 1.f);
-    if (lane) return;
-    if (SWIGLU) {
-        y[(size_t)slot * (n_out / 2) + row] = __float2bfloat16(silu(a) * b);
-    } else {
-        y[(size_t)slot * n_out + row] = __float2bfloat16(a);
-        if (row + 1 < n_out) y[(size_t)slot * n_out + row + 1] = __float2bfloat16(b);
-    }
-}
-extern "C" int cuda_moe_gemv(const struct cuda_matrix *w, const int32_t *expert, const uint16_t *x, bool x_per_slot, int n_rows, int top_k, bool swiglu,
-                             uint16_t *y, cuda_stream s, struct error *e) {
-    if (w->n_in % 16) return error_set(e, ERR_UNSUPPORTED, "moe_gemv", "Rows of %d values are no multiple of 16", w->n_in);
-    dim3 grid((unsigned)((w->n_out + 2 * GEMV_WARPS - 1) / (2 * GEMV_WARPS)), (unsigned)(n_rows * top_k)), block(32 * GEMV_WARPS);
-    void (*kernel)(bf16 *, const void *, const float *, const int32_t *, const bf16 *, bool, int, int, int) =
-        w->i8 ? swiglu ? moe_gemv_kernel<true, true> : moe_gemv_kernel<true, false>
-              : swiglu ? moe_gemv_kernel<false, true> : moe_gemv_kernel<false, false>;
-    const void *data = w->i8 ? (const void *)w->i8 : (const void *)w->bf16;
-    return cuda_check(launch_step(kernel, grid, block, 0, (cudaStream_t)s, (bf16 *)y, data, w->scale, expert, (const bf16 *)x, x_per_slot, top_k, w->n_out, w->n_in),
-                      "moe_gemv", e);
+extern "C" int cuda_moe_gemv(const struct cuda_matrix *w, const int32_t *offset, const int32_t *active, int max_active, const uint16_t *x, int max_rows,
+                             bool swiglu, uint16_t *y, cuda_stream s, struct error *e) {
+    gemv_args a = {};
+    /* An expert has at most max_rows rows, mostly few: chunks of 8, each reads the expert's weights once. */
+    a.y = (bf16 *)y, a.ldy = swiglu ? w->n_out / 2 : w->n_out, a.x = (const bf16 *)x, a.ldx = w->n_in;
+    a.offset = offset, a.active = active, a.chunks = (max_rows + 7) / 8;
+    return swiglu ? gemv<true>(w, a, max_active * a.chunks, 8, s, e) : gemv<false>(w, a, max_active * a.chunks, 8, s, e);
 }
 
 static __global__ void embedding_kernel(float *out, const bf16 *table, const int8_t *table8, const float *scale, const int32_t *ids, int n) {

@@ -7,12 +7,8 @@
 #define MAX_EXPERTS 64
 #define MAX_TOP_K 8
 
-static __global__ void top_k_kernel(int32_t *expert, float *weight, const float *logits, int n_rows, int E, int k) {
-    let_next_start();
-    wait_for_previous();
-    int row = (int)(blockIdx.x * blockDim.x + threadIdx.x);
-    if (row >= n_rows) return;
-    const float *l = logits + (size_t)row * E;
+/* The choices of one row: expert and weight [k]. */
+static __device__ void choose(int32_t *expert, float *weight, const float *l, int E, int k) {
     float m = l[0], sum = 0;
     for (int i = 1; i < E; i++) m = fmaxf(m, l[i]);
     for (int i = 0; i < E; i++) sum += ex2((l[i] - m) * LOG2E);
@@ -22,9 +18,55 @@ static __global__ void top_k_kernel(int32_t *expert, float *weight, const float 
         for (int i = 0; i < E; i++)
             if (!(taken >> i & 1) && (best < 0 || l[i] > l[best])) best = i;
         taken |= 1ull << best;
-        expert[(size_t)row * k + j] = best;
-        weight[(size_t)row * k + j] = ex2((l[best] - m) * LOG2E) / sum;
+        expert[j] = best;
+        weight[j] = ex2((l[best] - m) * LOG2E) / sum;
     }
+}
+static __global__ void top_k_kernel(int32_t *expert, float *weight, const float *logits, int n_rows, int E, int k) {
+    int row = (int)(blockIdx.x * blockDim.x + threadIdx.x);
+    if (row < n_rows) choose(expert + (size_t)row * k, weight + (size_t)row * k, logits + (size_t)row * E, E, k);
+}
+/* A whole step in one block: choices, then each choice counts those before it. */
+static __global__ void __launch_bounds__(256) route_step_kernel(float *weight, int32_t *order, int32_t *place, int32_t *offset, int32_t *active,
+                                                                const float *logits, int n_rows, int E, int k) {
+    __shared__ int32_t expert[256], at[MAX_EXPERTS + 1];
+    __shared__ float l[32 * MAX_EXPERTS];
+    let_next_start();
+    wait_for_previous();
+    const int n = n_rows * k, t = threadIdx.x;
+    for (int i = t; i < n_rows * E; i += 256) l[i] = logits[i];
+    __syncthreads();
+    if (t < n_rows) choose(expert + t * k, weight + t * k, l + t * E, E, k);
+    __syncthreads();
+    if (t <= E) { /* how many choices go to experts before t */
+        int c = 0;
+        for (int i = 0; i < n; i++) c += expert[i] < t;
+        offset[t] = at[t] = c;
+    }
+    __syncthreads();
+    if (t < n) {
+        int p = at[expert[t]];
+        for (int i = 0; i < t; i++) p += expert[i] == expert[t];
+        order[p] = t;
+        place[t] = p;
+    }
+    if (t < E) {
+        int before = 0, all = 0;
+        for (int i = 0; i < E; i++) {
+            bool has = at[i + 1] > at[i];
+            before += has && i < t;
+            all += has;
+        }
+        if (at[t + 1] > at[t]) active[before] = t;
+        if (t >= all) active[t] = -1;
+    }
+}
+extern "C" int cuda_moe_route_step(float *weight, int32_t *order, int32_t *place, int32_t *offset, int32_t *active, const float *logits, int n_rows,
+                                   int n_expert, int top_k, cuda_stream s, struct error *e) {
+    if (n_expert > MAX_EXPERTS || top_k > n_expert || n_rows * top_k > 256 || n_rows > 32)
+        return error_set(e, ERR_UNSUPPORTED, "moe", "%d rows of %d from %d experts are not for a step", n_rows, top_k, n_expert);
+    return cuda_check(launch_step(route_step_kernel, dim3(1), dim3(256), 0, (cudaStream_t)s, weight, order, place, offset, active, logits, n_rows, n_expert, top_k),
+                      "moe_route_step", e);
 }
 
 /* One block an expert walks all choices in order: counts, then places. 1024 threads, each a contiguous run, so the order is stable. */
@@ -73,25 +115,24 @@ extern "C" int cuda_moe_route(int32_t *expert, float *weight, int32_t *order, in
                               int n_expert, int top_k, cuda_stream s, struct error *e) {
     if (n_expert > MAX_EXPERTS || top_k > MAX_TOP_K || top_k > n_expert)
         return error_set(e, ERR_UNSUPPORTED, "moe", "%d experts, %d used: at most %d and %d", n_expert, top_k, MAX_EXPERTS, MAX_TOP_K);
-    int rc = cuda_check(launch_step(top_k_kernel, dim3((unsigned)((n_rows + 127) / 128)), dim3(128), 0, (cudaStream_t)s, expert, weight, logits, n_rows, n_expert, top_k),
-                        "moe_route", e);
-    if (rc) return rc;
-    if (order) {
-        int32_t *count = offset + n_expert + 1; /* offset has room for 2 n_expert + 1 */
-        count_kernel<<<(unsigned)n_expert, 1024, 0, (cudaStream_t)s>>>(count, expert, n_rows * top_k);
-        place_kernel<<<(unsigned)n_expert, 1024, 0, (cudaStream_t)s>>>(order, place, offset, count, expert, n_rows * top_k, n_expert);
-    }
+    cudaStream_t st = (cudaStream_t)s;
+    int32_t *count = offset + n_expert + 1; /* offset has room for 2 n_expert + 1 */
+    top_k_kernel<<<(unsigned)((n_rows + 127) / 128), 128, 0, st>>>(expert, weight, logits, n_rows, n_expert, top_k);
+    count_kernel<<<(unsigned)n_expert, 1024, 0, st>>>(count, expert, n_rows * top_k);
+    place_kernel<<<(unsigned)n_expert, 1024, 0, st>>>(order, place, offset, count, expert, n_rows * top_k, n_expert);
     return cuda_check(cudaGetLastError(), "moe_route", e);
 }
 
 static __global__ void gather_kernel(uint4 *y, const uint4 *x, const int32_t *order, int top_k, int w8) {
+    let_next_start();
+    wait_for_previous();
     const uint4 *from = x + (size_t)(order[blockIdx.x] / top_k) * w8;
     for (int i = (int)threadIdx.x; i < w8; i += blockDim.x) y[(size_t)blockIdx.x * w8 + i] = from[i];
 }
 extern "C" int cuda_moe_gather(uint16_t *y, const uint16_t *x, const int32_t *order, int n, int top_k, int width, cuda_stream s, struct error *e) {
     if (n == 0) return 0;
-    gather_kernel<<<(unsigned)n, 128, 0, (cudaStream_t)s>>>((uint4 *)y, (const uint4 *)x, order, top_k, width / 8);
-    return cuda_check(cudaGetLastError(), "moe_gather", e);
+    return cuda_check(launch_step(gather_kernel, dim3((unsigned)n), dim3(128), 0, (cudaStream_t)s, (uint4 *)y, (const uint4 *)x, order, top_k, width / 8),
+                      "moe_gather", e);
 }
 
 static __global__ void combine_kernel(float *h, const bf16 *y, const int32_t *place, const float *weight, int top_k, int width) {
@@ -101,7 +142,7 @@ static __global__ void combine_kernel(float *h, const bf16 *y, const int32_t *pl
     for (int i = 2 * (int)threadIdx.x; i < width; i += 2 * (int)blockDim.x) {
         float2 v = *(float2 *)(h + (size_t)row * width + i);
         for (int s = 0; s < top_k; s++) {
-            int at = place ? place[(size_t)row * top_k + s] : row * top_k + s;
+            int at = place[(size_t)row * top_k + s];
             uint32_t u = *(const uint32_t *)(y + (size_t)at * width + i);
             float w = weight[(size_t)row * top_k + s];
             v.x = fmaf(w, __uint_as_float(u << 16), v.x), v.y = fmaf(w, __uint_as_float(u & 0xffff0000u), v.y);
@@ -114,7 +155,4 @@ extern "C" int cuda_moe_combine(float *h, const uint16_t *y, const int32_t *plac
     if (n_rows == 0) return 0;
     return cuda_check(launch_step(combine_kernel, dim3((unsigned)n_rows), dim3(256), 0, (cudaStream_t)s, h, (const bf16 *)y, place, weight, top_k, width),
                       "moe_combine", e);
-}
-extern "C" int cuda_moe_add(float *h, const uint16_t *y, const float *weight, int n_rows, int top_k, int width, cuda_stream s, struct error *e) {
-    return cuda_moe_combine(h, y, NULL, weight, n_rows, top_k, width, s, e);
 }

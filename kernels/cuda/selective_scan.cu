@@ -1,11 +1,12 @@
 /* selective_scan.cu: the Mamba-1 recurrence over a chunk of time, one sequence, time-major (Gu and Dao 2023, algorithm 2; the CPU twin is
  * kernels/cpu/mamba.c).
  *
- * A block owns 32 channels. Its first 4 warps walk time: 4 neighbouring lanes share a channel and hold 4 of its 16 states in registers, so
- * that d_inner 8192 puts two of these warps on each scheduler, and the bound is the special function unit, one exp2 per channel, state and
- * step. The other 4 warps work one tile of 32 steps ahead and one behind: they bring tiles by asynchronous copies, make dt =
- * softplus(.) and dt x for the next tile, and apply D skip and gate to the last one. One barrier a tile joins the two. Steps are
- * taken in order whatever the tile, so chunk cuts do not show in any bit.
+ * A block owns 32 channels. Two of its warps walk time: a lane holds 4 of the 16 states of two neighbouring channels in registers, 8
+ * independent chains, so that one warp keeps a scheduler's special function unit busy (one exp2 per channel, state and step is the bound) and what
+ * it reads of B and C serves two channels. Its loads run a group of 4 steps ahead of its arithmetic. The other 4 warps work one tile of 32
+ * steps ahead and one behind: they bring tiles by asynchronous copies, make dt = softplus(.) and dt x for the next tile, and add the four
+ * partial sums, the D skip and the gate of the last one. One barrier a tile joins the two. Steps are taken in order whatever the tile, so
+ * chunk cuts do not show in any bit.
  */
 #include "kernels/cuda/cuda_common.cuh"
 #include "kernels/cuda/cuda_device.cuh"
@@ -15,6 +16,8 @@
 #define TT 32   /* steps a tile */
 #define AHEAD 3 /* tiles in flight */
 #define SLOTS (AHEAD + 3)
+#define GROUP 4    /* steps a walker's loads run ahead */
+#define WALKERS 64 /* threads; the 128 others help */
 
 struct scan_tile {
     bf16 x[TT][CH], dt[TT][CH], z[TT][CH]; /* 2 KiB each */
@@ -23,10 +26,10 @@ struct scan_tile {
 struct scan_smem {
     scan_tile tile[SLOTS];
     float2 dt[2][TT][CH]; /* softplus(dt), dt * x */
-    float y[2][TT][CH + 4];
+    float4 y[2][TT][CH];  /* a channel's 4 partial sums */
 };
 
-__global__ void __launch_bounds__(256)
+__global__ void __launch_bounds__(WALKERS + 128, 2)
     selective_scan_kernel(bf16 *y, const bf16 *x, const bf16 *dt_raw, const bf16 *z, const float *B, const float *C, const float *A,
                           const float *D, const float *dt_bias, float *state, int T, int x_stride, int dt_stride, int z_stride, int y_stride,
                           int bc_stride) {
@@ -34,49 +37,56 @@ __global__ void __launch_bounds__(256)
     scan_smem &sm = *(scan_smem *)raw;
     const int c0 = blockIdx.x * CH, n_tiles = (T + TT - 1) / TT;
 
-    if (threadIdx.x < 128) { /* the walkers: tile k - 1 in interval k */
-        const int ch = threadIdx.x / 4, part = threadIdx.x % 4; /* channel in the block, and which 4 states */
+    if (threadIdx.x < WALKERS) { /* tile k - 1 in interval k */
+        const int ch = threadIdx.x / 4 * 2, part = threadIdx.x % 4; /* first of two channels in the block, and which 4 states */
         float *home = state + (size_t)(c0 + ch) * 16 + 4 * part;
-        float4 av = *(const float4 *)(A + (size_t)(c0 + ch) * 16 + 4 * part), hv = *(const float4 *)home;
-        const float a0 = av.x * LOG2E, a1 = av.y * LOG2E, a2 = av.z * LOG2E, a3 = av.w * LOG2E;
-        float h0 = hv.x, h1 = hv.y, h2 = hv.z, h3 = hv.w;
+        const float *ap = A + (size_t)(c0 + ch) * 16 + 4 * part;
+        float a[8], h[8];
+#pragma unroll
+        for (int i = 0; i < 8; i++) a[i] = ap[i / 4 * 16 + i % 4] * LOG2E, h[i] = home[i / 4 * 16 + i % 4];
         __syncthreads();
         for (int k = 1; k <= n_tiles + 1; k++) {
             if (k <= n_tiles) {
                 const scan_tile &s = sm.tile[(k - 1) % SLOTS];
-                const float2(*dt)[CH] = sm.dt[(k - 1) & 1];
-                float(*out)[CH + 4] = sm.y[(k - 1) & 1];
-#pragma unroll 2
-                for (int t0 = 0; t0 < TT; t0 += 4) {
-                    float p[4];
+                const float2 *dt = &sm.dt[(k - 1) & 1][0][ch];
+                float *out = (float *)&sm.y[(k - 1) & 1][0][ch] + part;
+                float4 d[2][GROUP], b[2][GROUP], c[2][GROUP]; /* two groups of steps: one in work, one on its way */
+                auto fetch = [&](int to, int t0) {
 #pragma unroll
-                    for (int i = 0; i < 4; i++) {
-                        float2 d = dt[t0 + i][ch];
-                        float4 b = *(const float4 *)&s.B[t0 + i][4 * part], c = *(const float4 *)&s.C[t0 + i][4 * part];
-                        h0 = fmaf(ex2(d.x * a0), h0, d.y * b.x);
-                        h1 = fmaf(ex2(d.x * a1), h1, d.y * b.y);
-                        h2 = fmaf(ex2(d.x * a2), h2, d.y * b.z);
-                        h3 = fmaf(ex2(d.x * a3), h3, d.y * b.w);
-                        p[i] = fmaf(h3, c.w, fmaf(h2, c.z, fmaf(h1, c.y, h0 * c.x)));
+                    for (int i = 0; i < GROUP; i++) {
+                        d[to][i] = *(const float4 *)(dt + (size_t)(t0 + i) * CH); /* dt, dt x of both channels */
+                        b[to][i] = *(const float4 *)&s.B[t0 + i][4 * part];
+                        c[to][i] = *(const float4 *)&s.C[t0 + i][4 * part];
                     }
-                    /* 4 lanes x 4 steps: transpose and add, lane `part` ends with step t0 + part */
-                    float s0 = part & 1 ? p[0] : p[1], s1 = part & 1 ? p[2] : p[3];
-                    float k0 = part & 1 ? p[1] : p[0], k1 = part & 1 ? p[3] : p[2];
-                    k0 += __shfl_xor_sync(0xffffffffu, s0, 1);
-                    k1 += __shfl_xor_sync(0xffffffffu, s1, 1);
-                    float send = part & 2 ? k0 : k1, keep = part & 2 ? k1 : k0;
-                    keep += __shfl_xor_sync(0xffffffffu, send, 2);
-                    out[t0 + part][ch] = keep;
+                };
+                fetch(0, 0);
+#pragma unroll
+                for (int g = 0; g < TT / GROUP; g++) {
+                    if (g + 1 < TT / GROUP) fetch((g + 1) & 1, (g + 1) * GROUP);
+                    float p[GROUP][2];
+#pragma unroll
+                    for (int i = 0; i < GROUP; i++) {
+                        const float4 dd = d[g & 1][i], bb = b[g & 1][i], cc = c[g & 1][i];
+                        h[0] = fmaf(ex2(dd.x * a[0]), h[0], dd.y * bb.x), h[1] = fmaf(ex2(dd.x * a[1]), h[1], dd.y * bb.y);
+                        h[2] = fmaf(ex2(dd.x * a[2]), h[2], dd.y * bb.z), h[3] = fmaf(ex2(dd.x * a[3]), h[3], dd.y * bb.w);
+                        h[4] = fmaf(ex2(dd.z * a[4]), h[4], dd.w * bb.x), h[5] = fmaf(ex2(dd.z * a[5]), h[5], dd.w * bb.y);
+                        h[6] = fmaf(ex2(dd.z * a[6]), h[6], dd.w * bb.z), h[7] = fmaf(ex2(dd.z * a[7]), h[7], dd.w * bb.w);
+                        p[i][0] = fmaf(h[3], cc.w, fmaf(h[2], cc.z, fmaf(h[1], cc.y, h[0] * cc.x)));
+                        p[i][1] = fmaf(h[7], cc.w, fmaf(h[6], cc.z, fmaf(h[5], cc.y, h[4] * cc.x)));
+                    }
+#pragma unroll
+                    for (int i = 0; i < GROUP; i++) out[(size_t)(g * GROUP + i) * CH * 4] = p[i][0], out[(size_t)(g * GROUP + i) * CH * 4 + 4] = p[i][1];
                 }
             }
             __syncthreads();
         }
-        *(float4 *)home = make_float4(h0, h1, h2, h3);
+#pragma unroll
+        for (int i = 0; i < 8; i++) home[i / 4 * 16 + i % 4] = h[i];
         return;
     }
 
     /* the helpers: in interval k tile k is prepared, tile k - 2 is finished, tile k + AHEAD is asked for */
-    const int tid = threadIdx.x - 128, ch = tid % CH, step = tid / CH;
+    const int tid = threadIdx.x - WALKERS, ch = tid % CH, step = tid / CH;
     const float bias = dt_bias[c0 + ch], skip = D[c0 + ch];
     auto load = [&](int tile) {
         if (tile < n_tiles) {
@@ -116,7 +126,8 @@ __global__ void __launch_bounds__(256)
 #pragma unroll
             for (int i = 0; i < TT / 4; i++) {
                 int t = step + 4 * i;
-                float v = fmaf(skip, __bfloat162float(s.x[t][ch]), sm.y[k & 1][t][ch]) * silu(__bfloat162float(s.z[t][ch]));
+                float4 q = sm.y[k & 1][t][ch];
+                float v = fmaf(skip, __bfloat162float(s.x[t][ch]), (q.x + q.y) + (q.z + q.w)) * silu(__bfloat162float(s.z[t][ch]));
                 if (t < n) y[((size_t)(k - 2) * TT + (size_t)t) * y_stride + c0 + ch] = __float2bfloat16(v);
             }
         }
@@ -132,7 +143,7 @@ extern "C" int cuda_selective_scan(uint16_t *y, const uint16_t *x, const uint16_
     int rc = cuda_check(cudaFuncSetAttribute(selective_scan_kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)sizeof(scan_smem)),
                         "selective_scan", e);
     if (rc) return rc;
-    selective_scan_kernel<<<d_inner / CH, 256, sizeof(scan_smem), (cudaStream_t)stream>>>(
+    selective_scan_kernel<<<d_inner / CH, WALKERS + 128, sizeof(scan_smem), (cudaStream_t)stream>>>(
         (bf16 *)y, (const bf16 *)x, (const bf16 *)dt_raw, (const bf16 *)z, B, C, A, D, dt_bias, state, T, x_stride, dt_stride, z_stride,
         y_stride, bc_stride);
     return cuda_check(cudaGetLastError(), "selective_scan", e);
