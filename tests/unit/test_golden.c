@@ -350,12 +350,115 @@ static void test_avx512_path_predicts_as_the_reference(void **state) {
     fast_path("avx512-vnni");
 }
 
+/* ---- pairs: the bundled model's main work; golden/pairs_dev.jsonl holds the reference's probabilities,
+ * pairs_subset.jsonl some of the texts. PAIRS=file in the environment judges another choice of rows (all of them, where
+ * the evaluation data is at hand). ---- */
+static int32_t *pair_prompt(struct jamba_model *m, const char *a, const char *b, size_t *n) {
+    struct error e = {0};
+    const char *texts[2] = {a, b}, *marks[3] = {"<|pair|>", "<|sep|>", "<|relation|>"};
+    int32_t *out = malloc((strlen(a) + strlen(b) + 3) * sizeof *out);
+    *n = 0;
+    for (size_t i = 0; i < 3; i++) {
+        out[(*n)++] = jamba_control_token(m, marks[i]);
+        if (i == 2) break;
+        int32_t *ids;
+        size_t n_ids;
+        assert_int_equal(jamba_tokenize(m, texts[i], strlen(texts[i]), &ids, NULL, &n_ids, &e), 0);
+        memcpy(out + *n, ids, n_ids * sizeof *ids);
+        *n += n_ids;
+        free(ids);
+    }
+    return out;
+}
+
+static void test_pairs_are_decided_as_by_the_reference(void **state) {
+    (void)state;
+    enum { BATCH = 32 };
+    struct error e = {0};
+    struct buf golden = {0};
+    const char *file = getenv("PAIRS") ? getenv("PAIRS") : FOLDER "pairs_subset.jsonl";
+    FILE *f = fopen(file, "r");
+    assert_non_null(f);
+    json_t *reference = json_array();
+    assert_int_equal(file_read(FOLDER "pairs_dev.jsonl", 1 << 24, &golden, &e), 0);
+    for (char *line = strtok(golden.data, "\n"); line; line = strtok(NULL, "\n"))
+        json_array_append_new(reference, json_loads(line, 0, NULL));
+    struct jamba_model *m = open_model(NULL);
+    const int32_t rows[3] = {jamba_control_token(m, "<|contradiction|>"), jamba_control_token(m, "<|consistent|>"),
+                             jamba_control_token(m, "<|unrelated|>")};
+    static char line[1 << 16];
+    size_t n_pairs = 0, same_class = 0, same_call = 0;
+    double worst = 0;
+    bool more = true;
+    while (more) {
+        struct jamba_batch_item items[BATCH];
+        float out[BATCH][3];
+        int row_of[BATCH];
+        size_t n = 0;
+        while (n < BATCH && (more = fgets(line, sizeof line, f) != NULL)) {
+            json_t *pair = json_loads(line, 0, NULL);
+            const char *a = json_string_value(json_object_get(pair, "a")),
+                       *b = json_string_value(json_object_get(pair, "b"));
+            for (size_t order = 0; order < 2; order++, n++) {
+                size_t n_ids;
+                int32_t *ids = pair_prompt(m, order ? b : a, order ? a : b, &n_ids);
+                items[n] = (struct jamba_batch_item){.tokens = ids,
+                                                     .n_tokens = n_ids,
+                                                     .want = JAMBA_WANT_LOGITS,
+                                                     .rows = rows,
+                                                     .n_rows = 3,
+                                                     .out = out[n]};
+                assert_int_equal(jamba_session_open(&items[n].session, m, (uint32_t)n_ids, &e), 0);
+                row_of[n] = (int)json_integer_value(json_object_get(pair, "row"));
+            }
+            json_decref(pair);
+        }
+        if (n && jamba_batch_run(m, items, n, NULL, &e)) fail_msg("%s", e.message);
+        for (size_t i = 0; i < n; i += 2) {
+            double p[2][3], q[2][3], mean[3] = {0}, mean_q[3] = {0};
+            for (size_t order = 0; order < 2; order++) {
+                const json_t *want = json_object_get(json_array_get(reference, (size_t)row_of[i]), order ? "ba" : "ab");
+                double lse = log_sum(out[i + order], 3);
+                for (size_t k = 0; k < 3; k++) {
+                    p[order][k] = exp((double)out[i + order][k] - lse);
+                    q[order][k] = json_number_value(json_array_get(want, k));
+                    worst = fmax(worst, fabs(p[order][k] - q[order][k]));
+                    mean[k] += p[order][k], mean_q[k] += q[order][k];
+                }
+            }
+            size_t best = 0, best_q = 0;
+            for (size_t k = 1; k < 3; k++) {
+                if (mean[k] > mean[best]) best = k;
+                if (mean_q[k] > mean_q[best_q]) best_q = k;
+            }
+            same_class += best == best_q;
+            same_call += (p[0][0] > 0.5 && p[1][0] > 0.5) == (q[0][0] > 0.5 && q[1][0] > 0.5);
+            n_pairs++;
+        }
+        for (size_t i = 0; i < n; i++) {
+            jamba_session_close(items[i].session);
+            free((void *)(uintptr_t)items[i].tokens);
+        }
+    }
+    print_message("%zu pairs: same relation %.2f %%, same call of a contradiction %.2f %%, largest difference %.3f\n",
+                  n_pairs, 100.0 * (double)same_class / (double)n_pairs, 100.0 * (double)same_call / (double)n_pairs,
+                  worst);
+    assert_true(n_pairs >= 48);
+    assert_true((double)same_class >= 0.97 * (double)n_pairs - 1); /* one close call among the few rows of a subset */
+    assert_true((double)same_call >= 0.97 * (double)n_pairs - 1);
+    fclose(f);
+    json_decref(reference);
+    buf_free(&golden);
+    jamba_model_close(m);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_scalar_path_equals_the_reference_layer_by_layer),
         cmocka_unit_test(test_scalar_path_predicts_as_the_reference),
         cmocka_unit_test(test_avx2_path_predicts_as_the_reference),
         cmocka_unit_test(test_avx512_path_predicts_as_the_reference),
+        cmocka_unit_test(test_pairs_are_decided_as_by_the_reference),
     };
     cmocka_set_test_filter(getenv("TEST_FILTER")); /* tests/mutants.sh runs single ones */
     return cmocka_run_group_tests(tests, NULL, NULL);
