@@ -112,6 +112,7 @@ struct api {
     atomic_bool stopping;
     atomic_int n_streams;
     atomic_int n_questions;
+    _Atomic int64_t deleting_set; /* a document of it is about to go: its reading stops */
     _Atomic int64_t question_set; /* the set last asked about */
     atomic_bool model_failed;
 };
@@ -132,6 +133,10 @@ int api_write(int fd, const void *data, size_t len, const char *what, struct err
 int api_workers_start(struct api *api, struct error *e);
 void api_workers_stop(struct api *api);
 void api_workers_wake(struct api *api);
+/* Around a delete: a reading of the set that runs in the background stops (it would write down what is to go), and
+ * begins again behind. */
+void api_delete_begin(struct api *api, int64_t set);
+void api_delete_end(struct api *api, int64_t set, bool set_stays);
 /* Returns when nothing is left to ingest (vectors too), or when that fails for a reason of ours. */
 int api_workers_drain(struct api *api, struct error *e);
 

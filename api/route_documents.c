@@ -141,9 +141,13 @@ int route_document_delete(struct api *api, struct api_request *q, const struct a
     (void)q;
     struct arena arena = {0};
     struct slice receipt = {0};
-    pthread_mutex_lock(&api->render); /* no page of it is being drawn */
-    int rc = store_document_delete(api->store, a->id[0], &arena, &receipt, e);
-    pthread_mutex_unlock(&api->render);
+    struct store_document d;
+    int rc = store_document_find(api->store, &arena, a->id[0], &d, e);
+    if (rc == 0) {
+        api_delete_begin(api, d.set);
+        rc = store_document_delete(api->store, a->id[0], &arena, &receipt, e);
+        api_delete_end(api, d.set, true);
+    }
     if (rc == 0) {
         json_t *o =
             json_loadb(receipt.data != NULL ? receipt.data : "{}", receipt.data != NULL ? receipt.len : 2, 0, NULL);

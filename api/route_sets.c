@@ -86,7 +86,11 @@ int route_set_delete(struct api *api, struct api_request *q, const struct api_ar
     struct arena arena = {0};
     struct store_set s;
     int rc = set_find(api, a->id[0], &arena, &s, e);
-    if (rc == 0) rc = store_set_delete(api->store, a->id[0], e);
+    if (rc == 0) {
+        api_delete_begin(api, a->id[0]);
+        rc = store_set_delete(api->store, a->id[0], e);
+        api_delete_end(api, a->id[0], rc != 0);
+    }
     if (rc == 0)
         api_respond(r, 200,
                     json_pack("{s:I, s:s%, s:I}", "deleted_set", (json_int_t)s.id, "name", s.name.data, s.name.len,

@@ -10,9 +10,10 @@
 #include <time.h>
 
 #define LEASE_S 60.0
-#define RENEW_S 0.25 /* progress goes to the database at most this often */
-#define IDLE_S 5     /* looks for jobs at least this often */
-#define RETRY_S 30   /* after a failure that is not a job's (no model, disk full) */
+#define RENEW_S 0.25     /* progress goes to the database at most this often */
+#define IDLE_S 5         /* looks for jobs at least this often */
+#define DELETE_WAIT_S 30 /* for a reading to stop; it looks up about once a second */
+#define RETRY_S 30       /* after a failure that is not a job's (no model, disk full) */
 
 struct worker_job {
     struct api *api;
@@ -135,6 +136,7 @@ static bool job_cancelled(void *ctx) {
     if (atomic_load(&api->stopping)) j->yielded = true;
     if (j->kind == STORE_JOB_READ && atomic_load(&api->n_questions) > 0 && atomic_load(&api->question_set) != j->set)
         j->yielded = true;
+    if (atomic_load(&api->deleting_set) == j->set) j->yielded = true;
     return j->cancelled || j->yielded;
 }
 
@@ -221,7 +223,7 @@ static void *reading_main(void *ctx) {
         while (!atomic_load(&api->stopping)) {
             if (busy_ingesting(api)) break; /* it wakes us when the queue is empty */
             if (take_and_run(api, STORE_JOB_REPORT)) continue;
-            if (atomic_load(&api->n_questions) > 0) break;
+            if (atomic_load(&api->n_questions) > 0 || atomic_load(&api->deleting_set) != 0) break;
             if (!take_and_run(api, STORE_JOB_READ)) break;
         }
     } while (worker_wait(api, IDLE_S));
@@ -272,4 +274,27 @@ int api_workers_drain(struct api *api, struct error *e) {
         if (atomic_load(&api->stopping)) break;
     }
     return rc;
+}
+
+void api_delete_begin(struct api *api, int64_t set) {
+    double until = clock_seconds() + DELETE_WAIT_S;
+    pthread_mutex_lock(&api->render); /* no page of it is being drawn; and one delete at a time */
+    atomic_store(&api->deleting_set, set);
+    pthread_mutex_lock(&api->lock);
+    while (api->reading_set == set && clock_seconds() < until) {
+        struct timespec at;
+        clock_gettime(CLOCK_MONOTONIC, &at);
+        at.tv_sec += 1;
+        pthread_cond_timedwait(&api->wake, &api->lock, &at);
+    }
+    pthread_mutex_unlock(&api->lock);
+}
+
+void api_delete_end(struct api *api, int64_t set, bool set_stays) {
+    struct error ignored;
+    int64_t job;
+    atomic_store(&api->deleting_set, 0);
+    pthread_mutex_unlock(&api->render);
+    if (set_stays) store_job_add(api->store, STORE_JOB_READ, set, &job, &ignored);
+    api_workers_wake(api);
 }

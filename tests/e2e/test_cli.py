@@ -285,5 +285,74 @@ def test_a_full_disk_loses_nothing(folder):
         subprocess.run(["umount", mount], check=False)
 
 
+@test
+def test_a_terminal_gets_a_bar_and_bold_words(folder):
+    import pty
+    data, path = os.path.join(folder, "data"), write(folder, "services.md", NOTICE)
+    shown = b""
+    for line in (["ingest", "deal", path], ["contradictions", "deal"], ["ask", "deal", "What is the monthly fee?"]):
+        pid, fd = pty.fork()
+        if pid == 0:
+            os.environ.update(TERM="xterm", NO_COLOR="")
+            os.execv(PROGRAM, [PROGRAM, *line, "--data", data, "--no-model"])
+        try:
+            while True:
+                block = os.read(fd, 65536)
+                if not block:
+                    break
+                shown += block
+        except OSError:
+            pass
+        os.close(fd)
+        equal(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), 0, " ".join(line[:1]))
+    check(b"%" in shown and b"\r\x1b[K" in shown, "a bar that goes away: %r" % shown[:300])
+    plain = command(data, "ask", "deal", "What is the monthly fee?")
+    check("\x1b" not in plain.out and "\x1b" not in plain.err, "no escapes in a pipe")
+
+
+@test
+def test_an_interrupted_ingest_says_so(folder):
+    data, inbox = os.path.join(folder, "data"), os.path.join(folder, "inbox")
+    for i in range(30):
+        write(inbox, "c%02d.md" % i, contract(i, 2500))
+    process = subprocess.Popen([PROGRAM, "ingest", "deal", inbox, "--data", data, "--no-model"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=WAIT_S)
+    equal(process.returncode, 1)
+    check(b"nterrupted" in err, err)
+    command(data, "ask", "deal", "What shall the Carrier deliver?")
+    equal({d["state"] for d in command(data, "documents", "deal", "--json").json()["documents"]}, {"ready"})
+
+
+@test
+def test_web_addresses_are_fetched_but_not_private_ones_unasked(folder):
+    import http.server
+    data = os.path.join(folder, "data")
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            found = self.path == "/terms.md"
+            self.send_response(200 if found else 404)
+            self.end_headers()
+            self.wfile.write(NOTICE if found else b"no")
+
+        def log_message(self, *args):
+            pass
+
+    web = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=web.serve_forever, daemon=True).start()
+    url = "http://127.0.0.1:%d/terms.md" % web.server_port
+    try:
+        refused = command(data, "ingest", "deal", url, status=1)
+        check("private" in refused.err, refused.err)
+        done = command(data, "ingest", "deal", url, url + ".gone", "--allow-private", status=1)
+        check(url + ": 1 page" in done.out and "404" in done.err, done.out + done.err)
+        equal(os.listdir(os.path.join(data, "incoming")), [], "nothing half fetched is left")
+    finally:
+        web.shutdown()
+        web.server_close()
+
+
 if __name__ == "__main__":
     sys.exit(main())

@@ -99,5 +99,22 @@ def test_a_stop_while_reading_is_quick_and_loses_nothing(folder):
     server.stop()
 
 
+@test
+def test_a_document_deleted_while_it_is_read_leaves_nothing(folder):
+    data = os.path.join(folder, "data")
+    server = Server(data, model=True)
+    made = server.post("/api/v1/sets", {"name": "long"})["id"]
+    server.upload(made, [("keep.md", contract(1, 40)), ("secret.md", contract(2, 40) + b"\n99.1 The word is Quxolotl.\n")])
+    documents = server.idle(made)
+    until(lambda: any(j["kind"] == "read" and j["state"] in ("running", "done") for j in server.get("/api/v1/sets/%d/jobs" % made)["jobs"]), "the reading to begin")
+    secret = [d["id"] for d in documents if d["name"] == "secret.md"][0]
+    server.call("DELETE", "/api/v1/documents/%d" % secret, want=200)
+    equal(found_in(data, "uxolotl"), [], "files with its word")
+    until(lambda: all(j["state"] in ("done", "failed", "cancelled") for j in server.get("/api/v1/sets/%d/jobs" % made)["jobs"]), "the new reading")
+    left = command(data, "ask", "long", "What shall the Carrier deliver?", "--json", model=True).json()
+    check(left["coverage"]["documents"] == 1 and left["reading"]["newly_read"] < 100, "what is left was read again: %r %r" % (left["coverage"], left["reading"]))
+    server.stop()
+
+
 if __name__ == "__main__":
     sys.exit(main())
