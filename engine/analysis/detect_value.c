@@ -421,6 +421,13 @@ static int build_frame(struct detect_set *s, uint32_t unit, uint32_t fact) {
         for (size_t i = 0; i < line.len; i++)
             upper += line.data[i] >= 'A' && line.data[i] <= 'Z', lower += line.data[i] >= 'a' && line.data[i] <= 'z';
         if (!states || upper > lower) return 0;
+    } else if (f->kind == INGEST_NUMBER && !row &&
+               d->statements[u->statement].span.end - d->statements[u->statement].span.start > 60) {
+        struct slice line = ingest_text(d, d->statements[u->statement].span);
+        size_t upper = 0, lower = 0; /* surveyors' descriptions of land, in capitals: a walk from point to point */
+        for (size_t i = 0; i < line.len; i++)
+            upper += line.data[i] >= 'A' && line.data[i] <= 'Z', lower += line.data[i] >= 'a' && line.data[i] <= 'z';
+        if (upper > lower * 2) return 0;
     }
     if (f->kind == INGEST_PERIOD && u->n_words) /* "this 90-day period" was set elsewhere */
         for (uint32_t i = 1; i < u->n_words; i++) {

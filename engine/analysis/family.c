@@ -358,6 +358,23 @@ static void find_names(struct detect_set *s, uint32_t d) {
     }
 }
 
+/* One product, study or project in both titles: "NVX-301". */
+static bool same_code(const struct detect_set *s, uint32_t a, uint32_t b) {
+    for (size_t i = 0; i < s->family[a].n_title; i++) {
+        const struct lexeme *l = &s->lexicon.items[s->family[a].title[i]];
+        bool digit = false, letter = false;
+        for (size_t q = 0; q < l->stem.len; q++) {
+            digit |= l->stem.data[q] >= '0' && l->stem.data[q] <= '9';
+            letter |= (l->stem.data[q] | 32) >= 'a' && (l->stem.data[q] | 32) <= 'z';
+        }
+        bool name = l->n_upper > 1 && l->n_lower == 0 && !l->flags && !l->group[0];
+        if (!(digit && letter && l->stem.len >= 3) && !name) continue;
+        for (size_t k = 0; k < s->family[b].n_title; k++)
+            if (s->family[b].title[k] == s->family[a].title[i]) return true;
+    }
+    return false;
+}
+
 /* Both have names of their own and neither knows any of the other's. */
 static bool strangers(const struct detect_set *s, uint32_t a, uint32_t b) {
     for (int side = 0; side < 2; side++) {
@@ -465,6 +482,7 @@ int family_build(struct detect_set *s) {
                 r = RELATION_FAMILY;
             }
             if (r == RELATION_COMPATIBLE && strangers(s, a, b)) r = RELATION_DIFFERENT;
+            if (r == RELATION_COMPATIBLE && same_code(s, a, b)) r = RELATION_FAMILY;
             double jaccard, cover;
             overlap(fa->shingles, fa->n_shingles, fb->shingles, fb->n_shingles, &jaccard, &cover);
             bool dated = (fa->date != INT32_MIN && fb->date != INT32_MIN && fa->date != fb->date) ||

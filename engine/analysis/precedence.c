@@ -290,6 +290,13 @@ static void add_target(struct target_list *l, uint32_t t) {
     if (l->n < 16) l->items[l->n++] = t;
 }
 
+/* "this policy" in small letters: a word of the document's own title. */
+static bool own_kind(const struct detect_set *s, uint32_t doc, uint32_t id) {
+    for (size_t k = 0; k < s->family[doc].n_title; k++)
+        if (s->family[doc].title[k] == id) return true;
+    return false;
+}
+
 /* Documents and sections that words [from, to) of a unit speak of. */
 static void targets(const struct detect_set *s, const struct subject_statement *u, uint32_t from, uint32_t to,
                     struct target_list *out) {
@@ -299,7 +306,7 @@ static void targets(const struct detect_set *s, const struct subject_statement *
         const struct word *w = &s->words[u->word + i];
         /* "this Agreement", "these Terms" */
         if ((raw_is(s, u->doc, w, "this") || raw_is(s, u->doc, w, "these")) && i + 1 < to &&
-            w[1].flags & WORD_CAPITAL) {
+            (w[1].flags & WORD_CAPITAL || own_kind(s, u->doc, w[1].id))) {
             bool part = false;
             for (size_t k = 0; k < sizeof parts / sizeof *parts; k++)
                 part |= stem_is(s, &w[1], parts[k]) || raw_is(s, u->doc, &w[1], parts[k]);
@@ -319,7 +326,10 @@ static void targets(const struct detect_set *s, const struct subject_statement *
             if (t.len < n || !slice_equal_nocase((struct slice){t.data, n}, (struct slice){parts[k], n})) continue;
             bool plural = t.len > n;
             struct slice id = {0};
-            if (!plural && i + 1 < to && !(w[1].flags & WORD_EDGE)) id = detect_text(s, u->doc, w[1].start, w[1].end);
+            if (!plural && i + 1 < to && !(w[1].flags & WORD_EDGE) &&
+                (isdigit((unsigned char)d->text.data[w[1].start]) ||
+                 (w[1].flags & WORD_CAPITAL && w[1].end - w[1].start <= 3)))
+                id = detect_text(s, u->doc, w[1].start, w[1].end);
             /* sections of this document, and documents whose title says so */
             for (uint32_t q = 1; q < d->n_sections; q++) {
                 struct slice number = d->sections[q].number, head = ingest_text(d, d->sections[q].heading),
@@ -395,7 +405,8 @@ static int read_precedence(struct detect_set *s, uint32_t unit) {
             if (verb == UINT32_MAX) verb = i;
             if (raw_is(s, u->doc, w, "precedence") && i && (raw_is(s, u->doc, &w[-1], "of"))) order = i;
         }
-        if (stem_is(s, w, "conflict") || stem_is(s, w, "inconsistenc") || stem_is(s, w, "inconsistent") ||
+        if (stem_is(s, w, "differ") || stem_is(s, w, "deviat") || stem_is(s, w, "disagre") ||
+            stem_is(s, w, "conflict") || stem_is(s, w, "inconsistenc") || stem_is(s, w, "inconsistent") ||
             stem_is(s, w, "inconsist") || stem_is(s, w, "inconsistenci") || stem_is(s, w, "discrepanc") ||
             stem_is(s, w, "discrepanci") || stem_is(s, w, "contradict") || stem_is(s, w, "diverg") ||
             stem_is(s, w, "ambigui") || stem_is(s, w, "ambiguiti"))

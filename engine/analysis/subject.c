@@ -124,7 +124,12 @@ int subject_tokenise(struct detect_set *s, uint32_t doc, uint32_t start, uint32_
                       : l->flags & LEXICON_NUMBER ? WORD_NUMBER
                                                   : WORD_CONTENT;
             /* "Class A", "Exhibit B": a single capital letter names something; "s" and "t" of contractions do not */
-            if (e - i == 1) w.class = capital && c != 'I' && !(w.flags & WORD_FIRST) ? WORD_CODE : WORD_FUNCTION;
+            if (e - i == 1) {
+                const struct word *p = s->n_words ? &s->words[s->n_words - 1] : NULL;
+                bool names = capital && c != 'I' && !(w.flags & (WORD_FIRST | WORD_EDGE)) && p &&
+                             p->class == WORD_CONTENT; /* "Class A" */
+                w.class = names ? WORD_CODE : WORD_FUNCTION;
+            }
             if (capital && e - i > 1 && e - i <= 4 && strspn(t + i, "IVX") >= e - i)
                 w.class = WORD_CODE; /* "Phase II" */
             if (c == 'M' && e - i == 3 && memcmp(t + i, "May", 3) == 0 && !(w.flags & WORD_FIRST))
@@ -527,7 +532,8 @@ static bool states(const struct detect_set *s, const struct frame *f, uint32_t i
     return false;
 }
 
-#define GROUP_RATE 2 /* the group of annual / monthly / ... in lexicon.c */
+#define GROUP_ORDER 1 /* the group of initial / renewal / second ... in lexicon.c */
+#define GROUP_RATE 2  /* the group of annual / monthly / ... in lexicon.c */
 
 static bool groups_apart(const struct detect_set *s, const struct frame *a, const struct frame *b) {
     const struct frame_word *va = s->frame_words + a->word, *vb = s->frame_words + b->word;
@@ -582,7 +588,8 @@ static uint32_t slots(const struct detect_set *s, const struct frame *a, const s
             previous_at = i;
             continue;
         }
-        if (s->lexicon.items[w->id].flags & LEXICON_LIGHT || w->class == WORD_ENTITY) continue;
+        if (s->lexicon.items[w->id].flags & LEXICON_LIGHT || w->class == WORD_ENTITY || w->flags & WORD_CONDITION)
+            continue;
         struct slot x = {.implied = in_title(s, other, w->id),
                          .previous = previous,
                          .from_previous = i - previous_at,
@@ -830,6 +837,80 @@ static bool condition_negated(const struct detect_set *s, const struct subject_s
     return negated;
 }
 
+/* "For the yard at Canal Street the ...": a place or case that the other side does not speak of. */
+static bool scoped(const struct detect_set *s, const struct frame *a, const struct frame *b) {
+    const struct subject_statement *u = &s->units[a->unit];
+    uint32_t i = 0, heavy = 0, shared = 0;
+    while (i < u->n_words && (s->words[u->word + i].flags & WORD_LEAD || s->words[u->word + i].class == WORD_SKIP ||
+                              s->words[u->word + i].class == WORD_NUMBER))
+        i++;
+    if (i >= u->n_words || !raw_in(s, u->doc, &s->words[u->word + i], "for in at during on under with as to"))
+        return false;
+    for (uint32_t k = i + 1; k < u->n_words && k < i + 7; k++) {
+        const struct word *w = &s->words[u->word + k];
+        if (w->flags & WORD_EDGE || (k > i + 2 && raw_in(s, u->doc, w, "the you it they is are shall must may"))) break;
+        if ((w->class != WORD_CONTENT && w->class != WORD_NAME && w->class != WORD_CODE) ||
+            s->lexicon.items[w->id].flags & LEXICON_LIGHT)
+            continue;
+        heavy++;
+        shared += mentions(s, b, w->id);
+    }
+    return heavy && shared * 2 < heavy;
+}
+
+/* Another value inside what is measured: "the dose in patients over 75 years". */
+static bool measured_value(const struct detect_set *s, const struct frame *a, const struct frame *b) {
+    const struct subject_statement *ua = &s->units[a->unit], *ub = &s->units[b->unit];
+    const struct ingest_document *da = s->docs[ua->doc], *db = s->docs[ub->doc];
+    const struct ingest_span in = da->facts[a->fact].subject;
+    if (unit_statement(s, ua)->kind == INGEST_TABLE_ROW) return false;
+    for (uint32_t i = ua->first_fact; i < ua->first_fact + ua->n_facts; i++) {
+        const struct ingest_fact *x = &da->facts[i];
+        if (!is_value(x->kind) || i == a->fact || x->span.start < in.start || x->span.end > in.end || !x->unit.len)
+            continue;
+        bool agree = false;
+        for (uint32_t k = ub->first_fact; k < ub->first_fact + ub->n_facts && !agree; k++)
+            agree = db->facts[k].kind == x->kind && fabs(db->facts[k].value - x->value) <= 1e-9 * fabs(x->value);
+        if (!agree) return true;
+    }
+    return false;
+}
+
+/* Words of order ("first", "initial", "last") on one side alone. */
+static bool ordinal_alone(const struct detect_set *s, const struct frame *a, const struct frame *b) {
+    bool have[2] = {false, false};
+    for (int side = 0; side < 2; side++) {
+        const struct frame *f = side ? b : a;
+        for (uint32_t k = 0; k < f->n_words; k++) {
+            const struct frame_word *w = &s->frame_words[f->word + k];
+            const struct lexeme *l = &s->lexicon.items[w->id];
+            for (int g = 0; g < 2; g++) /* the first member, "initial", is what is meant where nothing is said */
+                if (w->place < 2 && l->group[g] == GROUP_ORDER && l->member[g] != 1) have[side] = true;
+        }
+    }
+    return have[0] != have[1];
+}
+
+/* "each visit" against "the last visit": the rule and one case of it. */
+static bool one_of_all(const struct detect_set *s, const struct frame *a, const struct frame *b) {
+    for (int side = 0; side < 2; side++) {
+        const struct subject_statement *u = &s->units[side ? b->unit : a->unit],
+                                       *v = &s->units[side ? a->unit : b->unit];
+        for (uint32_t i = 1; i < u->n_words; i++) {
+            const struct word *w = &s->words[u->word + i];
+            const struct lexeme *l = &s->lexicon.items[w[-1].id];
+            bool ordered = false;
+            for (int g = 0; g < 2; g++) ordered |= l->group[g] == GROUP_ORDER && l->member[g] != 1;
+            if (!ordered || w->flags & WORD_EDGE || w->class != WORD_CONTENT) continue;
+            for (uint32_t k = 1; k < v->n_words; k++)
+                if (s->words[v->word + k].id == w->id &&
+                    raw_in(s, v->doc, &s->words[v->word + k - 1], "each every all any per"))
+                    return true;
+        }
+    }
+    return false;
+}
+
 struct sameness subject_sameness(const struct detect_set *s, const struct frame *a, const struct frame *b) {
     struct sameness r = {0};
     const struct subject_statement *ua = &s->units[a->unit], *ub = &s->units[b->unit];
@@ -950,6 +1031,9 @@ struct sameness subject_sameness(const struct detect_set *s, const struct frame 
             conditional_value(s, a) != conditional_value(s, b))
             r.apart = true;
         if (negation_differs(s, a, b)) r.doubt += 0.2f;
+        if (measured_value(s, a, b) || measured_value(s, b, a)) r.apart = true;
+        if (ordinal_alone(s, a, b)) r.doubt += 0.14f;
+        if (one_of_all(s, a, b)) r.apart = true;
     }
     if (fminf(rest[0], rest[1]) > 0.6f) r.doubt += 0.14f; /* both name something more near the value */
     if (parallel_blocks(s, ua, ub)) r.doubt += 0.25f;
@@ -980,6 +1064,7 @@ struct sameness subject_sameness(const struct detect_set *s, const struct frame 
     uint32_t differ = ua->marks ^ ub->marks;
     if (differ & (MARK_ATTRIBUTED | MARK_PAST) || (ua->marks | ub->marks) & (MARK_EXAMPLE | MARK_QUESTION))
         r.apart = true;
+    if (scoped(s, a, b) || scoped(s, b, a)) r.doubt += 0.2f;
     if (differ & MARK_OTHER) r.doubt += 0.2f;
     /* "this Agreement" of one document is not "this Policy" of another */
     if (ua->doc != ub->doc && family_relation(s, ua->doc, ub->doc) != RELATION_VERSION &&
@@ -994,7 +1079,7 @@ struct sameness subject_sameness(const struct detect_set *s, const struct frame 
                                           (ub->marks & MARK_SELF && s->family[ub->doc].amendment)))
             r.apart = true;
     }
-    if (a->class == ANALYSIS_MODALITY && differ & MARK_CONDITION) r.doubt += 0.15f;
+    if (a->class == ANALYSIS_MODALITY && differ & MARK_CONDITION) r.doubt += ua->doc == ub->doc ? 0.15f : 0.03f;
     if (differ & MARK_PROPOSAL) r.doubt += 0.3f;
     if (differ & MARK_EXCEPTION) r.doubt += 0.08f;
     r.score = fmaxf(0, r.score - r.doubt);
@@ -1148,7 +1233,10 @@ int subject_build(struct detect_set *s) {
                 bool own = st->section < doc->n_sections && slice_equal_nocase(t, doc->sections[st->section].number),
                      dotted = false;
                 for (size_t q = 0; q < t.len; q++) dotted |= t.data[q] == '.';
-                if (own || (dotted && w->class != WORD_CONTENT)) w->class = WORD_SKIP;
+                if (own || (dotted && w->class != WORD_CONTENT)) {
+                    w->class = WORD_SKIP;
+                    if (k + 1 < u.word + u.n_words) w[1].flags |= WORD_FIRST; /* the sentence begins behind it */
+                }
                 break;
             }
             while (fact < doc->n_facts && doc->facts[fact].statement < i) fact++;

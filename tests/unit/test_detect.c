@@ -159,6 +159,17 @@ static void test_contract_handbook_and_offer(void **state) {
                2); /* "employed from" against "you start on"; "must be approved" against "does not require approval" */
 }
 
+static void test_protocol_consent_and_pharmacy_manual(void **state) {
+    (void)state;
+    const char *const names[] = {"protocol.md", "consent.md", "pharmacy.md", NULL};
+    check_gold("trial", names, 2); /* "240 people will take part at 20 sites", "increased to a maximum of": said in quite other words */
+}
+static void test_policy_schedule_and_brokers_summary(void **state) {
+    (void)state;
+    const char *const names[] = {"policy.md", "schedule.md", "broker.md", NULL};
+    check_gold("insurance", names, 0);
+}
+
 static void test_order_of_documents_changes_nothing(void **state) {
     (void)state;
     const char *const forth[] = {"facility.md", "term-sheet.md", "fee-letter.md", "compliance.md", NULL};
@@ -224,6 +235,8 @@ int main(void) {
         cmocka_unit_test(test_facility_term_sheet_and_fee_letter),
         cmocka_unit_test(test_services_with_an_order_of_precedence),
         cmocka_unit_test(test_contract_handbook_and_offer),
+        cmocka_unit_test(test_protocol_consent_and_pharmacy_manual),
+        cmocka_unit_test(test_policy_schedule_and_brokers_summary),
         cmocka_unit_test(test_order_of_documents_changes_nothing),
         cmocka_unit_test(test_two_runs_give_the_same),
         cmocka_unit_test(test_no_documents_no_pairs),
