@@ -221,6 +221,16 @@ static void print_coverage(const json_t *o) {
     if (number_of(v, "pages_without_text") > 0)
         printf("; %lld pages without text not read", number_of(v, "pages_without_text"));
     printf(".\n");
+    const json_t *classes = json_object_get(v, "classes_checked");
+    if (json_is_array(classes)) { /* "none found" says what was looked for */
+        printf("Checked: ");
+        json_array_foreach(classes, i, n) {
+            printf("%s", i > 0 ? ", " : "");
+            cli_put(stdout, json_string_value(n));
+        }
+        printf("; %lld pairs about the same thing, %lld judged by the model.\n", number_of(v, "pairs_proposed"),
+               number_of(v, "pairs_judged"));
+    }
     json_array_foreach(json_object_get(v, "not_read"), i, n) {
         printf("Not read: ");
         cli_put(stdout, text_of(n, "document"));

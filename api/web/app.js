@@ -328,6 +328,7 @@ function coverageNode(v, extra, model) {
   if (v.pages_without_text) parts.push(plural(v.pages_without_text, 'page') + ' without text not read');
   if (extra) parts.push(extra);
   return el('div', { class: 'coverage' }, el('p', {}, parts.join(' · ')),
+    v.classes_checked ? el('p', {}, 'Checked: ' + v.classes_checked.join(', ')) : null,
     (v.not_read || []).map(n => el('p', { class: 'missed' }, 'Not read: ' + n.document + ': ' + n.reason)));
 }
 
