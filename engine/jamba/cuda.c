@@ -1,5 +1,5 @@
 /* cuda.c: the CUDA backend: opens a model on a device and walks the layers for all rows of a pass. Same forward pass as cpu.c; arithmetic is in
- * kernels/cuda/. A pass of prefill goes through the GEMMs and the chunk kernels; a step (one token each of at most CUDA_GEMV_ROWS timelines)
+ * kernels/cuda/. A pass of prefill goes through the GEMMs and the chunk kernels; a step (one token each of at most CUDA_STEP_ROWS timelines)
  * goes through the decode kernels, recorded once as a graph and replayed. The two paths may differ in the last bits; each of them gives
  * the same bits for a row whatever stands beside it.
  */
@@ -40,7 +40,7 @@ struct block {
 static size_t workspace(struct cuda_model *cm, size_t rows, struct block *b) {
     const struct jamba_config *c = &cm->m->config;
     const size_t q = c->n_attention_layer ? (size_t)c->n_head * c->head_dim : 0, kv = c->n_attention_layer ? (size_t)c->n_kv_head * c->head_dim : 0;
-    const size_t pad = CUDA_GEMV_ROWS; /* the decode kernels read up to 8 rows */
+    const size_t pad = CUDA_STEP_ROWS;
     const size_t used = max2(c->n_expert_used, 1), experts = max2(c->n_expert, 1);
     size_t n = 0;
     if (rows < pad) rows = pad;
@@ -59,7 +59,7 @@ static size_t workspace(struct cuda_model *cm, size_t rows, struct block *b) {
     BLOCK(router_expert, rows * used * 4);
     BLOCK(order, rows * used * 4);
     BLOCK(place, rows * used * 4);
-    BLOCK(offset, (2 * experts + 1) * 4);
+    BLOCK(offset, (3 * experts + 1) * 4);
     BLOCK(expert_in, experts > 1 ? rows * used * c->d_model * 2 : 16);
     BLOCK(expert_out, experts > 1 ? rows * used * c->d_model * 2 : 16);
     BLOCK(logits, (size_t)CUDA_MAX_ITEMS * c->n_vocab * 4);
@@ -135,7 +135,7 @@ static int cuda_open(void **ctx, struct jamba_model *m, const struct jamba_model
         cm->chunk_rows = (int)rows;
         cm->workspace_bytes = workspace_bytes(cm, rows);
         if (!rc && c->n_attention_layer) rc = cuda_pool_open(cm, positions, e);
-        cm->decode_scratch_bytes = c->n_attention_layer ? cuda_attention_decode_scratch(CUDA_GEMV_ROWS, (int)c->n_head, (int)c->head_dim, (int)positions) : 0;
+        cm->decode_scratch_bytes = c->n_attention_layer ? cuda_attention_decode_scratch(CUDA_STEP_ROWS, (int)c->n_head, (int)c->head_dim, (int)positions) : 0;
         if (!rc) rc = cuda_alloc(&cm->decode_scratch, cm->decode_scratch_bytes, e);
     }
     struct block b[32];
@@ -181,6 +181,7 @@ struct pass {
     int n_seg, n_rows;
     bool step; /* one row each, few: decode kernels */
     int max_keys; /* step: of any timeline, own row included, rounded up */
+    int n_shared; /* step: keys that lie in the same full pages for all */
 };
 
 static int linear(struct pass *p, const struct cuda_matrix *w, const uint16_t *x, int ldx, uint16_t *y, float *y32, int ldy, bool add, struct error *e) {
@@ -236,7 +237,7 @@ static int attention_mixer(struct pass *p, const struct cuda_layer *l, uint32_t 
     if (p->step) {
         if (!rc) rc = cuda_kv_append_step(&cm->kv, layer, cm->page_tables, cm->n_keys, cm->wide + q, cm->wide + q + kv, ld, p->n_rows, st, e);
         if (!rc)
-            rc = cuda_attention_decode(cm->x, cm->wide, ld, &cm->kv, layer, cm->page_tables, cm->n_keys, p->max_keys, p->n_rows, (int)c->n_head, scale,
+            rc = cuda_attention_decode(cm->x, cm->wide, ld, &cm->kv, layer, cm->page_tables, cm->n_keys, p->max_keys, p->n_shared, p->n_rows, (int)c->n_head, scale,
                                        cm->decode_scratch, st, e);
     } else {
         for (int i = 0; !rc && i < p->n_seg; i++) {
@@ -280,18 +281,20 @@ static int moe_ffn(struct pass *p, const struct cuda_layer *l, struct error *e) 
     const int H = (int)c->d_model, I = (int)c->d_ff, E = (int)c->n_expert, K = (int)c->n_expert_used;
     cuda_stream st = cm->stream;
     int rc = linear(p, &l->router, cm->x, H, NULL, cm->router_logits, E, false, e);
-    if (p->step) { /* chosen experts straight from their numbers on the device */
-        if (!rc) rc = cuda_moe_route(cm->router_expert, cm->router_weight, NULL, NULL, NULL, cm->router_logits, p->n_rows, E, K, st, e);
-        if (!rc) rc = cuda_moe_gemv(&l->exps_gate_up, cm->router_expert, cm->x, false, p->n_rows, K, true, cm->u, st, e);
-        if (!rc) rc = cuda_moe_gemv(&l->exps_down, cm->router_expert, cm->u, true, p->n_rows, K, false, cm->expert_out, st, e);
-        if (!rc) rc = cuda_moe_add(cm->h, cm->expert_out, cm->router_weight, p->n_rows, K, H, st, e);
-        return rc;
-    }
     int32_t offset[65];
-    if (!rc) rc = cuda_moe_route(cm->router_expert, cm->router_weight, cm->order, cm->place, cm->offset, cm->router_logits, p->n_rows, E, K, st, e);
-    if (!rc) rc = cuda_download(offset, cm->offset, ((size_t)E + 1) * sizeof *offset, st, e);
+    int32_t *active = cm->offset + 2 * E + 1;
+    if (!rc)
+        rc = p->step ? cuda_moe_route_step(cm->router_weight, cm->order, cm->place, cm->offset, active, cm->router_logits, p->n_rows, E, K, st, e)
+                     : cuda_moe_route(cm->router_expert, cm->router_weight, cm->order, cm->place, cm->offset, cm->router_logits, p->n_rows, E, K, st, e);
     if (!rc) rc = cuda_moe_gather(cm->expert_in, cm->x, cm->order, p->n_rows * K, K, H, st, e);
-    for (int i = 0; !rc && i < E; i++) {
+    if (p->step) { /* all experts in one launch: nobody has to know here how many rows each got */
+        const int most = p->n_rows * K < E ? p->n_rows * K : E;
+        if (!rc) rc = cuda_moe_gemv(&l->exps_gate_up, cm->offset, active, most, cm->expert_in, p->n_rows, true, cm->u, st, e);
+        if (!rc) rc = cuda_moe_gemv(&l->exps_down, cm->offset, active, most, cm->u, p->n_rows, false, cm->expert_out, st, e);
+    } else if (!rc) {
+        rc = cuda_download(offset, cm->offset, ((size_t)E + 1) * sizeof *offset, st, e);
+    }
+    for (int i = 0; !rc && !p->step && i < E; i++) {
         /* rows of one expert may be more than the buffers of a pass hold: at most chunk_rows at a time */
         for (int at = offset[i]; !rc && at < offset[i + 1]; at += cm->chunk_rows) {
             int n = offset[i + 1] - at < cm->chunk_rows ? offset[i + 1] - at : cm->chunk_rows;
@@ -332,6 +335,20 @@ static int layers(struct pass *p, struct error *e) {
     return rc;
 }
 
+/* Forks of one reading: how many keys lie in the same full pages for every timeline of the step. */
+static int shared_keys(const struct pass *p) {
+    const struct cuda_state *a = p->seg[0].s;
+    int n = p->n_rows > 1 ? (int)(a->n_tokens / CUDA_KV_PAGE) : 0;
+    for (int i = 1; i < p->n_rows; i++) {
+        const struct cuda_state *b = p->seg[i].s;
+        int full = (int)(b->n_tokens / CUDA_KV_PAGE);
+        if (full < n) n = full;
+        for (int k = 0; k < n; k++)
+            if (a->pages[k] != b->pages[k]) n = k;
+    }
+    return p->cm->kv.n_pages ? n * CUDA_KV_PAGE : 0;
+}
+
 /* A step's tables, then the recorded graph for this number of timelines and this reach of keys. */
 static int run_step(struct pass *p, struct error *e) {
     struct cuda_model *cm = p->cm;
@@ -357,10 +374,15 @@ static int run_step(struct pass *p, struct error *e) {
     while (p->max_keys < longest) p->max_keys *= 2;
     int cap = cm->kv.n_pages * CUDA_KV_PAGE;
     if (cm->kv.n_pages && p->max_keys > cap) p->max_keys = cap;
+    p->n_shared = shared_keys(p);
     if (jamba_trace.layer) return layers(p, e);
     for (int i = 0; i < cm->n_graphs; i++)
-        if (cm->graphs[i].n_items == p->n_rows && cm->graphs[i].max_keys == p->max_keys) return cuda_graph_run(cm->graphs[i].graph, cm->stream, e);
-    if (cm->n_graphs == (int)(sizeof cm->graphs / sizeof cm->graphs[0])) return layers(p, e);
+        if (cm->graphs[i].n_items == p->n_rows && cm->graphs[i].max_keys == p->max_keys && cm->graphs[i].n_shared == p->n_shared) return cuda_graph_run(cm->graphs[i].graph, cm->stream, e);
+    if (cm->n_graphs == (int)(sizeof cm->graphs / sizeof cm->graphs[0])) { /* the oldest makes room */
+        cuda_graph_close(cm->graphs[0].graph);
+        memmove(&cm->graphs[0], &cm->graphs[1], sizeof cm->graphs - sizeof cm->graphs[0]);
+        cm->n_graphs--;
+    }
     cuda_graph g = NULL;
     struct error first = {0};
     rc = cuda_graph_begin(cm->stream, e);
@@ -375,6 +397,7 @@ static int run_step(struct pass *p, struct error *e) {
     if (rc) return rc;
     cm->graphs[cm->n_graphs].n_items = p->n_rows;
     cm->graphs[cm->n_graphs].max_keys = p->max_keys;
+    cm->graphs[cm->n_graphs].n_shared = p->n_shared;
     cm->graphs[cm->n_graphs++].graph = g;
     return cuda_graph_run(g, cm->stream, e);
 }
@@ -383,8 +406,8 @@ static int run_step(struct pass *p, struct error *e) {
 static int head(struct cuda_model *cm, const uint16_t *rows, int n, struct error *e) {
     const int H = (int)cm->m->config.d_model, V = (int)cm->m->config.n_vocab;
     int rc = 0;
-    for (int at = 0; !rc && at < n; at += CUDA_GEMV_ROWS) {
-        int take = n - at < CUDA_GEMV_ROWS ? n - at : CUDA_GEMV_ROWS;
+    for (int at = 0; !rc && at < n; at += CUDA_STEP_ROWS) {
+        int take = n - at < CUDA_STEP_ROWS ? n - at : CUDA_STEP_ROWS;
         rc = cuda_gemv(&cm->head, rows + (size_t)at * cm->m->config.d_model, H, take, NULL, cm->logits + (size_t)at * cm->m->config.n_vocab, V, false, cm->stream, e);
     }
     return rc;
@@ -429,7 +452,7 @@ static int cuda_forward(void *ctx, struct backend_item *items, size_t n_items, s
     char name[128];
     size_t f, t;
     int rc = cuda_device_use(cm->device, name, &f, &t, e); /* a thread has its own current device */
-    bool step = n_items <= CUDA_GEMV_ROWS;
+    bool step = n_items <= CUDA_STEP_ROWS;
     for (size_t i = 0; i < n_items; i++) step = step && items[i].n_tokens == 1;
     while (!rc && item < n_items) {
         struct pass p = {.cm = cm, .step = step};

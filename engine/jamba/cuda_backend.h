@@ -12,7 +12,6 @@
 
 #define CUDA_MAX_CHUNK 32768 /* rows of a pass at most */
 #define CUDA_MAX_ITEMS 64    /* timelines of a pass at most */
-#define CUDA_GEMV_ROWS 8     /* a step of at most this many timelines takes the decode kernels */
 
 
 struct cuda_layer {
@@ -68,7 +67,7 @@ struct cuda_model {
     void *decode_scratch;
     size_t decode_scratch_bytes;
     struct {
-        int n_items, max_keys;
+        int n_items, max_keys, n_shared;
         cuda_graph graph;
     } graphs[32];
     int n_graphs;

@@ -186,7 +186,8 @@ extern "C" int cuda_quantise_rows(int8_t *q, float *scale, const uint16_t *w, si
  * its own is free as long as A and B agree: a lane of the four takes 16 (int8) or 8 (bf16) neighbouring values, so a load is 16 bytes. SPLIT warps
  * of a block share a tile's k; their sums meet in shared memory in a fixed order. The order of a row's sums depends on the matrix only, so
  * a timeline's bits do not depend on how many step together. ---- */
-#define GEMV_WARPS 8
+#define GEMV_WARPS(SPLIT) ((SPLIT) > 8 ? (SPLIT) : 8)
+#define RING 4 /* chunks of k that a warp has in flight, side by side in memory */
 
 /* Two int8 (bytes of v picked by sel) to bf16 x 2, exactly: 128 + low 7 bits, minus 128 or 256 by the sign bit. */
 __device__ __forceinline__ uint32_t i8x2_to_bf16x2(uint32_t v, uint32_t sel) {
@@ -232,12 +233,12 @@ struct gemv_args {
 
 /* SWIGLU: w is [gate rows | up rows], n_out = 2 I; a tile is 8 gate rows and their 8 up rows; y [., I] gets silu(gate) * up. */
 template <int NT, bool I8, int SPLIT, bool SWIGLU>
-static __global__ void __launch_bounds__(32 * GEMV_WARPS) gemv_kernel(const gemv_args a) {
-    constexpr int K = I8 ? 64 : 32, U = NT > 2 ? 2 : 4; /* k of a chunk; chunks in flight */
-    __shared__ float part[SPLIT > 1 ? GEMV_WARPS : 1][16][8 * NT + 1];
+static __global__ void __launch_bounds__(32 * GEMV_WARPS(SPLIT)) gemv_kernel(const gemv_args a) {
+    constexpr int K = I8 ? 64 : 32, WARPS = GEMV_WARPS(SPLIT); /* k of a chunk */
+    __shared__ float part[SPLIT > 1 ? WARPS : 1][16][8 * NT + 1];
     let_next_start();
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, g = lane / 4, t = lane % 4, split = warp % SPLIT;
-    const int tile = (int)blockIdx.x * (GEMV_WARPS / SPLIT) + warp / SPLIT;
+    const int tile = (int)blockIdx.x * (WARPS / SPLIT) + warp / SPLIT;
     const int row0 = SWIGLU ? 8 * tile + g : 16 * tile + g, row1 = SWIGLU ? row0 + a.n_out / 2 : row0 + 8;
     const bool mine0 = SWIGLU ? row0 < a.n_out / 2 : row0 < a.n_out, mine1 = SWIGLU ? mine0 : row1 < a.n_out;
     const bool busy = SWIGLU ? 8 * tile < a.n_out / 2 : 16 * tile < a.n_out; /* for the whole warp */
@@ -265,22 +266,24 @@ static __global__ void __launch_bounds__(32 * GEMV_WARPS) gemv_kernel(const gemv
 #pragma unroll
         for (int i = 0; i < NT; i++) x[i] = (const uint4 *)(a.x + (size_t)(first + min(8 * i + g, n_rows - 1)) * a.ldx) + t * (I8 ? 2 : 1);
         const int n = a.n_in / K;
-        for (int k0 = split * U; k0 < n || !waited; k0 += U * SPLIT) { /* U chunks side by side: 256 bytes of a row at a time */
-            uint4 u[U], v[U];
+        uint4 u[RING], v[RING];
+        const int k_first = split * RING;
 #pragma unroll
-            for (int i = 0; i < U; i++) {
-                int k = k0 + i;
-                u[i] = k < n ? __ldcs(w0 + 4 * k) : make_uint4(0, 0, 0, 0);
-                v[i] = k < n ? __ldcs(w1 + 4 * k) : make_uint4(0, 0, 0, 0);
-            }
-            if (!waited) wait_for_previous();
-            waited = true;
+        for (int i = 0; i < RING; i++) {
+            u[i] = k_first + i < n ? __ldcs(w0 + 4 * (k_first + i)) : make_uint4(0, 0, 0, 0);
+            v[i] = k_first + i < n ? __ldcs(w1 + 4 * (k_first + i)) : make_uint4(0, 0, 0, 0);
+        }
+        if (!waited) wait_for_previous();
+        for (int k0 = k_first; k0 < n; k0 += RING * SPLIT) {
 #pragma unroll
-            for (int i = 0; i < U; i++) {
-                int k = k0 + i;
-                if (k >= n) break;
+            for (int i = 0; i < RING; i++) {
+                const uint4 uu = u[i], vv = v[i];
+                const int k = k0 + i, next = k + RING * SPLIT;
+                if (next < n) u[i] = __ldcs(w0 + 4 * next), v[i] = __ldcs(w1 + 4 * next);
+                if (k < n) {
 #pragma unroll
-                for (int j = 0; j < NT; j++) mma_chunk<I8>(c[j], u[i], v[i], x[j] + (size_t)k * (I8 ? 8 : 4));
+                    for (int j = 0; j < NT; j++) mma_chunk<I8>(c[j], uu, vv, x[j] + (size_t)k * (I8 ? 8 : 4));
+                }
             }
         }
     }
@@ -325,12 +328,13 @@ static __global__ void __launch_bounds__(32 * GEMV_WARPS) gemv_kernel(const gemv
 template <int NT, bool I8, bool SWIGLU> static cudaError_t gemv_launch(const gemv_args &a, int n_matrices, cudaStream_t s) {
     /* 132 processors want some 30 warps each. By the matrix alone: SPLIT is part of the order of the sums. */
     const int tiles = (a.n_out + 15) / 16;
-    const dim3 block(32 * GEMV_WARPS);
+    const dim3 block(256);
     const unsigned y = (unsigned)n_matrices;
     if (tiles > 2048) return launch_step(gemv_kernel<NT, I8, 1, SWIGLU>, dim3((unsigned)((tiles + 7) / 8), y), block, 0, s, a);
     if (tiles > 1024) return launch_step(gemv_kernel<NT, I8, 2, SWIGLU>, dim3((unsigned)((tiles + 3) / 4), y), block, 0, s, a);
     if (tiles > 512) return launch_step(gemv_kernel<NT, I8, 4, SWIGLU>, dim3((unsigned)((tiles + 1) / 2), y), block, 0, s, a);
-    return launch_step(gemv_kernel<NT, I8, 8, SWIGLU>, dim3((unsigned)tiles, y), block, 0, s, a);
+    if (tiles > 64) return launch_step(gemv_kernel<NT, I8, 8, SWIGLU>, dim3((unsigned)tiles, y), block, 0, s, a);
+    return launch_step(gemv_kernel<NT, I8, 16, SWIGLU>, dim3((unsigned)tiles, y), dim3(512), 0, s, a);
 }
 template <bool SWIGLU> static int gemv(const struct cuda_matrix *w, gemv_args &a, int n_matrices, int rows, cuda_stream s, struct error *e) {
     if (w->n_in % (w->i8 ? 64 : 32) || a.ldx % 8 || rows > CUDA_STEP_ROWS)

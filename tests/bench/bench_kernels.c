@@ -61,7 +61,7 @@ static void bench_gemv(const char *name, int n_out, int n_in, bool int8, int row
     int copies = (int)(((size_t)400 << 20) / bytes) + 1;
     struct cuda_matrix w[64];
     if (copies > 64) copies = 64;
-    uint16_t *x = mem((size_t)n_in * 16), *y = mem((size_t)n_out * 16 * 4);
+    uint16_t *x = mem((size_t)n_in * 64), *y = mem((size_t)n_out * 64 * 4);
     float *scale = mem((size_t)n_out * 4);
     for (int i = 0; i < copies; i++) w[i] = (struct cuda_matrix){.bf16 = int8 ? NULL : mem(bytes), .i8 = int8 ? mem(bytes) : NULL, .scale = scale, .n_out = n_out, .n_in = n_in};
     int at = 0;
@@ -132,7 +132,7 @@ static void bench_attention(int T, int H, int KV, int D) {
     BENCH(cuda_attention_prefill(out, q, H * D, &kv, 0, table, n_q, T - n_q, H, scale, st, &err));
     row("attention_prefill", size, 0, 4.0 * H * D * ((double)n_q * (T - n_q) + (double)n_q * n_q / 2));
     snprintf(size, sizeof size, "%d keys heads %d/%d dim %d", T, H, KV, D);
-    BENCH(cuda_attention_decode(out, q, H * D, &kv, 0, tables, keys, T, 1, H, scale, scratch, st, &err));
+    BENCH(cuda_attention_decode(out, q, H * D, &kv, 0, tables, keys, T, 0, 1, H, scale, scratch, st, &err));
     row("attention_decode", size, (double)T * KV * D * 4, 0);
     cuda_free(kv.pool), cuda_free(table), cuda_free(keys), cuda_free(tables), cuda_free(q), cuda_free(out), cuda_free(scratch);
     free(host);
@@ -194,6 +194,7 @@ int main(void) {
         for (size_t i = 0; i < sizeof b3 / sizeof b3[0]; i++) bench_gemv(n, b3[i][0], b3[i][1], int8, 1);
         bench_gemv(n, 16384, 4096, int8, 4);
         bench_gemv(n, 16384, 4096, int8, 8);
+        bench_gemv(n, 16384, 4096, int8, 32);
     }
     cuda_gemm_close(g);
     cuda_timer_close(timer);

@@ -115,7 +115,7 @@ static int setup(void **state) {
 static void test_linear_equals_plain_loops(void **state) {
     (void)state;
     if (!device()) return;
-    static const int shapes[][3] = {{1, 16, 16}, {3, 33, 64}, {8, 288, 1152}, {17, 129, 256}, {64, 2304, 576}, {5, 1025, 4096}, {31, 64, 32}};
+    static const int shapes[][3] = {{1, 16, 64}, {3, 33, 64}, {8, 288, 1152}, {17, 129, 256}, {64, 2304, 576}, {5, 1025, 4096}, {31, 64, 128}, {32, 16384, 128}};
     struct cuda_gemm *g;
     OK(cuda_gemm_open(&g, 8 << 20, &err));
     for (size_t k = 0; k < sizeof shapes / sizeof shapes[0]; k++) {
@@ -158,7 +158,7 @@ static void test_linear_equals_plain_loops(void **state) {
                 free(got);
                 cuda_free(y);
             }
-            int rows = T < 8 ? T : 8;
+            int rows = T < CUDA_STEP_ROWS ? T : CUDA_STEP_ROWS;
             OK(cuda_gemv(int8 ? &q : &m, dx, K, rows, NULL, y32, N, false, stream, &err));
             got = fetch_f32(y32, (size_t)rows * (size_t)N);
             close_to("gemv f32", got, ref, (size_t)rows * (size_t)N, 1e-5);
@@ -167,8 +167,7 @@ static void test_linear_equals_plain_loops(void **state) {
             float *y1 = poisoned((size_t)N * 4);
             OK(cuda_gemv(int8 ? &q : &m, dx, K, 1, NULL, y1, N, false, stream, &err));
             float *a = fetch_f32(y1, (size_t)N), *b = fetch_f32(y32, (size_t)N);
-            for (int i = 0; i < N; i++)
-                if (fabsf(a[i] - b[i]) > 1e-4f * sqrtf((float)K)) fail_msg("gemv: row of one and of %d differ", rows);
+            assert_memory_equal(a, b, (size_t)N * 4);
             free(a), free(b);
             cuda_free(y1), cuda_free(y32);
         }
@@ -366,9 +365,30 @@ static void test_attention_equals_plain_loops_and_decode_equals_prefill(void **s
         OK(cuda_alloc((void **)&dkeys, sizeof keys, &err));
         OK(cuda_upload(dkeys, keys, sizeof keys, stream, &err));
         OK(cuda_alloc(&scratch, cuda_attention_decode_scratch(1, H, D, 4096), &err));
-        OK(cuda_attention_decode(dec, dq + (n - 1) * H * D, H * D, &kv, layer, dtables, dkeys, 4096, 1, H, scale, scratch, stream, &err));
+        OK(cuda_attention_decode(dec, dq + (n - 1) * H * D, H * D, &kv, layer, dtables, dkeys, 4096, 0, 1, H, scale, scratch, stream, &err));
         float *gd = fetch_bf16(dec, (size_t)(H * D));
-        close_to("attention decode", gd, ref + (size_t)((n - 1) * H * D), (size_t)(H * D), BF16_LIMIT);
+        close_to("attention decode", gd, ref + (size_t)((n - 1) * H * D), (size_t)(H * D), 4e-3);
+        if (t > CUDA_KV_PAGE) { /* three timelines that share the first page: the same bits as alone */
+            const int32_t *three[3] = {dpages, dpages, dpages}, keys3[3] = {t, t - 1, t};
+            uint16_t *q3, *o3 = poisoned((size_t)(3 * H * D) * 2);
+            OK(cuda_alloc((void **)&q3, (size_t)(3 * H * D) * 2, &err));
+            for (int i = 0; i < 3; i++) OK(cuda_copy(q3 + i * H * D, dq + (n - 1) * H * D, (size_t)(H * D) * 2, stream, &err));
+            const int32_t **dt3;
+            int32_t *dk3;
+            void *sc3;
+            OK(cuda_alloc((void **)&dt3, sizeof three, &err));
+            OK(cuda_upload(dt3, three, sizeof three, stream, &err));
+            OK(cuda_alloc((void **)&dk3, sizeof keys3, &err));
+            OK(cuda_upload(dk3, keys3, sizeof keys3, stream, &err));
+            OK(cuda_alloc(&sc3, cuda_attention_decode_scratch(3, H, D, 4096), &err));
+            OK(cuda_attention_decode(o3, q3, H * D, &kv, layer, dt3, dk3, 4096, CUDA_KV_PAGE, 3, H, scale, sc3, stream, &err));
+            float *g3 = fetch_bf16(o3, (size_t)(3 * H * D));
+            assert_memory_equal(g3, gd, (size_t)(H * D) * 4);
+            assert_memory_equal(g3 + 2 * H * D, gd, (size_t)(H * D) * 4);
+            assert_memory_not_equal(g3 + H * D, gd, (size_t)(H * D) * 4); /* one key fewer */
+            free(g3);
+            cuda_free(q3), cuda_free(o3), cuda_free(dt3), cuda_free(dk3), cuda_free(sc3);
+        }
         void *host[] = {hk, hv, hq, got, got2, ref, p, gd}, *dev[] = {kv.pool, dpages, dk, dv, dq, out, cut, dec, dtables, dkeys, scratch};
         for (size_t i = 0; i < sizeof host / sizeof host[0]; i++) free(host[i]);
         for (size_t i = 0; i < sizeof dev / sizeof dev[0]; i++) cuda_free(dev[i]);
@@ -417,6 +437,31 @@ static void test_moe_routing_is_stable_and_complete(void **state) {
             assert_int_equal(place[order[k]], k);
             if (k > off[i]) assert_true(order[k] > order[k - 1]);
         }
+    /* the plan of a step is the plan of its rows */
+    enum { S = 13 };
+    int32_t *dactive, order2[S * K], place2[S * K], off2[E + 1], active[E], n_active = 0;
+    float *dw2, *w2;
+    OK(cuda_alloc((void **)&dactive, sizeof active, &err));
+    OK(cuda_alloc((void **)&dw2, S * K * 4, &err));
+    OK(cuda_moe_route(de, dw, dorder, dplace, doff, dl, S, E, K, stream, &err));
+    OK(cuda_download(order, dorder, S * K * 4, stream, &err));
+    OK(cuda_download(place, dplace, S * K * 4, stream, &err));
+    OK(cuda_download(off, doff, sizeof off, stream, &err));
+    OK(cuda_moe_route_step(dw2, dorder, dplace, doff, dactive, dl, S, E, K, stream, &err));
+    OK(cuda_download(order2, dorder, S * K * 4, stream, &err));
+    OK(cuda_download(place2, dplace, S * K * 4, stream, &err));
+    OK(cuda_download(off2, doff, sizeof off2, stream, &err));
+    OK(cuda_download(active, dactive, sizeof active, stream, &err));
+    w2 = fetch_f32(dw2, S * K);
+    assert_memory_equal(w, w2, S * K * 4);
+    assert_memory_equal(order, order2, S * K * 4);
+    assert_memory_equal(place, place2, S * K * 4);
+    assert_memory_equal(off, off2, sizeof off);
+    for (int i = 0; i < E; i++)
+        if (off[i + 1] > off[i]) assert_int_equal(active[n_active++], i);
+    for (int i = n_active; i < E; i++) assert_int_equal(active[i], -1);
+    free(w2);
+    cuda_free(dactive), cuda_free(dw2);
     free(l), free(w);
     cuda_free(dl), cuda_free(dw), cuda_free(de), cuda_free(dorder), cuda_free(dplace), cuda_free(doff);
 }
@@ -549,7 +594,7 @@ static void test_chunks_forks_and_snapshots_keep_every_bit(void **state) {
         OK(jamba_session_logits(all[i], i ? l1 : l0, &err));
         if (i) assert_memory_equal(l0, l1, c->n_vocab * 4);
     }
-    /* four forks step together as one alone does, within the rounding of another kernel shape */
+    /* four forks step together as one alone does */
     struct jamba_batch_item items[4];
     struct jamba_session *g[5];
     float *lg[5];
@@ -562,10 +607,7 @@ static void test_chunks_forks_and_snapshots_keep_every_bit(void **state) {
     for (int i = 1; i < 4; i++) assert_memory_equal(lg[0], lg[i], c->n_vocab * 4);
     items[0].session = g[4], items[0].out = lg[4];
     OK(jamba_batch_run(m, items, 1, NULL, &err));
-    double d = 0, s = 0;
-    for (uint32_t i = 0; i < c->n_vocab; i++) d += (lg[4][i] - lg[0][i]) * (lg[4][i] - lg[0][i]), s += lg[4][i] * lg[4][i];
-    print_message("four together against one alone: %.2e\n", sqrt(d / s));
-    assert_true(sqrt(d / s) < 1e-2);
+    assert_memory_equal(lg[4], lg[0], c->n_vocab * 4);
     for (int i = 0; i < 5; i++) jamba_session_close(g[i]), free(lg[i]);
     /* log-probabilities of a continuation agree with the logits step by step */
     float lp[8];
