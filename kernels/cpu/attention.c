@@ -15,7 +15,7 @@
 #define SPLIT_ROWS ((size_t)4)
 
 size_t kernel_kv_page_bytes(const struct kernel_device *dev, size_t n_kv_head, size_t head_dim) {
-    return n_kv_head * head_dim * PAGE * 2 * (dev->ops->kv_f16 ? 2 : 4);
+    return n_kv_head * head_dim * PAGE * 2 * dev->kv->value_bytes;
 }
 
 /* ---- append ---- */
@@ -26,25 +26,21 @@ struct attention {
     size_t n_items, heads; /* query heads a KV head */
 };
 
+static char *head_page(const struct attention *x, const struct kernel_attention_item *it, size_t position,
+                       size_t kv_head) {
+    return (char *)it->page[position / PAGE] + x->a->page_offset +
+           kv_head * x->a->head_dim * PAGE * 2 * x->dev->kv->value_bytes;
+}
+
 static void append_task(void *ctx, size_t task, int thread) {
+    (void)thread;
     struct attention *x = ctx;
     const struct kernel_attention *a = x->a;
     const struct kernel_attention_item *it = &x->items[task / a->n_kv_head];
-    size_t head = task % a->n_kv_head, hd = a->head_dim, size = x->dev->ops->kv_f16 ? 2 : 4;
-    uint16_t *half = (uint16_t *)(void *)x->dev->attention[thread];
-    for (size_t r = 0; r < it->n_rows; r++) {
-        size_t p = it->position + r, slot = p % PAGE;
-        char *base = (char *)it->page[p / PAGE] + a->page_offset + head * hd * PAGE * 2 * size;
-        const float *k = a->k + (it->row + r) * a->ldk + head * hd, *v = a->v + (it->row + r) * a->ldv + head * hd;
-        if (size == 2) {
-            x->dev->ops->to_f16(k, half, hd);
-            for (size_t d = 0; d < hd; d++) memcpy(base + (d * PAGE + slot) * 2, half + d, 2);
-            x->dev->ops->to_f16(v, (uint16_t *)(void *)(base + hd * PAGE * 2) + slot * hd, hd);
-        } else {
-            for (size_t d = 0; d < hd; d++) memcpy(base + (d * PAGE + slot) * 4, k + d, 4);
-            memcpy(base + hd * PAGE * 4 + slot * hd * 4, v, hd * 4);
-        }
-    }
+    size_t head = task % a->n_kv_head, hd = a->head_dim;
+    for (size_t r = 0; r < it->n_rows; r++)
+        x->dev->kv->append(a->k + (it->row + r) * a->ldk + head * hd, a->v + (it->row + r) * a->ldv + head * hd,
+                           head_page(x, it, it->position + r, head), (it->position + r) % PAGE, hd);
 }
 
 void kernel_kv_append(struct kernel_device *dev, const struct kernel_attention *a,
@@ -53,7 +49,13 @@ void kernel_kv_append(struct kernel_device *dev, const struct kernel_attention *
     pool_run(dev->pool, n_items * a->n_kv_head, append_task, &x);
 }
 
-/* ---- one page, scalar ---- */
+/* ---- f32, scalar ---- */
+static void f32_append(const float *k, const float *v, void *page, size_t slot, size_t hd) {
+    float *keys = page, *values = keys + hd * PAGE + slot * hd;
+    for (size_t d = 0; d < hd; d++) keys[d * PAGE + slot] = k[d];
+    memcpy(values, v, hd * sizeof *v);
+}
+
 void scalar_attention_page(const struct attention_page *p) {
     size_t hd = p->head_dim;
     for (size_t i = 0; i < p->n_q; i++) {
@@ -76,6 +78,14 @@ void scalar_attention_page(const struct attention_page *p) {
         }
     }
 }
+
+static void f32_step(struct attention_page *p, const void *page, float *k, float *v) {
+    (void)k, (void)v;
+    p->k = page;
+    p->v = p->k + p->head_dim * PAGE;
+    scalar_attention_page(p);
+}
+const struct kv_ops kv_ops_f32 = {.value_bytes = 4, .append = f32_append, .step = f32_step};
 
 void scalar_to_f16(const float *x, uint16_t *y, size_t n) {
     for (size_t i = 0; i < n; i++) y[i] = f32_to_f16(x[i]);
@@ -165,18 +175,8 @@ static void run_segment(const struct attention *x, const struct kernel_attention
                         size_t n_rows, size_t segment, struct scratch *s) {
     const struct kernel_attention *a = x->a;
     size_t hd = a->head_dim, heads = x->heads, last = it->position + row + n_rows - 1, n_q = n_rows * heads;
-    bool f16 = x->dev->ops->kv_f16;
     for (size_t i = 0; i < n_q; i++) state_clear(s->part + i * ATTENTION_STATE(hd), hd);
     for (size_t p = segment * SEGMENT; p < (segment + 1) * SEGMENT && p <= last; p += PAGE) {
-        const char *base = (const char *)it->page[p / PAGE] + a->page_offset + kv_head * hd * PAGE * 2 * (f16 ? 2 : 4);
-        const float *k = s->k, *v = s->v;
-        if (f16) {
-            x->dev->ops->from_f16((const uint16_t *)(const void *)base, s->k, hd * PAGE);
-            x->dev->ops->from_f16((const uint16_t *)(const void *)base + hd * PAGE, s->v, hd * PAGE);
-        } else {
-            k = (const float *)(const void *)base;
-            v = k + hd * PAGE;
-        }
         size_t first = p > it->position + row ? p - it->position - row : 0; /* first row that sees a key of this page */
         for (size_t i = first * heads; i < n_q; i++) {
             size_t seen = it->position + row + i / heads + 1 - p;
@@ -185,15 +185,10 @@ static void run_segment(const struct attention *x, const struct kernel_attention
         struct attention_page page = {.n_q = n_q - first * heads,
                                       .head_dim = hd,
                                       .q = s->q + first * heads * hd,
-                                      .k = k,
-                                      .v = v,
                                       .seen = s->seen + first * heads,
                                       .state = s->part + first * heads * ATTENTION_STATE(hd),
                                       .scores = s->scores};
-        if (hd % 16)
-            scalar_attention_page(&page); /* the fast paths want whole vectors */
-        else
-            x->dev->ops->attention_page(&page);
+        x->dev->kv->step(&page, head_page(x, it, p, kv_head), s->k, s->v);
     }
 }
 

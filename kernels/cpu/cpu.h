@@ -53,8 +53,7 @@ struct attention_page {
 #define ATTENTION_ROWS ((size_t)16)
 
 struct cpu_ops {
-    const char *name;
-    bool int8, kv_f16;
+    bool int8;
     void (*quantize)(const float *x, size_t n, int8_t *q, float *d, int32_t *s); /* one row into its place of a panel */
     void (*gemm_q4)(const struct gemm *g);
     void (*gemm_q8)(const struct gemm *g);
@@ -63,15 +62,27 @@ struct cpu_ops {
     void (*swiglu)(const float *gate, const float *up, float *y, size_t n);
     void (*conv1d)(const struct kernel_conv1d *a, const struct kernel_mamba_item *it, size_t c0, size_t c1);
     void (*scan)(const struct kernel_scan *a, const struct kernel_mamba_item *it, size_t c0, size_t c1);
-    void (*attention_page)(const struct attention_page *p);
     void (*to_f16)(const float *x, uint16_t *y, size_t n);
     void (*from_f16)(const uint16_t *x, float *y, size_t n);
     void (*log_sum_exp)(const float *x, size_t n, float *max, double *sum);
 };
 extern const struct cpu_ops cpu_ops_scalar, cpu_ops_scalar_int8, cpu_ops_avx2, cpu_ops_avx512;
 
+/* How a path keeps keys and values, and one page's step over them. */
+struct kv_ops {
+    size_t value_bytes; /* of one stored value */
+    /* One token's key and value [head_dim] into its slot of a head's page. Half-precision staging is the thread's
+     * scratch. */
+    void (*append)(const float *k, const float *v, void *page, size_t slot, size_t head_dim);
+    /* page: a head's K and V as stored; k, v: f32 scratch of a page each, if the step wants them unpacked */
+    void (*step)(struct attention_page *p, const void *page, float *k, float *v);
+};
+extern const struct kv_ops kv_ops_f32, kv_ops_f16_avx2, kv_ops_f16_avx512, kv_ops_bf16_avx512;
+
 struct kernel_device {
+    const char *path;
     const struct cpu_ops *ops;
+    const struct kv_ops *kv;
     struct pool *pool;
     int n_threads;
     float **tile; /* [n_threads] a dequantised group: [max n_in][16] */

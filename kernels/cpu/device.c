@@ -15,6 +15,9 @@ static bool has_avx512(void) {
            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
            __builtin_cpu_supports("avx512vnni");
 }
+static bool has_avx512bf16(void) {
+    return has_avx512() && __builtin_cpu_supports("avx512bf16");
+}
 static bool always(void) {
     return true;
 }
@@ -22,25 +25,27 @@ static bool always(void) {
 static const struct path {
     const char *name, *alias;
     const struct cpu_ops *ops;
+    const struct kv_ops *kv;
     bool (*supported)(void);
 } paths[] = {/* best first */
-             {"avx512-vnni", "avx512", &cpu_ops_avx512, has_avx512},
-             {"avx2", "avx2", &cpu_ops_avx2, has_avx2},
-             {"scalar-int8", "scalar-int8", &cpu_ops_scalar_int8, always},
-             {"scalar", "scalar", &cpu_ops_scalar, always}};
+             {"avx512-bf16", "avx512-bf16", &cpu_ops_avx512, &kv_ops_bf16_avx512, has_avx512bf16},
+             {"avx512-vnni", "avx512", &cpu_ops_avx512, &kv_ops_f16_avx512, has_avx512},
+             {"avx2", "avx2", &cpu_ops_avx2, &kv_ops_f16_avx2, has_avx2},
+             {"scalar-int8", "scalar-int8", &cpu_ops_scalar_int8, &kv_ops_f32, always},
+             {"scalar", "scalar", &cpu_ops_scalar, &kv_ops_f32, always}};
 
-static const struct cpu_ops *choose(const char *name, struct error *e) {
+static const struct path *choose(const char *name, struct error *e) {
     __builtin_cpu_init();
     bool automatic = !name || !name[0] || strcmp(name, "auto") == 0;
     for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
         if (!automatic && strcmp(name, paths[i].name) && strcmp(name, paths[i].alias)) continue;
-        if (paths[i].supported()) return paths[i].ops;
+        if (paths[i].supported()) return &paths[i];
         if (automatic) continue;
         error_set(e, ERR_UNSUPPORTED, name, "This processor lacks the instructions of the kernel path \"%s\".", name);
         return NULL;
     }
     error_set(e, ERR_UNSUPPORTED, name,
-              "There is no kernel path of this name; known are avx512-vnni, avx2, scalar-int8, scalar.");
+              "There is no kernel path of this name; known are avx512-bf16, avx512-vnni, avx2, scalar-int8, scalar.");
     return NULL;
 }
 
@@ -54,13 +59,15 @@ static int usable_cpus(void) {
 
 int kernel_device_open(struct kernel_device **out, const char *path, int n_threads, struct error *e) {
     *out = NULL;
-    const struct cpu_ops *ops = choose(path, e);
-    if (!ops) return ERR_UNSUPPORTED;
+    const struct path *chosen = choose(path, e);
+    if (!chosen) return ERR_UNSUPPORTED;
     if (n_threads <= 0) n_threads = usable_cpus();
     if (n_threads > MAX_THREADS) n_threads = MAX_THREADS;
     struct kernel_device *dev = calloc(1, sizeof *dev);
     if (!dev) return error_set(e, ERR_NOMEM, "", "There is no memory for the computing device.");
-    dev->ops = ops;
+    dev->path = chosen->name;
+    dev->ops = chosen->ops;
+    dev->kv = chosen->kv;
     dev->n_threads = n_threads;
     dev->tile = calloc((size_t)n_threads, sizeof *dev->tile);
     dev->attention = calloc((size_t)n_threads, sizeof *dev->attention);
@@ -88,7 +95,7 @@ void kernel_device_close(struct kernel_device *dev) {
 }
 
 const char *kernel_device_path(const struct kernel_device *dev) {
-    return dev->ops->name;
+    return dev->path;
 }
 
 int kernel_device_threads(const struct kernel_device *dev) {

@@ -160,9 +160,7 @@ static void avx2_gemm_q8(const struct gemm *g) {
     gemm_q(g, false);
 }
 
-const struct cpu_ops cpu_ops_avx2 = {.name = "avx2",
-                                     .int8 = true,
-                                     .kv_f16 = true,
+const struct cpu_ops cpu_ops_avx2 = {.int8 = true,
                                      .quantize = avx2_quantize,
                                      .gemm_q4 = avx2_gemm_q4,
                                      .gemm_q8 = avx2_gemm_q8,
@@ -171,7 +169,7 @@ const struct cpu_ops cpu_ops_avx2 = {.name = "avx2",
                                      .swiglu = vector_swiglu,
                                      .conv1d = vector_conv1d,
                                      .scan = vector_scan,
-                                     .attention_page = vector_attention_page,
                                      .to_f16 = vector_to_f16,
                                      .from_f16 = vector_from_f16,
                                      .log_sum_exp = vector_log_sum_exp};
+const struct kv_ops kv_ops_f16_avx2 = {.value_bytes = 2, .append = f16_append, .step = f16_step};

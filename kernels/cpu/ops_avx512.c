@@ -125,9 +125,7 @@ static void avx512_gemm_q8(const struct gemm *g) {
     gemm_q(g, false);
 }
 
-const struct cpu_ops cpu_ops_avx512 = {.name = "avx512-vnni",
-                                       .int8 = true,
-                                       .kv_f16 = true,
+const struct cpu_ops cpu_ops_avx512 = {.int8 = true,
                                        .quantize = avx512_quantize,
                                        .gemm_q4 = avx512_gemm_q4,
                                        .gemm_q8 = avx512_gemm_q8,
@@ -136,7 +134,7 @@ const struct cpu_ops cpu_ops_avx512 = {.name = "avx512-vnni",
                                        .swiglu = vector_swiglu,
                                        .conv1d = vector_conv1d,
                                        .scan = vector_scan,
-                                       .attention_page = vector_attention_page,
                                        .to_f16 = vector_to_f16,
                                        .from_f16 = vector_from_f16,
                                        .log_sum_exp = vector_log_sum_exp};
+const struct kv_ops kv_ops_f16_avx512 = {.value_bytes = 2, .append = f16_append, .step = f16_step};

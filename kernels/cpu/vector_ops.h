@@ -2,53 +2,10 @@
  * include it behind vector_<path>.h). Sums run in lanes and are folded in one order, so a path's results do not depend
  * on how work was cut. Shapes that are no whole number of vectors go to the scalar functions. */
 #include "kernels/cpu/cpu.h"
+#include "kernels/cpu/vector_math.h"
 
 #include <math.h>
 #include <string.h>
-
-#define INLINE static inline __attribute__((always_inline))
-
-/* ---- exp, log1p ---- */
-/* 2^f on [-1/2, 1/2]: our minimax fit of degree 6, relative error 2e-9 before rounding; the constant term is exactly 1,
- * because a Mamba state is multiplied by it thousands of times. */
-INLINE vf v_exp2_fraction(vf f) {
-    vf p = v_set(0x1.41d332p-13f);
-    p = v_fma(p, f, v_set(0x1.5f456ap-10f));
-    p = v_fma(p, f, v_set(0x1.3b2dbcp-7f));
-    p = v_fma(p, f, v_set(0x1.c6aed4p-5f));
-    p = v_fma(p, f, v_set(0x1.ebfbdap-3f));
-    p = v_fma(p, f, v_set(0x1.62e43p-1f));
-    return v_fma(p, f, v_set(1));
-}
-INLINE vf v_exp2(vf x) {
-    vf n = v_round(x);
-    return v_scale2(v_exp2_fraction(x - n), n);
-}
-/* e^x, clamped to where f32 holds it (below, about 1e-38 is returned for anything smaller). ln 2 in two parts keeps the
- * remainder exact. */
-INLINE vf v_exp(vf x) {
-    x = v_min(v_max(x, v_set(-87.0f)), v_set(88.0f));
-    vf n = v_round(x * v_set(0x1.715476p+0f));
-    vf r = v_fma(n, v_set(-0x1.62ep-1f), x);
-    r = v_fma(n, v_set(-0x1.0bfbe8p-15f), r);
-    return v_scale2(v_exp2_fraction(r * v_set(0x1.715476p+0f)), n);
-}
-/* log(1 + e) for e >= 0: log of the rounded sum, and what rounding took from e put back (Kahan). The series of atanh,
- * |s| <= 0.172. */
-INLINE vf v_log1p(vf e) {
-    vf u = v_set(1) + e, lost = e - (u - v_set(1)), k, m = v_mantissa(u, &k);
-    vf s = (m - v_set(1)) / (m + v_set(1)), s2 = s * s;
-    vf p = v_set(2.0f / 9);
-    p = v_fma(p, s2, v_set(2.0f / 7));
-    p = v_fma(p, s2, v_set(2.0f / 5));
-    p = v_fma(p, s2, v_set(2.0f / 3));
-    p = v_fma(p, s2, v_set(2));
-    vf log = v_fma(k, v_set(0x1.0bfbe8p-15f), s * p);
-    return v_fma(k, v_set(0x1.62ep-1f), log) + lost / u;
-}
-INLINE vf v_silu(vf x) {
-    return x / (v_set(1) + v_exp(v_set(0) - x));
-}
 
 /* ---- norm and element-wise ---- */
 static void vector_rms_norm(const float *x, const float *weight, float *y, size_t n, float eps) {
@@ -285,4 +242,24 @@ static void vector_attention_page(const struct attention_page *p) {
     size_t i = 0;
     for (; i + TILE_Q <= p->n_q; i += TILE_Q) attention_tile(p, i, TILE_Q);
     for (; i < p->n_q; i++) attention_tile(p, i, 1);
+}
+
+/* Keys and values as f16: unpacked a page at a time, once for all queries of a task. */
+static void f16_append(const float *k, const float *v, void *page, size_t slot, size_t hd) {
+    uint16_t *half = page, *values = half + hd * KERNEL_KV_PAGE + slot * hd;
+    vector_to_f16(k, values, hd); /* its own place is free until the value comes */
+    for (size_t d = 0; d < hd; d++) half[d * KERNEL_KV_PAGE + slot] = values[d];
+    vector_to_f16(v, values, hd);
+}
+static void f16_step(struct attention_page *p, const void *page, float *k, float *v) {
+    const uint16_t *half = page;
+    size_t n = p->head_dim * KERNEL_KV_PAGE;
+    vector_from_f16(half, k, n);
+    vector_from_f16(half + n, v, n);
+    p->k = k;
+    p->v = v;
+    if (p->head_dim % 16)
+        scalar_attention_page(p); /* the vectors want whole ones */
+    else
+        vector_attention_page(p);
 }

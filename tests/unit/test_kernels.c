@@ -143,8 +143,8 @@ static void test_int8_products_lie_near_the_exact_ones(void **state) {
 static void test_f32_and_foreign_block_types_multiply(void **state) {
     (void)state;
     const int types[] = {KERNEL_F32, TENSOR_F16, TENSOR_Q4_K, TENSOR_Q6_K, TENSOR_Q5_0};
-    const char *paths[] = {"scalar", "avx2", "avx512-vnni"};
-    for (size_t p = 0; p < 3; p++) {
+    const char *paths[] = {"scalar", "avx2", "avx512-vnni", "avx512-bf16"};
+    for (size_t p = 0; p < sizeof paths / sizeof paths[0]; p++) {
         struct kernel_device *dev = device(paths[p], 2);
         if (!dev) continue;
         for (size_t t = 0; t < 5; t++) {
@@ -175,8 +175,8 @@ static void test_f32_and_foreign_block_types_multiply(void **state) {
 
 static void test_picked_outputs_and_parts_equal_the_whole(void **state) {
     (void)state;
-    const char *paths[] = {"scalar", "avx2", "avx512-vnni"};
-    for (size_t p = 0; p < 3; p++) {
+    const char *paths[] = {"scalar", "avx2", "avx512-vnni", "avx512-bf16"};
+    for (size_t p = 0; p < sizeof paths / sizeof paths[0]; p++) {
         struct kernel_device *dev = device(paths[p], 2);
         if (!dev) continue;
         struct error e = {0};
@@ -341,10 +341,10 @@ static void attend(struct kernel_device *dev, struct kernel_attention *a, void *
 
 static void test_attention_near_exact_and_independent_of_cuts(void **state) {
     (void)state;
-    const char *paths[] = {"scalar", "avx2", "avx512-vnni"};
+    const char *paths[] = {"scalar", "avx2", "avx512-vnni", "avx512-bf16"};
     const size_t shapes[][3] = {{3, 1, 64}, {4, 2, 32}, {2, 2, 24}, {5, 1, 80}}; /* n_head, n_kv_head, head_dim */
     enum { T = 1300 };                                                           /* across a segment's edge */
-    for (size_t p = 0; p < 3; p++) {
+    for (size_t p = 0; p < sizeof paths / sizeof paths[0]; p++) {
         struct kernel_device *dev = device(paths[p], 2);
         if (!dev) continue;
         for (size_t i = 0; i < 4; i++) {
@@ -401,8 +401,10 @@ static void test_attention_near_exact_and_independent_of_cuts(void **state) {
                         sum += w;
                         for (size_t d = 0; d < hd; d++) out[d] += w * (double)v[j * kv_ld + kh * hd + d];
                     }
-                    for (size_t d = 0; d < hd; d++) /* f16 keys and values on the fast paths */
-                        assert_true(fabs(out[d] / sum - (double)whole[row * q_ld + h * hd + d]) <= (p ? 2e-3 : 1e-5));
+                    for (size_t d = 0; d < hd; d++) /* f16 or bf16 keys and values on the fast paths */
+                        assert_true(fabs(out[d] / sum - (double)whole[row * q_ld + h * hd + d]) <= (p == 3 ? 2e-2
+                                                                                                    : p    ? 2e-3
+                                                                                                           : 1e-5));
                 }
             for (size_t j = 0; j <= T / KERNEL_KV_PAGE; j++) kernel_free(page[j]), kernel_free(again[j]);
             free(q), free(k), free(v), free(whole), free(cut);
@@ -429,8 +431,8 @@ static void test_router_takes_the_largest_with_their_own_weights(void **state) {
 
 static void test_log_sum_exp_in_pieces(void **state) {
     (void)state;
-    const char *paths[] = {"scalar", "avx2", "avx512-vnni"};
-    for (size_t p = 0; p < 3; p++) {
+    const char *paths[] = {"scalar", "avx2", "avx512-vnni", "avx512-bf16"};
+    for (size_t p = 0; p < sizeof paths / sizeof paths[0]; p++) {
         struct kernel_device *dev = device(paths[p], 2);
         if (!dev) continue;
         enum { N = 4096 };

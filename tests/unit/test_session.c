@@ -78,9 +78,9 @@ static void test_chunks_and_threads_do_not_change_a_bit(void **state) {
 static void test_every_path_is_invariant(void **state) {
     (void)state;
     enum { N = 90 };
-    const char *paths[] = {"scalar", "avx2", "avx512-vnni"};
+    const char *paths[] = {"scalar", "avx2", "avx512-vnni", "avx512-bf16"};
     int32_t *ids = fixture_text(N);
-    for (size_t p = 0; p < 3; p++) {
+    for (size_t p = 0; p < sizeof paths / sizeof paths[0]; p++) {
         struct error e = {0};
         struct jamba_model *m = NULL;
         struct jamba_model_options o = {.path = paths[p], .n_threads = 2};
@@ -322,7 +322,7 @@ static void test_models_with_experts_on_every_path(void **state) {
     kinds[2].n_expert = 4, kinds[2].n_expert_used = 2, kinds[2].matrix = TENSOR_Q4_0, kinds[2].n_kv_head = 1,
     kinds[2].attention_offset = 1, kinds[2].attention_period = 2; /* attention and experts in the same layers */
     kinds[3].matrix = TENSOR_F16, kinds[3].n_kv_head = 4, kinds[3].d_state = 16, kinds[3].d_inner = 136;
-    const char *paths[] = {"scalar", "scalar-int8", "avx2", "avx512-vnni"};
+    const char *paths[] = {"scalar", "scalar-int8", "avx2", "avx512-vnni", "avx512-bf16"};
     char file[] = "/tmp/antinomy-tiny-XXXXXX.gguf";
     int fd = mkstemps(file, 5);
     assert_true(fd >= 0);
@@ -334,7 +334,7 @@ static void test_models_with_experts_on_every_path(void **state) {
         tiny_model_write(&kinds[k], file);
         float *want = NULL;
         size_t V = kinds[k].n_vocab;
-        for (size_t p = 0; p < 4; p++) {
+        for (size_t p = 0; p < sizeof paths / sizeof paths[0]; p++) {
             struct error e = {0};
             struct jamba_model *m = NULL;
             struct jamba_model_options o = {.path = paths[p], .n_threads = 2};

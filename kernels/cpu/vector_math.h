@@ -1,0 +1,45 @@
+/* vector_math.h: exp, log1p and SiLU over a path's vector type; the same bits for a value in whatever lane and call it
+ * stands. */
+#define INLINE static inline __attribute__((always_inline))
+
+/* ---- exp, log1p ---- */
+/* 2^f on [-1/2, 1/2]: our minimax fit of degree 6, relative error 2e-9 before rounding; the constant term is exactly 1,
+ * because a Mamba state is multiplied by it thousands of times. */
+INLINE vf v_exp2_fraction(vf f) {
+    vf p = v_set(0x1.41d332p-13f);
+    p = v_fma(p, f, v_set(0x1.5f456ap-10f));
+    p = v_fma(p, f, v_set(0x1.3b2dbcp-7f));
+    p = v_fma(p, f, v_set(0x1.c6aed4p-5f));
+    p = v_fma(p, f, v_set(0x1.ebfbdap-3f));
+    p = v_fma(p, f, v_set(0x1.62e43p-1f));
+    return v_fma(p, f, v_set(1));
+}
+INLINE vf v_exp2(vf x) {
+    vf n = v_round(x);
+    return v_scale2(v_exp2_fraction(x - n), n);
+}
+/* e^x, clamped to where f32 holds it (below, about 1e-38 is returned for anything smaller). ln 2 in two parts keeps the
+ * remainder exact. */
+INLINE vf v_exp(vf x) {
+    x = v_min(v_max(x, v_set(-87.0f)), v_set(88.0f));
+    vf n = v_round(x * v_set(0x1.715476p+0f));
+    vf r = v_fma(n, v_set(-0x1.62ep-1f), x);
+    r = v_fma(n, v_set(-0x1.0bfbe8p-15f), r);
+    return v_scale2(v_exp2_fraction(r * v_set(0x1.715476p+0f)), n);
+}
+/* log(1 + e) for e >= 0: log of the rounded sum, and what rounding took from e put back (Kahan). The series of atanh,
+ * |s| <= 0.172. */
+INLINE vf v_log1p(vf e) {
+    vf u = v_set(1) + e, lost = e - (u - v_set(1)), k, m = v_mantissa(u, &k);
+    vf s = (m - v_set(1)) / (m + v_set(1)), s2 = s * s;
+    vf p = v_set(2.0f / 9);
+    p = v_fma(p, s2, v_set(2.0f / 7));
+    p = v_fma(p, s2, v_set(2.0f / 5));
+    p = v_fma(p, s2, v_set(2.0f / 3));
+    p = v_fma(p, s2, v_set(2));
+    vf log = v_fma(k, v_set(0x1.0bfbe8p-15f), s * p);
+    return v_fma(k, v_set(0x1.62ep-1f), log) + lost / u;
+}
+INLINE vf v_silu(vf x) {
+    return x / (v_set(1) + v_exp(v_set(0) - x));
+}
