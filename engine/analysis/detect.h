@@ -229,6 +229,8 @@ int precedence_build(struct detect_set *s);
 /* Section of a document that a reference names ("Section 4.2", "clause 7(a)", "Exhibit B"), INGEST_NONE if there is
  * none. */
 uint32_t precedence_section(const struct ingest_document *d, struct slice reference);
+/* The document of the set that words [from, to) of a statement name by its title, other than its own; INGEST_NONE. */
+uint32_t precedence_named(const struct detect_set *s, const struct subject_statement *u, uint32_t from, uint32_t to);
 /* Where `old` stands in the text as whole words; SIZE_MAX if it does not. */
 size_t precedence_find(struct slice text, struct slice old);
 /* Whether one statement changes the section that the other stands in. */

@@ -828,6 +828,56 @@ static bool has_better(const struct detect_set *s, const struct candidate_list *
     return false;
 }
 
+/* "the Lease dated 5 May" in one document, "This Lease is made on 4 May" in the other: the same paper with two dates.
+ */
+static int named_dates(struct detect_set *s) {
+    static const char *const cues[] = {"dated", "made", "entered", "executed", "signed"};
+    for (uint32_t i = 0; i < s->n_units; i++) {
+        const struct subject_statement *u = &s->units[i];
+        const struct ingest_document *d = s->docs[u->doc];
+        for (uint32_t k = u->first_fact; k < u->first_fact + u->n_facts; k++) {
+            const struct ingest_fact *f = &d->facts[k];
+            if (f->kind != INGEST_DATE || !f->year || !f->month || !f->day) continue;
+            uint32_t at = 0, cue = UINT32_MAX;
+            while (at < u->n_words && s->words[u->word + at].start < f->span.start) at++;
+            for (uint32_t q = at; q-- > 0 && at - q <= 3 && cue == UINT32_MAX;)
+                if (slice_equal_nocase(detect_text(s, u->doc, s->words[u->word + q].start, s->words[u->word + q].end),
+                                       slice_of("dated")))
+                    cue = q;
+            if (cue == UINT32_MAX || cue == 0) continue;
+            uint32_t from = cue > 6 ? cue - 6 : 0, other = precedence_named(s, u, from, cue);
+            if (other == INGEST_NONE || family_relation(s, u->doc, other) != RELATION_FAMILY) continue;
+            const struct family_document *fam = &s->family[other];
+            if (fam->date == INT32_MIN || fam->title_statement > 3 || fam->date == civil(f->year, f->month, f->day))
+                continue;
+            const struct subject_statement *o = &s->units[s->first_unit[other] + fam->title_statement];
+            const struct ingest_document *t = s->docs[other];
+            for (uint32_t z = o->first_fact; z < o->first_fact + o->n_facts; z++) {
+                const struct ingest_fact *g = &t->facts[z];
+                if (g->kind != INGEST_DATE || !g->day || civil(g->year, g->month, g->day) != fam->date) continue;
+                bool own = false;
+                for (uint32_t q = 0, seen = 0; q < o->n_words && s->words[o->word + q].start < g->span.start;
+                     q++, seen++)
+                    for (size_t c = 0; c < sizeof cues / sizeof *cues; c++)
+                        own |= slice_equal_nocase(
+                            detect_text(s, other, s->words[o->word + q].start, s->words[o->word + q].end),
+                            slice_of(cues[c]));
+                if (!own) break;
+                struct analysis_pair p = {.class = ANALYSIS_DATE, .sameness = 0.7f};
+                p.a = (struct analysis_side){u->doc, u->statement, f->span, k};
+                p.b = (struct analysis_side){other, o->statement, g->span, z};
+                p.why = arena_slice_printf(
+                    s->out, "the document is dated %d %s %d; here it is called the one of %d %s %d: %.0f days apart",
+                    g->day, month_names[g->month], g->year, f->day, month_names[f->month], f->year,
+                    fabs((double)fam->date - civil(f->year, f->month, f->day)));
+                if (!p.why.len || detect_add(s, p)) return ERR_NOMEM;
+                break;
+            }
+        }
+    }
+    return 0;
+}
+
 int detect_values(struct detect_set *s) {
     int rc = ERR_NOMEM;
     struct candidate_list list = {0};
@@ -847,7 +897,7 @@ int detect_values(struct detect_set *s) {
         }
     }
     first_frame[s->n_units] = (uint32_t)s->n_frames;
-    if (replaced_values(s, first_frame)) goto done;
+    if (replaced_values(s, first_frame) || named_dates(s)) goto done;
     if (candidates_collect(s, first, (uint32_t)s->n_frames, LEAST_SCORE - 0.05f, compare, &list)) goto done;
     qsort(list.items, list.n, sizeof *list.items, by_score);
     used = calloc(s->n_frames + 1, sizeof *used);

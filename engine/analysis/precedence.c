@@ -129,8 +129,7 @@ static int push_amendment(struct detect_set *s, struct amendment m) {
 }
 
 /* The document of the set that a statement names by its title, other than its own; INGEST_NONE. */
-static uint32_t named_document(const struct detect_set *s, const struct subject_statement *u, uint32_t from,
-                               uint32_t to) {
+uint32_t precedence_named(const struct detect_set *s, const struct subject_statement *u, uint32_t from, uint32_t to) {
     uint32_t best = INGEST_NONE;
     float best_score = 0;
     for (uint32_t d = 0; d < s->n_docs; d++) {
@@ -172,7 +171,7 @@ static int read_amendments(struct detect_set *s, uint32_t unit) {
     }
     if (target == INGEST_NONE) { /* any document may change another, but then it must name it */
         if (!verb || (!s->family[u->doc].amendment && (!be || !of_other))) return 0;
-        target = named_document(s, u, 0, u->n_words);
+        target = precedence_named(s, u, 0, u->n_words);
         if (target == INGEST_NONE && !s->family[u->doc].amendment)
             return 0; /* else only the words it takes away are kept */
     }

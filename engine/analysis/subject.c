@@ -695,7 +695,9 @@ static bool other_values_differ(const struct detect_set *s, const struct frame *
     bool differ = false;
     for (uint32_t i = ua->first_fact; i < ua->first_fact + ua->n_facts; i++) {
         const struct ingest_fact *x = &da->facts[i];
-        if (!is_value(x->kind) || x->kind == fa->kind) continue;
+        if (!is_value(x->kind) || x->kind == fa->kind || x->kind == INGEST_TOTAL)
+            continue; /* a total is an amount, too */
+        if (x->span.start < fa->span.end && x->span.end > fa->span.start) continue;
         bool agree = false, any = false;
         for (uint32_t k = ub->first_fact; k < ub->first_fact + ub->n_facts; k++) {
             const struct ingest_fact *y = &db->facts[k];
@@ -866,7 +868,8 @@ static bool measured_value(const struct detect_set *s, const struct frame *a, co
     if (unit_statement(s, ua)->kind == INGEST_TABLE_ROW) return false;
     for (uint32_t i = ua->first_fact; i < ua->first_fact + ua->n_facts; i++) {
         const struct ingest_fact *x = &da->facts[i];
-        if (!is_value(x->kind) || i == a->fact || x->span.start < in.start || x->span.end > in.end || !x->unit.len)
+        if (!is_value(x->kind) || i == a->fact || x->kind == INGEST_TOTAL || x->span.start < in.start ||
+            x->span.end > in.end || !x->unit.len)
             continue;
         bool agree = false;
         for (uint32_t k = ub->first_fact; k < ub->first_fact + ub->n_facts && !agree; k++)
@@ -909,6 +912,33 @@ static bool one_of_all(const struct detect_set *s, const struct frame *a, const 
         }
     }
     return false;
+}
+
+/* "Except for breaches of Article 3, ..." against what is said of breaches of Article 3: the rule and its exception. */
+static bool excepted(const struct detect_set *s, const struct frame *a, const struct frame *b) {
+    const struct subject_statement *u = &s->units[a->unit], *v = &s->units[b->unit];
+    if (!(u->marks & MARK_EXCEPTION)) return false;
+    uint32_t heavy = 0, met = 0;
+    bool inside = false;
+    for (uint32_t i = 0; i < u->n_words; i++) {
+        const struct word *w = &s->words[u->word + i];
+        if (inside && w->flags & (WORD_EDGE | WORD_BREAK)) inside = false;
+        if (raw_in(s, u->doc, w, "except excluding save unless") ||
+            (i && raw_in(s, u->doc, w, "than") && raw_in(s, u->doc, w - 1, "other"))) {
+            inside = true;
+            continue;
+        }
+        if (!inside || w->class == WORD_FUNCTION || w->class == WORD_SKIP || w->class == WORD_ENTITY ||
+            s->lexicon.items[w->id].flags & LEXICON_LIGHT)
+            continue;
+        heavy++;
+        for (uint32_t k = 0; k < v->n_words; k++)
+            if (s->words[v->word + k].id == w->id && !(s->words[v->word + k].flags & WORD_CONDITION)) {
+                met++;
+                break;
+            }
+    }
+    return heavy && met * 5 >= heavy * 3;
 }
 
 struct sameness subject_sameness(const struct detect_set *s, const struct frame *a, const struct frame *b) {
@@ -1064,6 +1094,7 @@ struct sameness subject_sameness(const struct detect_set *s, const struct frame 
     uint32_t differ = ua->marks ^ ub->marks;
     if (differ & (MARK_ATTRIBUTED | MARK_PAST) || (ua->marks | ub->marks) & (MARK_EXAMPLE | MARK_QUESTION))
         r.apart = true;
+    if (excepted(s, a, b) || excepted(s, b, a)) r.apart = true;
     if (scoped(s, a, b) || scoped(s, b, a)) r.doubt += 0.2f;
     if (differ & MARK_OTHER) r.doubt += 0.2f;
     /* "this Agreement" of one document is not "this Policy" of another */
