@@ -166,9 +166,11 @@ static void claim(struct facts *f, size_t first, size_t end) {
     for (size_t k = first; k < end && k < f->lex.n; k++) f->claimed[k] = true;
 }
 
-static bool total_before(const struct lex *x, size_t first, size_t i) {
+static bool total_before(const struct facts *f, size_t first, size_t i) {
+    const struct lex *x = &f->lex;
     size_t from = i > first + 8 ? i - 8 : first;
     for (size_t k = i; k-- > from;) {
+        if (f->claimed[k]) return false; /* that was the total */
         if (lex_in(x, k, "total totals subtotal totaling totalling totaled aggregate")) return true;
         if (lex_phrase(x, k, "sum of") && !lex_is(x, k + 2, "$")) return false;
         if (x->tokens[k].kind == LEX_MARK && !lex_in(x, k, ": $ € £")) return false;
@@ -228,7 +230,7 @@ static int walk(struct facts *f, struct error *e) {
                 if (f->attributed <= v.first) v.fact.flags |= INGEST_ATTRIBUTED;
                 if ((rc = facts_add(f, &v.fact, e))) return rc;
                 if ((v.fact.kind == INGEST_AMOUNT || v.fact.kind == INGEST_NUMBER) &&
-                    total_before(x, f->first, v.first)) {
+                    total_before(f, f->first, v.first)) {
                     v.fact.kind = INGEST_TOTAL;
                     if ((rc = facts_add(f, &v.fact, e))) return rc;
                 }

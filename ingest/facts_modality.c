@@ -168,6 +168,9 @@ static const struct phrase plain[] = {
     {"is mandatory", INGEST_OBLIGATION, false},
     {"are mandatory", INGEST_OBLIGATION, false},
     {"is optional", INGEST_NO_OBLIGATION, false},
+    {"does not require", INGEST_NO_OBLIGATION, true},
+    {"do not require", INGEST_NO_OBLIGATION, true},
+    {"requires", INGEST_OBLIGATION, false},
     {"is required", INGEST_OBLIGATION, false},
     {"are required", INGEST_OBLIGATION, false},
     {"is not required", INGEST_NO_OBLIGATION, true},
@@ -264,9 +267,9 @@ static bool read_modal(const struct facts *f, size_t i, struct modal *m) {
             m->modality = INGEST_DECLARATION;
         return true;
     }
-    if (!lex_has(x, i, LEX_C_BE) &&
-        !lex_in(x, i,
-                "has have need needn't does do hereby agrees agree undertakes undertake covenants reserves reserve"))
+    if (!lex_has(x, i, LEX_C_BE) && !lex_in(x, i,
+                                            "has have need needn't does do hereby agrees agree undertakes undertake "
+                                            "covenants reserves reserve requires"))
         return false;
     if (f->claimed[i]) return false;
     for (size_t t = 0; t < sizeof plain / sizeof *plain; t++) {

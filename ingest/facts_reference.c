@@ -87,6 +87,9 @@ static size_t container(const struct lex *x, size_t i, struct ingest_span *out) 
                    "agreement contract lease plan policy code act subpart part chapter title schedule exhibit section "
                    "regulation regulations")))
         k++;
+    for (size_t q = first + 1; q < k;
+         q++) /* "of the Code and Section 4.2": the next reference is no part of the name */
+        if (lex_has(x, q, LEX_C_REFERENCE) && lex_in(x, q - 1, "and or")) k = q - 1;
     while (k > first && lex_in(x, k - 1, "of and for the on")) k--;
     if (k == first) return 0;
     if (lex_has(x, first, LEX_C_REFERENCE) && !lex_in(x, first, "amendment") &&

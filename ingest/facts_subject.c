@@ -13,6 +13,7 @@
 #include "ingest/facts.h"
 #include "ingest/grammar.h"
 
+#include <math.h>
 #include <string.h>
 
 enum { SUBJECT_BYTES = 200 };
@@ -132,7 +133,35 @@ static void anchor(struct facts *f, struct value *v) {
     /* grammar_trim leaves the preposition in front: "after receipt of the invoice" says more than "receipt" */
 }
 
+/* "The maximum pressure is 3 bar": the word that names it says that it is a limit. */
+static void bound_by_name(struct facts *f, struct ingest_fact *t) {
+    if (t->bound != INGEST_EXACT || t->kind == INGEST_DATE || !isnan(t->value2)) return;
+    static const struct {
+        const char *word;
+        enum ingest_bound bound;
+    } words[] = {{"maximum", INGEST_AT_MOST},  {"highest", INGEST_AT_MOST}, {"max", INGEST_AT_MOST},
+                 {"minimum", INGEST_AT_LEAST}, {"lowest", INGEST_AT_LEAST}, {"min", INGEST_AT_LEAST}};
+    /* the subject, or the clause around it: "The minimum order quantity is 4 pumps" */
+    struct slice names[] = {ingest_text(f->d, t->subject), ingest_text(f->d, t->object)};
+    for (size_t k = 0; k < 2; k++)
+        for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+            size_t n = strlen(words[i].word);
+            if (names[k].len > n && strncasecmp(names[k].data, words[i].word, n) == 0 &&
+                (names[k].data[n] == ' ' || names[k].data[n] == '.')) {
+                t->bound = words[i].bound;
+                return;
+            }
+        }
+}
+
+static void find_subject(struct facts *f, struct value *v);
+
 void facts_subject(struct facts *f, struct value *v) {
+    find_subject(f, v);
+    bound_by_name(f, &v->fact);
+}
+
+static void find_subject(struct facts *f, struct value *v) {
     const struct lex *x = &f->lex;
     struct ingest_fact *t = &v->fact;
     size_t from = f->first, i = v->first, end = v->end;
@@ -185,7 +214,7 @@ void facts_subject(struct facts *f, struct value *v) {
     size_t p = i;
     if (p > from && lex_in(x, p - 1, "a an the")) p--;
     size_t joint = SIZE_MAX;
-    if (p > from && lex_in(x, p - 1, "of at")) joint = p - 1;
+    if (p > from && (lex_is(x, p - 1, "of") || (lex_is(x, p - 1, "at") && t->kind != INGEST_NUMBER))) joint = p - 1;
     if (joint == SIZE_MAX && p > from && lex_phrase_before(x, p, "equal to") != SIZE_MAX)
         joint = lex_phrase_before(x, p, "equal to");
     if (joint == SIZE_MAX && p > from && lex_in(x, p - 1, "totaling totalling worth exceeding")) joint = p - 1;
@@ -196,7 +225,8 @@ void facts_subject(struct facts *f, struct value *v) {
     if (joint != SIZE_MAX) {
         size_t np = grammar_np_before(x, joint, from);
         size_t np_end = joint;
-        if (np > from + 1 && np_end - np <= 2 && lex_is(x, np - 1, "per")) { /* "a rate per annum equal to" */
+        if (np > from && lex_has(x, np - 1, LEX_C_BE | LEX_C_MODAL)) np = np_end; /* "is enrolled at": a participle */
+        if (np > from + 1 && np_end - np <= 2 && lex_is(x, np - 1, "per")) {      /* "a rate per annum equal to" */
             np_end = np - 1;
             np = grammar_np_before(x, np_end, from);
         }

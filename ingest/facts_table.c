@@ -120,14 +120,17 @@ static void read_caption(const struct facts *f, struct table_context *t) {
     }
 }
 
-/* A unit that the header gives its figures: "Torque (Nm)", "Days". */
-static void header_unit(const struct ingest_document *d, struct ingest_span header, struct ingest_fact *t,
-                        struct error *e) {
+/* A unit that a header or a label gives its figures: "Torque (Nm)", "Mass [kg]", "Operating time (h)", "Days". */
+static bool named_unit(const struct ingest_document *d, struct ingest_span name, struct ingest_fact *t,
+                       struct error *e) {
     struct lex x = {0};
-    if (!lex_append(&x, d->text.data, header.start, header.end, e))
+    bool found = false;
+    if (!lex_append(&x, d->text.data, name.start, name.end, e))
         for (size_t i = 0; i < x.n; i++) {
-            bool alone = x.n == 1 && lex_has(&x, i, LEX_C_TIME);
-            if (!alone && !(i > 0 && lex_mark(&x, i - 1, '(') && lex_mark(&x, i + 1, ')'))) continue;
+            bool alone = x.n == 1 && lex_has(&x, i, LEX_C_TIME) && x.tokens[i].len > 1;
+            bool enclosed = i > 0 && ((lex_mark(&x, i - 1, '(') && lex_mark(&x, i + 1, ')')) ||
+                                      (lex_mark(&x, i - 1, '[') && lex_mark(&x, i + 1, ']')));
+            if (!alone && !enclosed) continue;
             const char *word = x.low + x.tokens[i].low;
             const char *time = vocabulary_time(word, x.tokens[i].len);
             struct slice unit = vocabulary_unit(word, x.tokens[i].len);
@@ -135,8 +138,10 @@ static void header_unit(const struct ingest_document *d, struct ingest_span head
                 t->unit = slice_of(time), t->kind = INGEST_PERIOD;
             else if (unit.len)
                 t->unit = unit;
+            found = time || unit.len;
         }
     lex_free(&x);
+    return found;
 }
 
 static const struct cell *header_of(const struct cell *headers, size_t n, const struct cell *c) {
@@ -288,7 +293,7 @@ int facts_table_row(struct facts *f, struct error *e) {
                     v.fact.value *= here.scale;
                 } else if (bare) {
                     v.fact.value *= here.scale;
-                    if (h) header_unit(d, h->span, &v.fact, e);
+                    if (!h || !named_unit(d, h->span, &v.fact, e)) named_unit(d, label, &v.fact, e);
                 }
                 if (negative) v.fact.value = -v.fact.value;
                 bool in_text = !bare && v.fact.unit.len == 0 && sentence;

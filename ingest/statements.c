@@ -371,25 +371,33 @@ static bool continues(const struct cutter *c, const struct piece *p) {
 }
 
 /* ---- tables ---- */
-static bool has_digit(struct slice t) {
-    for (size_t i = 0; i < t.len; i++)
-        if (t.data[i] >= '0' && t.data[i] <= '9') return true;
-    return false;
+
+/* A cell that is a value: it begins with a figure, maybe behind a sign or a currency; a year is a name ("2021"), "Model
+ * 4" too. */
+static bool is_value(struct slice t) {
+    size_t i = 0;
+    if (t.len > 4 && t.data[0] >= 'A' && t.data[0] <= 'Z' && t.data[1] >= 'A' && t.data[1] <= 'Z' && t.data[2] >= 'A' &&
+        t.data[2] <= 'Z' && t.data[3] == ' ')
+        i = 4; /* "EUR 45" */
+    while (i < t.len && (strchr("$(+-<>~ .=", t.data[i]) || (uint8_t)t.data[i] >= 0x80)) i++;
+    if (i >= t.len || t.data[i] < '0' || t.data[i] > '9') return false;
+    size_t digits = 0;
+    while (i + digits < t.len && t.data[i + digits] >= '0' && t.data[i + digits] <= '9') digits++;
+    return !(i == 0 && digits == 4 && t.len == 4);
 }
 
-/* No figures but years: what a header row may have. */
-static bool only_years(struct slice t) {
-    size_t run = 0;
+/* Values behind the first column of a row in bars. */
+static bool bars_have_value(struct slice t) {
+    size_t start = 0;
+    bool first = true;
     for (size_t i = 0; i <= t.len; i++) {
-        bool digit = i < t.len && t.data[i] >= '0' && t.data[i] <= '9';
-        if (digit)
-            run++;
-        else if (run && run != 4)
-            return false;
-        else
-            run = 0;
+        if (i < t.len && t.data[i] != '|') continue;
+        struct slice cell = slice_trim((struct slice){t.data + start, i - start});
+        if (cell.len && !first && is_value(cell)) return true;
+        if (cell.len) first = false;
+        start = i + 1;
     }
-    return true;
+    return false;
 }
 
 /* Pieces [i, end) are the cells of one table. */
@@ -397,7 +405,7 @@ static int cut_table(struct cutter *c, size_t i, size_t end, struct error *e) {
     struct structure *s = c->s;
     uint32_t table = s->pieces[i].block.table;
     struct ingest_span header = {0, 0};
-    /* header rows by mark; else the first row when it has no figures and a later row has */
+    /* header rows by mark; else the first row when it has no values and a later row has */
     size_t row_end = i, header_end = i;
     bool marked = false;
     while (row_end < end) {
@@ -416,24 +424,15 @@ static int cut_table(struct cutter *c, size_t i, size_t end, struct error *e) {
     if (marked && header_end == end) header_end = i; /* nothing but headers: rows like any other */
     if (!marked) {
         size_t r = i, filled = 0;
-        bool figures = false, later = false;
+        bool value = false, later = false;
         while (r < end && s->pieces[r].block.row == s->pieces[i].block.row) {
-            if (!span_empty(s->pieces[r].block.span))
-                filled++, figures |= has_digit(structure_text(s, s->pieces[r].block.span));
+            struct slice t = structure_text(s, s->pieces[r].block.span);
+            if (t.len) filled++, value |= filled > 1 && is_value(t);
             r++;
         }
-        for (size_t k = r; k < end && !later; k++) later = has_digit(structure_text(s, s->pieces[k].block.span));
-        bool years = false; /* a first row of years or quarters over figures is a header too */
-        if (filled >= 2 && later && figures) {
-            years = true;
-            for (size_t k = i; k < r; k++) {
-                struct slice t = structure_text(s, s->pieces[k].block.span);
-                size_t digits = 0;
-                for (size_t q = 0; q < t.len; q++) digits += t.data[q] >= '0' && t.data[q] <= '9';
-                if (k > i && t.len && !(digits == 4 || digits == 0)) years = false;
-            }
-        }
-        if (filled >= 2 && later && (!figures || years)) header_end = r;
+        for (size_t k = r; k < end && !later; k++)
+            later = s->pieces[k].block.column > 0 && is_value(structure_text(s, s->pieces[k].block.span));
+        if (filled >= 2 && later && !value) header_end = r;
     }
     if (header_end > i) {
         header.start = s->pieces[i].block.span.start;
@@ -473,7 +472,9 @@ static bool is_bar_row(const struct structure *s, const struct piece *p) {
 
 static int cut_bar_table(struct cutter *c, size_t i, size_t end, uint32_t table, struct error *e) {
     struct structure *s = c->s;
-    bool header = end - i >= 2 && only_years(structure_text(s, s->pieces[i].block.span));
+    bool later = false;
+    for (size_t k = i + 1; k < end && !later; k++) later = bars_have_value(structure_text(s, s->pieces[k].block.span));
+    bool header = later && !bars_have_value(structure_text(s, s->pieces[i].block.span));
     for (size_t k = i; k < end; k++) {
         struct ingest_span sp = s->pieces[k].block.span;
         if (add(s, sp.start, sp.end, header && k > i ? s->pieces[i].block.span : (struct ingest_span){0, 0},

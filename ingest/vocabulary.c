@@ -61,7 +61,8 @@ static const struct line lines[] = {
                          "tenn ariz colo ga esq messrs cie nr ref"},
     {LEX_C_COMPANY, "inc incorporated ltd limited corp corporation company co llc l.l.c. plc llp l.l.p. lp l.p. gmbh "
                     "ag sa s.a. nv n.v. bv b.v. bank n.a. "
-                    "trust partnership association fund kg oy ab as a/s spa s.p.a. pty pte sarl s.a.r.l. kk k.k. s.p.a. s.r.l. srl foundation "
+                    "trust partnership association fund kg oy ab as a/s spa s.p.a. pty pte sarl s.a.r.l. kk k.k. "
+                    "s.p.a. s.r.l. srl foundation "
                     "institute university authority "
                     "commission council ministry department agency"},
     {LEX_C_NUMBER, "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "
@@ -76,7 +77,7 @@ static const struct line lines[] = {
                     "seventeenth eighteenth nineteenth twentieth thirtieth"},
     {LEX_C_TIME, "day days week weeks month months year years hour hours minute minutes second seconds quarter "
                  "quarters fortnight fortnights decade "
-                 "decades hrs hr mins yrs yr mos weekday weekdays anniversary"},
+                 "decades hrs hr h mins yrs yr mos weekday weekdays anniversary"},
     {LEX_C_MONTH, "january february march april may june july august september october november december jan feb mar "
                   "apr jun jul aug sep sept oct nov "
                   "dec"},
@@ -242,6 +243,7 @@ static const struct pair times[] = {
     {"hours", "hour"},
     {"hr", "hour"},
     {"hrs", "hour"},
+    {"h", "hour"},
     {"minute", "minute"},
     {"minutes", "minute"},
     {"mins", "minute"},

@@ -90,6 +90,8 @@ static const struct facts_case sentences[] = {
     {"Overtime is not allowed.", "MODAL prohibition NEG | Overtime\n"},
     {"The Supplier shall promptly notify the Buyer.", "MODAL obligation | Supplier -> promptly notify the Buyer\n"},
     {"Members may only use the hall on weekdays.", "MODAL permission | Members -> only use the hall on weekdays\n"},
+    {"Overtime does not require approval.", "MODAL no_obligation NEG | Overtime -> approval\n"},
+    {"Travel requires written approval.", "MODAL obligation | Travel -> written approval\n"},
 };
 static const struct facts_case lists[] = {
     {"The Supplier shall:\n(a) deliver the goods;\n(b) not disclose the terms; and\n(c) keep records.",

@@ -131,9 +131,9 @@ static const struct facts_case dates[] = {
 static const struct facts_case quantities[] = {
     {"Tighten the bolts to 25 Nm.", "NUMBER 25 Nm | Tighten the bolts\n"},
     {"The operating temperature is between -10 and 40 °C.", "NUMBER -10..40 °C | operating temperature\n"},
-    {"The maximum pressure is 3 bar.", "NUMBER 3 bar | maximum pressure\n"},
+    {"The maximum pressure is 3 bar.", "NUMBER <=3 bar | maximum pressure\n"},
     {"The motor draws 2.5 A at 230 V.", "NUMBER 2.5 A | motor draws\n"
-                                        "NUMBER 230 V | motor draws 2.5\n"},
+                                        "NUMBER 230 V | motor draws 2.5 A\n"},
     {"The cable is 1.5 mm thick.", "NUMBER 1.5 mm | cable\n"},
     {"The pump delivers 12 l/min.", "NUMBER 12 l/min | pump delivers\n"},
     {"Do not exceed 80 kg.", "NUMBER <=80 kg\n"},
@@ -144,7 +144,7 @@ static const struct facts_case quantities[] = {
     {"The board consists of seven directors.", "NUMBER 7 director | board\n"},
     {"The building has 12,000 square feet of space.", "NUMBER 12000 ft² | building has -> space\n"},
     {"The ambient humidity is at most 85 %.", "PERCENT <=85 % | ambient humidity\n"},
-    {"The minimum order quantity is 4 Pumps.", "NUMBER 4 | Pumps -> minimum order quantity is\n"},
+    {"The minimum order quantity is 4 Pumps.", "NUMBER >=4 | Pumps -> minimum order quantity is\n"},
     {"The quorum is five members.", "NUMBER 5 member | quorum\n"},
     {"The hall seats not more than 300 people.", "NUMBER <=300 person | hall seats\n"},
     {"You may maintain no more than one free account.", "NUMBER <=1 | free account\n"},
@@ -187,7 +187,7 @@ static const struct facts_case frequencies[] = {
     {"The audit takes place once every two years.", "NUMBER 0.5 time/year | audit takes place\n"},
     {"The pump is inspected every other month.", "NUMBER 6 time/year | pump is inspected\n"},
     {"An audit may be held once in each Contract Year.", "NUMBER 1 time/year | audit may be held\n"},
-    {"It opens at 4 a.m.", "NUMBER 4 time of day | opens\n"},
+    {"It opens at 4 a.m.", "NUMBER 4 time of day | It opens\n"},
     {"The shop is open from 9 a.m. to 8 p.m.", "NUMBER 9..20 time of day | shop is open\n"},
     {"Orders received by 14:00 CET are executed the same day.", "NUMBER 14 time of day | Orders received\n"},
     {"Quiet hours are between 22:30 and 06:00.", "NUMBER 22.5 time of day | Quiet hours\n"
@@ -209,15 +209,28 @@ static const struct facts_case frequencies[] = {
     {"The sensor answers within 48 ms.", "NUMBER <=48 ms | sensor answers\n"},
     {"Turbidity stays below 0.10 NTU.", "NUMBER <0.1 NTU | Turbidity stays\n"},
     {"Meals are served at noon.", "NUMBER 12 time of day | Meals are served\n"},
+    {"Within five (5) business days after the date of this Agreement, Primus HQ will deliver the Source Code.",
+     "PERIOD <=5 day BUS | deliver the Source Code -> after the date of this Agreement\n"},
+    {"By 30 June 2024, the Buyer shall confirm the order.", "DATE <=2024-06-30 | confirm the order\n"},
+    {"The Supplier pays a one-time license fee of $100,000 due on signing.",
+     "AMOUNT 100000 USD | one-time license fee\n"},
+    {"The brand marks which the Supplier uses in Japan (the \"Primus Marks\") are protected.", ""},
+    {"A total of 240 patients will be enrolled at 18 sites.",
+     "NUMBER 240 patient | total\n"
+     "TOTAL 240 patient | total\n"
+     "NUMBER 18 site | total of 240 patients will be enrolled\n"},
+    {"The minimum fee is $50.", "AMOUNT >=50 USD | minimum fee\n"},
+    {"The battery runs for 8 h.", "PERIOD 8 hour | battery runs\n"},
 };
 
 static const struct facts_case tables[] = {
-    {"Item | Price (USD) | Qty\nBolt | 1,200.50 | 10\nTotal | 1,200.50 | 10", "NUMBER 1200.5 | Bolt\n"
-                                                                              "NUMBER 10 | Bolt\n"
-                                                                              "NUMBER 1200.5 | Total\n"
-                                                                              "TOTAL 1200.5 | Total\n"
-                                                                              "NUMBER 10 | Total\n"
-                                                                              "TOTAL 10 | Total\n"},
+    {"Item | Price (USD) | Qty\nBolt | 1,200.50 | 10\nTotal | 1,200.50 | 10",
+     "AMOUNT 1200.5 USD | Bolt -> Price (USD)\n"
+     "NUMBER 10 | Bolt -> Qty\n"
+     "AMOUNT 1200.5 USD | Total -> Price (USD)\n"
+     "TOTAL 1200.5 USD | Total -> Price (USD)\n"
+     "NUMBER 10 | Total -> Qty\n"
+     "TOTAL 10 | Total -> Qty\n"},
     {"Amounts in thousands of euros.\nRevenue | 2021 | 2020\nSales | 1,250 | 1,100\nLoss | (250) | -\nTotal | 1,000 | "
      "1,100",
      "AMOUNT 1250000 EUR | Sales -> 2021\n"
@@ -233,13 +246,18 @@ static const struct facts_case tables[] = {
      "PERIOD 2 hour | Gold -> Response time\n"
      "PERIOD <=8 hour BUS | Silver -> Response time\n"},
     {"Lender | Commitment\nBank Helm | EUR 45m\nNordkap Spar | EUR 25m\nTotal | EUR 70m",
-     "AMOUNT 45000000 EUR | Bank Helm\n"
-     "AMOUNT 25000000 EUR | Nordkap Spar\n"
-     "AMOUNT 70000000 EUR | Total\n"
-     "TOTAL 70000000 EUR | Total\n"},
-    {"Region | Share (%)\nNorth | 40\nSouth | 60", "NUMBER 40 | North\n"
-                                                   "NUMBER 60 | South\n"},
+     "AMOUNT 45000000 EUR | Bank Helm -> Commitment\n"
+     "AMOUNT 25000000 EUR | Nordkap Spar -> Commitment\n"
+     "AMOUNT 70000000 EUR | Total -> Commitment\n"
+     "TOTAL 70000000 EUR | Total -> Commitment\n"},
+    {"Region | Share (%)\nNorth | 40\nSouth | 60", "PERCENT 40 % | North -> Share (%)\n"
+                                                   "PERCENT 60 % | South -> Share (%)\n"},
     {"Model | Units sold\nHP-200 | 120 units", "NUMBER 120 unit | HP-200 -> Units sold\n"},
+    {"Feature | Sarno 4 | Sarno 2\nOperating time (h) | 6 | 4\nMass [kg] | 1.2 | 1.1",
+     "PERIOD 6 hour | Operating time (h) -> Sarno 4\n"
+     "PERIOD 4 hour | Operating time (h) -> Sarno 2\n"
+     "NUMBER 1.2 kg | Mass [kg] -> Sarno 4\n"
+     "NUMBER 1.1 kg | Mass [kg] -> Sarno 2\n"},
     {"The total of all payments is $12,500.", "AMOUNT 12500 USD | total of all payments\n"
                                               "TOTAL 12500 USD | total of all payments\n"},
 };
