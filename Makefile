@@ -121,6 +121,7 @@ $(BUILD)/fuzz/%: tests/fuzz/%.c fuzz-library
 
 # ---- what people type; a line that begins with two hash marks is a line of `make help` ----
 ##  make                everything for this machine: build/antinomy, build/jamba-bench (CUDA=0: without CUDA)
+##  make demo           from a fresh Debian 12: packages, build, the sample set read, three answers, the contradiction report
 ##  make packages       install what is missing of the Debian packages that the build and the tests need
 ##  make test           all that can be tested on this machine: includes, unit tests, the program from outside, the browser
 ##  make test-unit      unit tests only; ONLY=test_name for one
@@ -168,6 +169,11 @@ tsan:
 
 packages:
 	tests/packages.sh core test
+# A second make, so that what the packages bring is seen. No CUDA: the demo is for any machine.
+demo:
+	tests/packages.sh core
+	$(MAKE) -j2 CUDA=0 $(BUILD)/antinomy $(BUILD)/eval/score
+	tests/demo.sh $(BUILD)/antinomy $(BUILD)/eval/score $(BUILD)/demo
 format:
 	clang-format -i $(shell git ls-files '*.c' '*.h' | grep -v -e unicode_tables -e nfc_table)
 
