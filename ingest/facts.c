@@ -225,7 +225,15 @@ static int walk(struct facts *f, struct error *e) {
                 facts_bound(f, &v);
                 v.fact.span = facts_span(f, v.first, v.end);
                 facts_subject(f, &v);
-                if (v.fact.kind != INGEST_DATE && negated(x, v.first, f->first)) v.fact.flags |= INGEST_NEGATED;
+                if (v.fact.kind != INGEST_DATE && negated(x, v.first, f->first)) {
+                    /* "In no event shall liability exceed $5": a ceiling, not a negated floor */
+                    if (v.fact.bound == INGEST_MORE_THAN)
+                        v.fact.bound = INGEST_AT_MOST;
+                    else if (v.fact.bound == INGEST_LESS_THAN)
+                        v.fact.bound = INGEST_AT_LEAST;
+                    else
+                        v.fact.flags |= INGEST_NEGATED;
+                }
                 if (f->conditional) v.fact.flags |= INGEST_CONDITIONAL;
                 if (f->attributed <= v.first) v.fact.flags |= INGEST_ATTRIBUTED;
                 if ((rc = facts_add(f, &v.fact, e))) return rc;

@@ -182,6 +182,13 @@ static bool suits(const struct facts *f, const struct value *v, const char *phra
     return true;
 }
 
+/* Words that may stand between "not" and "more than": "shall not, in any event, be more than", but no noun. */
+static bool between_negation(const struct lex *x, size_t i) {
+    return lex_mark(x, i, ',') || lex_in(x, i, "event case circumstances be") ||
+           (x->tokens[i].kind == LEX_WORD && !lex_has(x, i, LEX_C_CONJUNCTION | LEX_C_VERB) &&
+            lex_has(x, i, LEX_C_MODAL | LEX_C_BE | LEX_C_ADVERB | LEX_C_PREPOSITION | LEX_C_DETERMINER));
+}
+
 void facts_bound(struct facts *f, struct value *v) {
     const struct lex *x = &f->lex;
     size_t at = v->first;
@@ -207,24 +214,24 @@ void facts_bound(struct facts *f, struct value *v) {
         v->first = first;
         /* "not, in any event, more than", "shall in no event exceed", "shall never exceed" */
         if (v->fact.bound == INGEST_MORE_THAN) {
-            size_t from = first > 4 ? first - 4 : 0;
+            size_t from = first > 8 ? first - 8 : 0;
             for (size_t q = first; q-- > from && q >= f->first;) {
                 if (lex_has(x, q, LEX_C_NEGATION) && !lex_is(x, q, "without")) {
                     v->fact.bound = INGEST_AT_MOST;
                     v->first = q;
                     break;
                 }
-                if (x->tokens[q].kind != LEX_WORD || lex_has(x, q, LEX_C_CONJUNCTION)) break;
+                if (!between_negation(x, q)) break;
             }
         } else if (v->fact.bound == INGEST_LESS_THAN) {
-            size_t from = first > 3 ? first - 3 : 0;
+            size_t from = first > 8 ? first - 8 : 0;
             for (size_t q = first; q-- > from && q >= f->first;) {
                 if (lex_has(x, q, LEX_C_NEGATION) && !lex_is(x, q, "without")) {
                     v->fact.bound = INGEST_AT_LEAST;
                     v->first = q;
                     break;
                 }
-                if (x->tokens[q].kind != LEX_WORD || lex_has(x, q, LEX_C_CONJUNCTION)) break;
+                if (!between_negation(x, q)) break;
             }
         }
         return;

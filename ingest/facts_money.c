@@ -322,7 +322,7 @@ static size_t percent_unit(const struct lex *x, size_t i, double *factor) {
     if (lex_is(x, i, "percentage") && lex_in(x, i + 1, "point points")) return 2;
     if (lex_is(x, i, "‰")) return *factor = 0.1, 1;
     if (lex_is(x, i, "basis") && lex_in(x, i + 1, "point points")) return *factor = 0.01, 2;
-    if (lex_in(x, i, "bps bp")) return *factor = 0.01, 1;
+    if (lex_is(x, i, "bps") || (lex_is(x, i, "bp") && !(x->tokens[i].flags & LEX_UPPER))) return *factor = 0.01, 1;
     return 0;
 }
 

@@ -335,8 +335,9 @@ size_t facts_quantity_read(struct facts *f, size_t i, struct value *v) {
     if (!a.words && !a.grouped && i > f->first && lex_quote(x, i - 1))
         return 0; /* "“Account” 1": the page in a table of contents */
     /* "Vessel 1", "Tranche 2", "Ward 6": a name */
-    if (!a.words && !a.grouped && (a.value < 1000 || (a.value >= 1900 && a.value < 2100)) && i > f->first &&
-        x->tokens[i - 1].kind == LEX_WORD && named(x, i - 1) && x->tokens[i - 1].len > 1 &&
+    if (!a.words && !a.grouped &&
+        (a.value < 1000 || (a.value >= 1900 && a.value < 2100) || (i > 0 && (x->tokens[i - 1].flags & LEX_UPPER))) &&
+        i > f->first && x->tokens[i - 1].kind == LEX_WORD && named(x, i - 1) && x->tokens[i - 1].len > 1 &&
         !lex_has(x, i - 1,
                  LEX_C_PREPOSITION | LEX_C_DETERMINER | LEX_C_CONJUNCTION | LEX_C_BE | LEX_C_MODAL | LEX_C_VERB |
                      LEX_C_ADVERB | LEX_C_TOTAL | LEX_C_NEGATION))

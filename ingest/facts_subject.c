@@ -296,7 +296,12 @@ static void find_subject(struct facts *f, struct value *v) {
                 while (verb < i && lex_has(x, verb, LEX_C_NEGATION | LEX_C_ADVERB)) verb++;
                 if (verb >= i) { /* the bound took the verb: "shall not exceed $5" */
                     size_t s = grammar_clause_start(x, k, from);
-                    put(f, &t->subject, s, k);
+                    if (t->kind == INGEST_PERIOD && t->bound == INGEST_AT_MOST &&
+                        lex_is(x, i, "within")) /* "shall within ten days notify Builder" */
+                        put_all(f, &t->subject, v->end,
+                                grammar_clause_end(x, v->end, v->end + 20 < x->n ? v->end + 20 : x->n));
+                    else
+                        put(f, &t->subject, s, k);
                     if (t->subject.end > t->subject.start) return;
                     break;
                 }
@@ -311,6 +316,9 @@ static void find_subject(struct facts *f, struct value *v) {
                 bool modal = g > start && lex_in(x, g - 1, "to by");
                 for (size_t q = start; q < g && !modal; q++) modal = lex_has(x, q, LEX_C_MODAL);
                 put(f, &t->subject, modal ? verb : start, i);
+                if (modal && t->subject.end > t->subject.start &&
+                    !memchr(x->text + t->subject.start, ' ', t->subject.end - t->subject.start))
+                    put(f, &t->subject, start, i); /* "accrue at": one word says too little */
             }
             if (t->subject.end > t->subject.start) return;
             break;

@@ -700,8 +700,9 @@ int sections_build(struct structure *s, struct error *e) {
         }
         /* headings without a number */
         bool heading = marked;
-        bool bars = memmem(t + b->span.start, b->span.end - b->span.start, " | ", 3) !=
-                    NULL; /* a row of a table in plain text */
+        bool bars = t[b->span.start] == '[' || t[b->span.start] == '*' ||
+                    memmem(t + b->span.start, b->span.end - b->span.start, " | ", 3) !=
+                        NULL; /* a row of a table in plain text */
         if (!bars && !heading && !item && !pre && b->kind == INGEST_BLOCK_PARAGRAPH && short_line && !l.ends_open &&
             l.n_words > 0) {
             const struct piece *next = i + 1 < s->n_pieces ? &s->pieces[i + 1] : NULL;

@@ -85,6 +85,13 @@ static bool ends_sentence(const struct lex *x, size_t first, size_t i, size_t *l
     size_t j = i;
     while (j + 1 < x->n && (closes(x, j + 1) || lex_in(x, j + 1, ". ! ?")) && !(x->tokens[j + 1].flags & LEX_SPACE))
         j++;
+    /* the mark of a note belongs to the sentence: "taxonomists.[5] Some" */
+    if (lex_mark(x, j + 1, '[') && !(x->tokens[j + 1].flags & LEX_SPACE))
+        for (size_t k = j + 2; k < x->n && k < j + 5; k++)
+            if (lex_mark(x, k, ']')) {
+                j = k;
+                break;
+            }
     *last = j;
     if (j + 1 >= x->n) return true;
     if (!(x->tokens[j + 1].flags & LEX_SPACE)) return false; /* "a.b", "4.2", "file.txt" */
@@ -105,6 +112,7 @@ static bool ends_sentence(const struct lex *x, size_t first, size_t i, size_t *l
     const struct lex_token *w = &x->tokens[i - 1];
     if (w->flags & LEX_SPACE && w->kind == LEX_MARK) return true;
     if (w->kind == LEX_WORD) {
+        if (w->len == 1 && !(w->flags & LEX_CAPITAL) && n->kind == LEX_NUMBER) return false; /* "p. 12" */
         if (w->len == 1 && (w->flags & LEX_CAPITAL)) { /* an initial; but "Exhibit B. The", "Annex A. This" */
             if (i >= 2 && lex_has(x, i - 2, LEX_C_REFERENCE)) return starter(x, next);
             return lex_is(x, i - 1, "i") && starter(x, next);
@@ -356,8 +364,8 @@ static bool continues(const struct cutter *c, const struct piece *p) {
         last->span.end - last->span.start + p->block.span.end - p->block.span.start < JOINED_BYTES)
         return true;
     /* "more than fifty percent" above "(50%) of": a long line without an end goes on in parentheses or figures */
-    if ((first == '(' || (first >= '0' && first <= '9')) && end >= 'a' && end <= 'z' &&
-        last->span.end - last->span.start > 60)
+    if ((first == '(' || (first >= '0' && first <= '9')) && p->block.span.end - p->block.span.start > 12 &&
+        end >= 'a' && end <= 'z' && last->span.end - last->span.start > 60)
         return true;
     if (!(first >= 'a' && first <= 'z')) return false;
     if (end == '.' || end == '!' || end == '?' || end == ':') {

@@ -13,7 +13,7 @@ struct facts_case {
 
 static const struct facts_case money[] = {
     {"The monthly rent is $5,000.", "AMOUNT 5000 USD | monthly rent\n"},
-    {"The Buyer shall pay USD 1,250,000 on signing.", "AMOUNT 1250000 USD | pay\n"},
+    {"The Buyer shall pay USD 1,250,000 on signing.", "AMOUNT 1250000 USD | Buyer shall pay\n"},
     {"The fee is US$ 1.2bn.", "AMOUNT 1200000000 USD | fee\n"},
     {"The grant amounts to €45m.", "AMOUNT 45000000 EUR | grant amounts\n"},
     {"He paid 5,000 euros.", "AMOUNT 5000 EUR | He paid\n"},
@@ -36,8 +36,8 @@ static const struct facts_case money[] = {
     {"The commitment is ninety million euros.", "AMOUNT 90000000 EUR | commitment\n"},
     {"The consultancy fee is capped at USD 650 a day.", "AMOUNT <=650 USD | consultancy fee -> a day\n"},
     {"The penalty may not exceed ten thousand dollars ($10,000) per day.", "AMOUNT <=10000 USD | penalty -> per day\n"},
-    {"The Company shall pay C$5,000 and A$6,000.", "AMOUNT 5000 CAD | pay\n"
-                                                   "AMOUNT 6000 AUD | pay\n"},
+    {"The Company shall pay C$5,000 and A$6,000.", "AMOUNT 5000 CAD | Company shall pay\n"
+                                                   "AMOUNT 6000 AUD | Company shall pay\n"},
     {"The loan is $55,200,000, of which $5,000,000 is a revolving loan.", "AMOUNT 55200000 USD | loan\n"
                                                                           "AMOUNT 5000000 USD | loan\n"},
     {"The credit is up to JPY 3,000,000.", "AMOUNT <=3000000 JPY | credit\n"},
@@ -82,14 +82,14 @@ static const struct facts_case periods[] = {
     {"The warranty period is twenty-four (24) months from the date of delivery.",
      "PERIOD 24 month | warranty period -> from the date of delivery\n"},
     {"The term of this Agreement is five (5) years.", "PERIOD 5 year | term of this Agreement\n"},
-    {"The Supplier shall deliver within five (5) business days.", "PERIOD <=5 day BUS | deliver\n"},
+    {"The Supplier shall deliver within five (5) business days.", "PERIOD <=5 day BUS | Supplier shall deliver\n"},
     {"The lease has a 12-month term.", "PERIOD 12 month | term -> has a\n"},
     {"Records shall be kept for at least seven years.", "PERIOD >=7 year | Records shall be kept\n"},
     {"The help desk answers in a 24-hour period.", "PERIOD 24 hour | period\n"},
     {"The delivery takes 5 to 7 business days.", "PERIOD 5..7 day BUS | delivery takes\n"},
     {"It lasts one and one-half years.", "PERIOD 1.5 year | It lasts\n"},
     {"The concession runs for nine years.", "PERIOD 9 year | concession runs\n"},
-    {"The Supplier shall respond within two hours.", "PERIOD <=2 hour | respond\n"},
+    {"The Supplier shall respond within two hours.", "PERIOD <=2 hour | Supplier shall respond\n"},
     {"Claims must be filed within a year of the loss.", "PERIOD <=1 year | Claims must be filed -> of the loss\n"},
     {"The cure period shall be ten (10) Banking Days.", "PERIOD 10 day BUS | cure period\n"},
     {"Cancellation requires two weeks' notice.", "PERIOD 2 week | notice\n"},
@@ -139,7 +139,8 @@ static const struct facts_case quantities[] = {
     {"Do not exceed 80 kg.", "NUMBER <=80 kg\n"},
     {"Service the unit after 500 hours of operation.", "PERIOD 500 hour | Service the unit -> of operation\n"},
     {"The printer holds 250 sheets.", "NUMBER 250 sheet | printer holds\n"},
-    {"The Supplier shall provide three (3) copies of the manual.", "NUMBER 3 copy | provide -> manual\n"},
+    {"The Supplier shall provide three (3) copies of the manual.",
+     "NUMBER 3 copy | Supplier shall provide -> manual\n"},
     {"The Licensee may install the Software on up to five (5) devices.", "NUMBER <=5 device | install the Software\n"},
     {"The board consists of seven directors.", "NUMBER 7 director | board\n"},
     {"The building has 12,000 square feet of space.", "NUMBER 12000 ft² | building has -> space\n"},
@@ -179,7 +180,7 @@ static const struct facts_case frequencies[] = {
     {"The filters are replaced every 6 weeks.", "NUMBER 8.69047619 time/year | filters are replaced\n"},
     {"Points are lubricated four times a year.", "NUMBER 4 time/year | Points are lubricated\n"},
     {"The committee meets twice a month.", "NUMBER 24 time/year | committee meets\n"},
-    {"The Supplier shall report quarterly.", "NUMBER 4 time/year | report\n"},
+    {"The Supplier shall report quarterly.", "NUMBER 4 time/year | Supplier shall report\n"},
     {"The Borrower shall pay interest monthly in arrears.", "NUMBER 12 time/year | pay interest\n"},
     {"The monthly rent is $500.", "AMOUNT 500 USD | monthly rent\n"},
     {"Backups are made daily and kept for 30 days.", "NUMBER 365 time/year | Backups are made\n"
@@ -221,6 +222,15 @@ static const struct facts_case frequencies[] = {
      "NUMBER 18 site | total of 240 patients will be enrolled\n"},
     {"The minimum fee is $50.", "AMOUNT >=50 USD | minimum fee\n"},
     {"The battery runs for 8 h.", "PERIOD 8 hour | battery runs\n"},
+    {"In no event shall the Builder’s liability for liquidated damages exceed $500,000.",
+     "AMOUNT <=500000 USD | Builder’s liability for liquidated damages\n"},
+    {"Liquidated damages shall accrue at the rate of $15,000 for each calendar day.",
+     "AMOUNT 15000 USD | Liquidated damages shall accrue\n"},
+    {"Owner shall within ten (10) Business Days after discovery of the defect notify Builder in writing.",
+     "PERIOD <=10 day BUS | after discovery of the defect notify Builder in writing -> after discovery of the defect "
+     "notify Builder in writing\n"},
+    {"No single order may exceed 200 units.", "NUMBER <=200 unit | No single order\n"},
+    {"The term shall not, in any event, be more than 30 days.", "PERIOD <=30 day | term\n"},
 };
 
 static const struct facts_case tables[] = {
