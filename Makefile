@@ -130,6 +130,8 @@ $(BUILD)/fuzz/%: tests/fuzz/%.c fuzz-library
 ##  make asan, tsan     unit tests under AddressSanitizer + UBSan, those where threads meet under ThreadSanitizer
 ##  make test-mutants   breaks the code in known ways, one at a time, and demands that a named test fails
 ##  make test-long      the unit tests' long versions: 1,000 random chunkings of a 3,000-token text (an hour)
+##  make eval           how good answers and judgements are: model, random weights, no model; EVAL="--limit 100 --task pairs", data in
+##                      $ANTINOMY_EVAL_DATA or ../shared/data/eval (an hour or more without --limit)
 ##  make check-includes who may include whom
 ##  make format         clang-format over our C files
 ##  make clean          remove build/
@@ -166,6 +168,9 @@ THREADED := $(wildcard tests/unit/test_api_*.c tests/unit/test_store_threads.c t
 tsan:
 	$(MAKE) BUILD=build-tsan CUDA=0 OPT=-O1 SAN="-fsanitize=thread" $(call SAN_TESTS,build-tsan,$(THREADED))
 	tests/run.sh $(call SAN_TESTS,build-tsan,$(sort $(THREADED)))
+
+eval: $(BUILD)/eval/eval
+	$(BUILD)/eval/eval $(EVAL)
 
 packages:
 	tests/packages.sh core test

@@ -383,6 +383,107 @@ static double percent(size_t a, size_t b) {
     return b ? 100.0 * (double)a / (double)b : 0;
 }
 
+/* All passages as one set. Passages with a title line and without it are the same passage: the longer one stays. */
+static int64_t pool_set(struct analysis *an, struct store *s, const char *dir, json_t **rows, size_t n_all) {
+    struct error e;
+    int64_t pool;
+    if (store_set_create(s, slice_of("pool"), &pool, &e)) die(&e);
+    for (size_t i = 0; i < n_all; i++) {
+        const json_t *docs = json_object_get(rows[i], "docs");
+        for (size_t k = 0; k < json_array_size(docs); k++) {
+            const char *text = json_string_value(json_array_get(docs, k));
+            bool covered = false;
+            for (size_t x = 0; !covered && x < n_all; x++) {
+                const json_t *other = json_object_get(rows[x], "docs");
+                for (size_t y = 0; !covered && y < json_array_size(other); y++) {
+                    const char *longer = json_string_value(json_array_get(other, y));
+                    size_t a = strlen(longer), b = strlen(text);
+                    covered = a > b && strcmp(longer + (a - b), text) == 0;
+                }
+            }
+            char name[32];
+            name_of(text, name);
+            struct arena a = {0};
+            struct store_document seen;
+            struct error none;
+            if (!covered && store_document_by_name(s, &a, pool, slice_of(name), &seen, &none) != 0)
+                add_document(s, pool, dir, name, text);
+            arena_free(&a);
+        }
+    }
+    ingest_all(an);
+    return pool;
+}
+
+/* ---- weights of the fused search: the grid that the card's numbers were chosen from ---- */
+static void weights(const struct options *o) {
+    static const float grid[][3] = {{1, 0, 0},       {0, 1, 0},       {0, 1, 0.5f},    {1, 0.1f, 0},    {1, 0.2f, 0},
+                                    {1, 0.3f, 0},    {1, 0.5f, 0},    {1, 0.5f, 0.5f}, {1, 0.2f, 0.1f}, {1, 0.3f, 0.1f},
+                                    {1, 0.3f, 0.2f}, {1, 0.3f, 0.5f}, {1, 1, 0},       {1, 1, 0.5f}};
+    enum { GRID = sizeof grid / sizeof *grid, TOP = 30 };
+    size_t n_all, at[GRID][3] = {{0}}, n = 0;
+    json_t **rows = rows_of(o->data, "quotes_dev.jsonl", &n_all);
+    char dir[] = "/tmp/antinomy-eval-XXXXXX";
+    struct error e;
+    struct store *s;
+    struct analysis *an;
+    if (!mkdtemp(dir)) exit(1);
+    struct jamba_model *m = open_model(o, 0);
+    if (store_open(&s, dir, &e) || analysis_open(&an, s, m, &e)) die(&e);
+    int64_t pool = pool_set(an, s, dir, rows, n_all);
+    struct corpus *c;
+    if (corpus_acquire(an, pool, &c, &e)) die(&e);
+    size_t statements = 0;
+    for (size_t i = 0; i < c->n_docs; i++) statements += c->docs[i].doc->n_statements;
+    for (size_t i = 0; i < n_all; i++) {
+        const json_t *quotes = json_object_get(rows[i], "quotes");
+        if (json_array_size(quotes) == 0 || (o->limit && n >= o->limit)) continue;
+        struct arena a = {0};
+        struct slice q = slice_of(str(rows[i], "q"));
+        n++;
+        float *v = arena_array(&a, jamba_model_config(m)->d_model, sizeof *v);
+        if (!v || embed_text(an, q, true, v, NULL, &e)) die(&e);
+        for (size_t g = 0; g < GRID; g++) {
+            struct store_query query = {.text = q,
+                                        .vector = grid[g][0] > 0 ? v : NULL,
+                                        .dim = jamba_model_config(m)->d_model,
+                                        .model_id = jamba_model_id(m),
+                                        .vector_weight = grid[g][0],
+                                        .bm25_weight = grid[g][1],
+                                        .exact_weight = grid[g][2],
+                                        .top_k = TOP};
+            struct store_hit *hits;
+            size_t n_hits, rank = 0;
+            if (store_search(s, &a, pool, &query, &hits, &n_hits, &e)) die(&e);
+            for (size_t k = 0; k < n_hits && rank < 10; k++) {
+                struct place p = {.doc = corpus_find_content(c, hits[k].content), .statement = hits[k].statement};
+                if (p.doc == SIZE_MAX || place_statement(c, &p)->kind == INGEST_HEADING) continue;
+                if (right_statement(place_text(c, &p, &a), quotes)) {
+                    at[g][0] += rank < 1;
+                    at[g][1] += rank < 5;
+                    at[g][2]++;
+                    break;
+                }
+                rank++;
+            }
+        }
+        arena_free(&a);
+    }
+    printf("\nquotes_dev.jsonl: %zu answerable questions over all passages as one set: %zu documents, %zu statements\n",
+           n, c->n_docs, statements);
+    printf("%8s %8s %8s %8s %8s %8s\n", "vector", "bm25", "exact", "@1", "@5", "@10");
+    for (size_t g = 0; g < GRID; g++)
+        printf("%8.2f %8.2f %8.2f %6.1f %% %6.1f %% %6.1f %%\n", (double)grid[g][0], (double)grid[g][1],
+               (double)grid[g][2], percent(at[g][0], n), percent(at[g][1], n), percent(at[g][2], n));
+    corpus_release(an, c);
+    analysis_close(an);
+    jamba_model_close(m);
+    store_close(s);
+    remove_tree(dir);
+    for (size_t i = 0; i < n_all; i++) json_decref(rows[i]);
+    free(rows);
+}
+
 static void quotes(const struct options *o) {
     size_t n_all;
     json_t **rows = rows_of(o->data, "quotes_dev.jsonl", &n_all);
@@ -403,34 +504,7 @@ static void quotes(const struct options *o) {
         if (analysis_open(&an, s, m, &e)) die(&e);
         struct tally t = {.p_none = calloc(n, sizeof(float)), .is_answerable = calloc(n, sizeof(bool))};
         int64_t pool = 0;
-        if (o->pool) {
-            if (store_set_create(s, slice_of("pool"), &pool, &e)) die(&e);
-            /* Passages with a title line and without it are the same passage: the longer one stays. */
-            for (size_t i = 0; i < n_all; i++) {
-                const json_t *docs = json_object_get(rows[i], "docs");
-                for (size_t k = 0; k < json_array_size(docs); k++) {
-                    const char *text = json_string_value(json_array_get(docs, k));
-                    bool covered = false;
-                    for (size_t x = 0; !covered && x < n_all; x++) {
-                        const json_t *other = json_object_get(rows[x], "docs");
-                        for (size_t y = 0; !covered && y < json_array_size(other); y++) {
-                            const char *longer = json_string_value(json_array_get(other, y));
-                            size_t a = strlen(longer), b = strlen(text);
-                            covered = a > b && strcmp(longer + (a - b), text) == 0;
-                        }
-                    }
-                    char name[32];
-                    name_of(text, name);
-                    struct arena a = {0};
-                    struct store_document seen;
-                    struct error none;
-                    if (!covered && store_document_by_name(s, &a, pool, slice_of(name), &seen, &none) != 0)
-                        add_document(s, pool, dir, name, text);
-                    arena_free(&a);
-                }
-            }
-            ingest_all(an);
-        }
+        if (o->pool) pool = pool_set(an, s, dir, rows, n_all);
         for (size_t i = 0; i < n; i++) {
             const json_t *r = rows[spread(i, n_all, o->limit)];
             int64_t set = pool;
@@ -487,7 +561,9 @@ static int usage(FILE *f) {
           "../shared/data/eval)\n"
           "  --golden DIR     pairs_dev.jsonl of the f32 reference (default: tests/golden/bundled; - for none)\n"
           "  --model PATH     (default: engine/models)\n"
-          "  --task NAME      pairs, quotes, pool or all (default: all; pool: all passages of quotes_dev in one set)\n"
+          "  --task NAME      pairs, quotes, pool, weights or all (default: all, without weights; pool: all passages "
+          "of quotes_dev in one set;\n"
+          "                   weights: the search alone over a grid of weights)\n"
           "  --limit N        rows of each file, spread over it (default: 0 = all)\n"
           "  --columns LIST   of model,random,none (default: all three)\n"
           "  --path NAME      kernel path: scalar, avx2, ... (default: the best one)\n"
@@ -538,6 +614,7 @@ int main(int argc, char **argv) {
     bool all = strcmp(o.task, "all") == 0;
     if (all || strcmp(o.task, "pairs") == 0) pairs(&o);
     if (all || strcmp(o.task, "quotes") == 0) quotes(&o);
+    if (strcmp(o.task, "weights") == 0) weights(&o);
     if (all || strcmp(o.task, "pool") == 0) {
         o.pool = true;
         quotes(&o);
