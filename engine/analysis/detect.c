@@ -60,7 +60,7 @@ int analysis_detect(const struct ingest_document *const *docs, size_t n_docs, st
         goto done;
     if ((rc = detect_values(&s)) || (rc = detect_modality(&s)) || (rc = detect_tables(&s)) || (rc = detect_terms(&s)))
         goto done;
-    qsort(s.pairs, s.n_pairs, sizeof *s.pairs, by_place);
+    if (s.n_pairs) qsort(s.pairs, s.n_pairs, sizeof *s.pairs, by_place);
     /* one finding a class and pair of statements: the surest */
     size_t kept = 0;
     for (size_t i = 0; i < s.n_pairs; i++) {

@@ -1,14 +1,16 @@
 /* detect.h (insiders of analysis/): what the typed detectors share. The path of one run:
  *
- *   lexicon.c   words -> stems with an id, light thesaurus, groups of qualifiers that exclude each other
- *   subject.c   statements -> words with weights and marks (condition, past, proposal ...); facts -> frames; sameness
- * of two frames family.c    documents -> parties, kind, date, version; which documents speak of the same deal; which
- * replace which precedence.c  amendments of single clauses, clauses on what prevails detect_value.c, detect_modality.c,
- * detect_table.c, detect_term.c   one kind of conflict each detect.c    runs all, decides the status, drops what is
- * explained better, sorts
+ * - lexicon.c: words -> stems with an id, light thesaurus, groups of qualifiers that exclude each other
+ * - words.c: statements -> words with classes and marks (condition, past, proposal ...)
+ * - subject.c: facts -> frames; sameness of two frames; contrast.c: what tells two alike statements apart
+ * - family.c: documents -> parties, kind, date, version; which speak of the same deal
+ * - precedence.c: amendments of single clauses, clauses on what prevails, status of a conflict
+ * - candidates.c: pairs of frames that share words, without comparing all with all
+ * - value.c, value_words.c, detect_value.c; detect_modality.c, detect_table.c, detect_term.c: the conflicts
+ * - detect.c: runs all, sorts, says each conflict once
  *
- * Everything lives in one scratch arena for the run; only the pairs and their `why` go to the caller's arena. One
- * thread.
+ * Everything lives in one scratch arena for the run; only the pairs and their `why` go to the caller's arena.
+ * One thread.
  */
 #ifndef ANTINOMY_DETECT_H
 #define ANTINOMY_DETECT_H
@@ -209,6 +211,22 @@ static inline const struct ingest_statement *unit_statement(const struct detect_
                                                             const struct subject_statement *u) {
     return &s->docs[u->doc]->statements[u->statement];
 }
+
+bool words_in(const struct detect_set *s, uint32_t doc, const struct word *w,
+              const char *words); /* one of the space-separated words, any case */
+static inline bool words_digit(unsigned char c) {
+    return c >= '0' && c <= '9';
+}
+static inline bool subject_is_value(enum ingest_fact_kind k) {
+    return k == INGEST_AMOUNT || k == INGEST_PERCENTAGE || k == INGEST_NUMBER || k == INGEST_PERIOD ||
+           k == INGEST_TOTAL;
+}
+/* A word of a frame by its lexeme; whether frame or statement has it at all; whether the statement itself says it;
+ * whether a title does. */
+const struct frame_word *subject_find(const struct detect_set *s, const struct frame *f, uint32_t id);
+bool subject_mentions(const struct detect_set *s, const struct frame *f, uint32_t id);
+bool subject_states(const struct detect_set *s, const struct frame *f, uint32_t id);
+bool subject_in_title(const struct detect_set *s, uint32_t doc, uint32_t id);
 
 /* What two frames have in common, and what keeps them apart. */
 struct sameness {

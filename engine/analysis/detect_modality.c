@@ -328,7 +328,7 @@ int detect_modality(struct detect_set *s) {
         if (unit_statement(s, u)->kind != INGEST_TABLE_ROW && build_plain(s, i)) goto done;
     }
     if (candidates_collect(s, first, (uint32_t)s->n_frames, LEAST_SCORE, compare, &list)) goto done;
-    qsort(list.items, list.n, sizeof *list.items, by_score);
+    if (list.n) qsort(list.items, list.n, sizeof *list.items, by_score);
     for (size_t i = 0; i < list.n; i++) {
         const struct candidate *c = &list.items[i];
         if (c->verdict == VERDICT_AGREE) continue;

@@ -169,7 +169,7 @@ int detect_terms(struct detect_set *s) {
             x->fact = i;
         }
     }
-    qsort(terms, n, sizeof *terms, by_key);
+    if (n) qsort(terms, n, sizeof *terms, by_key);
     int rc = 0;
     for (size_t i = 0; i < n && !rc; i++)
         for (size_t k = i + 1; k < n && k < i + 6 && !strcmp(terms[i].key, terms[k].key) && !rc; k++)

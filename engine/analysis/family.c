@@ -3,6 +3,7 @@
  * connect documents whose known parties differ, unless one names the other.
  */
 #include "engine/analysis/entity.h"
+#include "engine/analysis/value.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -131,15 +132,6 @@ int family_entities(struct detect_set *s) {
 }
 
 /* ---- kind, date, version ---- */
-static int32_t days_of(int y, int m,
-                       int d) { /* civil calendar to days since 1970, after H. Hinnant's published algorithm */
-    y -= m <= 2;
-    int era = (y >= 0 ? y : y - 399) / 400;
-    int yoe = y - era * 400, doy = (153 * (m + (m > 2 ? -3 : 9)) + 2) / 5 + d - 1,
-        doe = yoe * 365 + yoe / 4 - yoe / 100 + doy;
-    return era * 146097 + doe - 719468;
-}
-
 static bool has_phrase(struct slice t, const char *phrase) {
     size_t n = strlen(phrase);
     for (size_t i = 0; i + n <= t.len; i++)
@@ -191,7 +183,7 @@ static int32_t date_in_name(struct slice name) {
         if (y < 1950 || y > 2100) continue;
         if (m < 1 || m > 12) m = 1;
         if (dd < 1 || dd > 31) dd = 1;
-        return days_of(y, m, dd);
+        return value_civil(y, m, dd);
     }
     return INT32_MIN;
 }
@@ -229,7 +221,7 @@ static void read_opening(struct detect_set *s, uint32_t d) {
             rank = 2;
         if (rank <= best) continue;
         best = rank;
-        fam->date = days_of(f->year, f->month, f->day ? f->day : 1);
+        fam->date = value_civil(f->year, f->month, f->day ? f->day : 1);
         fam->title_statement = f->statement;
     }
     int32_t named = date_in_name(doc->name);
