@@ -6,6 +6,7 @@
  * quantities, "24/7" and "10:00 hours" nothing. Quantity: number and unit ("25 Nm", "-10 to 40 °C", "three copies"), or
  * a number alone (unit empty). Units are written as SI writes them. */
 #include "ingest/facts.h"
+#include "ingest/grammar.h"
 
 #include <math.h>
 #include <string.h>
@@ -252,6 +253,12 @@ static size_t unit_at(struct facts *f, size_t i, bool adjacent, struct slice *un
 static size_t counted(struct facts *f, size_t i, struct slice *unit) {
     const struct lex *x = &f->lex;
     size_t n = unit_at(f, i, false, unit);
+    /* "50 user accounts": the accounts are counted */
+    if (n == 1 && unit->len >= 4 && unit->len == x->tokens[i].len && grammar_noun(x, i + 1) &&
+        x->tokens[i + 1].kind == LEX_WORD && x->text[x->tokens[i].end - 1] != 's') {
+        *unit = (struct slice){"", 0};
+        return 0;
+    }
     if (n) return n;
     /* an adjective, then a unit we know; not "3 and seats" */
     if (i + 1 < x->n && x->tokens[i].kind == LEX_WORD &&
@@ -284,6 +291,8 @@ size_t facts_quantity_read(struct facts *f, size_t i, struct value *v) {
     bool hyphen = lex_hyphen(x, k);
     u = unit_at(f, k + hyphen, hyphen || !lex_space(x, k), &unit);
     if (hyphen && lex_in(x, k + 1, "time times point step line page")) u = 0; /* "one-time fee", "two-step check" */
+    struct slice probe;
+    if (u == 1 && !hyphen && lex_space(x, k) && counted(f, k, &probe) == 0) u = 0, unit = (struct slice){"", 0};
     if (u)
         k += u + hyphen;
     else if (!hyphen)
@@ -305,6 +314,15 @@ size_t facts_quantity_read(struct facts *f, size_t i, struct value *v) {
                 range = !plus_minus;
             }
         }
+    }
+    /* a ratio: "3.50 to 1.00", "3.5:1", "3.75x" */
+    if (!u && !range && !a.words) {
+        bool to = lex_is(x, k, "to") || (lex_mark(x, k, ':') && !lex_space(x, k));
+        if (to && k + 1 < x->n && x->tokens[k + 1].kind == LEX_NUMBER && x->tokens[k + 1].value == 1 && a.value > 1 &&
+            !lex_has(x, k + 2, LEX_C_TIME))
+            k += 2;
+        else if (lex_is(x, k, "x") && !lex_space(x, k))
+            k++;
     }
     v->first = i;
     v->end = k;

@@ -192,7 +192,9 @@ static void find_subject(struct facts *f, struct value *v) {
         if (begins && t->kind == INGEST_PERIOD)
             begins = apostrophe || determined || lex_in(x, stop - 1, "notice period term warning leave grace warranty");
         if (begins && t->kind == INGEST_NUMBER) begins = t->unit.len == 0 || determined;
-        if (begins && lex_has(x, np, LEX_C_ADVERB)) begins = false;
+        if (begins &&
+            (lex_has(x, np, LEX_C_ADVERB) || (i > from && lex_is(x, i - 1, "of") && lex_has(x, np, LEX_C_VERB))))
+            begins = false;                         /* "a penalty of $50 applies" */
         if (begins && lex_has(x, np, LEX_C_VERB)) { /* "a guarantee of $5 issued by": a participle */
             uint32_t last = x->tokens[np].end;
             if (last - x->tokens[np].start > 4 &&
@@ -210,7 +212,12 @@ static void find_subject(struct facts *f, struct value *v) {
     }
     if (i <= from) goto table_or_label;
 
-    /* 2. the noun before */
+    /* 2. the noun before; "the Deposit (EUR 10,000)" */
+    if (i > from + 1 && lex_mark(x, i - 1, '(')) {
+        size_t np = grammar_np_before(x, i - 1, from);
+        if (np < i - 1) put(f, &t->subject, np, i - 1);
+        if (t->subject.end > t->subject.start) return;
+    }
     size_t p = i;
     if (p > from && lex_in(x, p - 1, "a an the")) p--;
     size_t joint = SIZE_MAX;
@@ -219,8 +226,9 @@ static void find_subject(struct facts *f, struct value *v) {
         joint = lex_phrase_before(x, p, "equal to");
     if (joint == SIZE_MAX && p > from && lex_in(x, p - 1, "totaling totalling worth exceeding")) joint = p - 1;
     /* the bound took "exceeding" or "up to" into the value: "a fee not exceeding $5", "orders over $500" */
-    if (joint == SIZE_MAX && p == i && t->bound != INGEST_EXACT && grammar_noun(x, p - 1) && t->kind != INGEST_DATE &&
-        t->kind != INGEST_PERIOD)
+    if (joint == SIZE_MAX && p == i && t->bound != INGEST_EXACT && !lex_has(x, i, LEX_C_MODAL) &&
+        !lex_in(x, i, "exceed exceeds exceeded no never do does not") && grammar_noun(x, p - 1) &&
+        t->kind != INGEST_DATE && t->kind != INGEST_PERIOD)
         joint = p;
     if (joint != SIZE_MAX) {
         size_t np = grammar_np_before(x, joint, from);
@@ -257,7 +265,7 @@ static void find_subject(struct facts *f, struct value *v) {
     {
         if (joint != SIZE_MAX) {
             size_t np = grammar_np_before(x, joint, from);
-            if (np < joint && np > from && generic(x, np, joint)) i = np;
+            if (np < joint && np > from && generic(x, np, joint) && lex_has(x, np - 1, LEX_C_PREPOSITION)) i = np;
         }
         size_t start = predicate_start(x, i, from);
         for (size_t k = i; k-- > start;) {

@@ -176,6 +176,85 @@ static const struct facts_case no_values[] = {
     {"On the one hand and on the other hand.", ""},
 };
 
+static const struct facts_case mixed[] = {
+    {"The Purchase Price is USD $2,500,000 payable in four equal instalments.",
+     "AMOUNT 2500000 USD | Purchase Price\n"
+     "NUMBER 4 installment | Purchase Price is USD $2,500,000 payable in\n"},
+    {"Rent increases by 3% on each anniversary of the Commencement Date.", "PERCENT 3 % | Rent increases\n"},
+    {"The Deposit (EUR 10,000) is refundable.", "AMOUNT 10000 EUR | Deposit\n"},
+    {"A penalty of £50 applies for each day of delay, up to a maximum of £1,000.",
+     "AMOUNT 50 GBP | penalty\n"
+     "AMOUNT <=1000 GBP | penalty of £50 applies for each day of delay\n"},
+    {"The Contractor shall be paid $85.00/hour.", "AMOUNT 85 USD | Contractor shall be paid -> /hour\n"},
+    {"The parties have agreed on a fixed price of 1.5 million dollars.", "AMOUNT 1500000 USD | fixed price\n"},
+    {"Total consideration shall not exceed Ten Thousand Dollars.", "AMOUNT <=10000 USD | Total consideration\n"
+                                                                   "TOTAL <=10000 USD | Total consideration\n"},
+    {"Subscription fee: $99 per user per month.", "AMOUNT 99 USD | Subscription fee -> per user\n"},
+    {"The insured sum is EUR 5m per claim and EUR 10m in aggregate per year.",
+     "AMOUNT 5000000 EUR | insured sum -> per claim\n"
+     "AMOUNT 10000000 EUR | insured sum\n"},
+    {"The Fund charges a fee equal to 1.25% of net assets annually.", "PERCENT 1.25 % | fee -> net assets annually\n"
+                                                                      "NUMBER 1 time/year | Fund charges a fee\n"},
+    {"The ratio of debt to EBITDA shall not exceed 3.50 to 1.00.", "NUMBER <=3.5 | ratio of debt to EBITDA\n"},
+    {"The borrower must maintain a minimum cash balance of at least $500,000.",
+     "AMOUNT >=500000 USD | minimum cash balance\n"},
+    {"If the price exceeds $1 million, approval is needed.", "AMOUNT >1000000 USD COND | price\n"},
+    {"The employee receives 25 days of annual leave and 10 public holidays.",
+     "PERIOD 25 day | employee receives -> of annual leave\n"
+     "NUMBER 10 | public holidays -> receives 25 days of annual leave\n"},
+    {"Notice must be given not later than three months before the end of the term.",
+     "PERIOD <=3 month | Notice must be given -> before the end of the term\n"},
+    {"The lease commences on the Commencement Date and continues for a term of ten (10) years.",
+     "PERIOD 10 year | lease commences on the Commencement Date and continues\n"},
+    {"The agreement renews automatically for successive one-year terms.",
+     "PERIOD 1 year | agreement renews automatically for successive\n"},
+    {"Probation lasts six months, during which either party may give one week's notice.",
+     "PERIOD 6 month | Probation lasts\n"
+     "PERIOD 1 week | notice\n"},
+    {"The claim must be notified within 14 calendar days of discovery.",
+     "PERIOD <=14 day | claim must be notified -> of discovery\n"},
+    {"Interest is payable semi-annually in arrears on 30 June and 31 December.",
+     "DATE 0000-06-30 | Interest is payable semi-annually in arrears\n"
+     "DATE 0000-12-31 | Interest is payable semi-annually in arrears\n"},
+    {"The maturity date is the fifth anniversary of the Closing Date.", ""},
+    {"The facility was signed on 5th October 2018.", "DATE 2018-10-05 | facility was signed\n"},
+    {"The Effective Date is 15.03.2021.", "DATE 2021-03-15 | Effective Date\n"},
+    {"This policy was last updated on Dec. 12, 2019.", "DATE 2019-12-12 | This policy was last updated\n"},
+    {"Applications close on 31 May.", "DATE 0000-05-31 | Applications close\n"},
+    {"The financial year ends on March 31.", "DATE 0000-03-31 | financial year ends\n"},
+    {"The offer is open until 5:00 p.m. on Friday, 3 July 2020.", "NUMBER 17 time of day\n"
+                                                                  "DATE 2020-07-03 | 5:00 p.m. on Friday\n"},
+    {"The device must be stored at a temperature between 5 °C and 30 °C.",
+     "NUMBER 5..30 °C | device must be stored at a temperature\n"},
+    {"Relative humidity must not exceed 80 %.", "PERCENT <=80 % | Relative humidity\n"},
+    {"The maximum load is 250 kg.", "NUMBER <=250 kg | maximum load\n"},
+    {"The fuse is rated at 16 A.", "NUMBER 16 A | fuse is rated\n"},
+    {"The tank holds 60 litres of fuel.", "NUMBER 60 l | tank holds -> fuel\n"},
+    {"Replace the oil filter every 10,000 km or once a year, whichever comes first.",
+     "NUMBER 10000 km | Replace the oil filter\n"
+     "NUMBER 1 time/year | Replace the oil filter every 10,000 km\n"},
+    {"The warranty covers 100,000 miles or five years.", "NUMBER 100000 mi | warranty covers\n"
+                                                         "PERIOD 5 year | warranty covers 100,000 miles\n"},
+    {"At least two directors must be present.", "NUMBER >=2 director\n"},
+    {"The Board shall consist of not fewer than three and not more than nine members.", "NUMBER >=3 | Board\n"
+                                                                                        "NUMBER <=9 member | Board\n"},
+    {"The Customer may create up to 50 user accounts.", "NUMBER <=50 | user accounts\n"},
+    {"Each party appoints one arbitrator.", ""},
+    {"The Supplier guarantees an availability of 99.9% per calendar month.",
+     "PERCENT 99.9 % | availability -> per calendar month\n"},
+    {"The Tenant pays two thirds of the costs.", "PERCENT 66.66666667 % | Tenant pays -> costs\n"},
+    {"The shares vest in three equal tranches.", "NUMBER 3 | equal tranches -> vest in\n"},
+    {"A quorum is one-third of the members.", "PERCENT 33.33333333 % | quorum -> members\n"},
+    {"The limit is one hundred and fifty thousand euros (EUR 150,000).", "AMOUNT 150000 EUR | limit\n"},
+    {"The Seller will deliver 1,000 tonnes of steel no later than 1 April 2022.",
+     "NUMBER 1000 t | Seller will deliver -> steel no later than 1 April 2022\n"
+     "DATE <=2022-04-01 | deliver 1,000 tonnes of steel\n"},
+    {"The Buyer shall pay 30% upon signing and 70% upon delivery.", "PERCENT 30 % | Buyer shall pay\n"
+                                                                    "PERCENT 70 % | Buyer shall pay\n"},
+    {"The discount rate was cut from 5% to 4.5%.", "PERCENT 5 % | discount rate was cut\n"
+                                                   "PERCENT 4.5 % | discount rate was cut from 5\n"},
+};
+
 static const struct facts_case frequencies[] = {
     {"The filters are replaced every 6 weeks.", "NUMBER 8.69047619 time/year | filters are replaced\n"},
     {"Points are lubricated four times a year.", "NUMBER 4 time/year | Points are lubricated\n"},
@@ -304,6 +383,7 @@ TEST(test_periods_with_bounds_and_anchors, periods)
 TEST(test_dates_in_all_styles, dates)
 TEST(test_quantities_with_units, quantities)
 TEST(test_how_often_and_at_what_hour, frequencies)
+TEST(test_values_in_clauses_of_all_kinds, mixed)
 TEST(test_numbers_that_are_no_values, no_values)
 TEST(test_table_cells_take_label_header_scale_and_currency, tables)
 
@@ -315,6 +395,7 @@ int main(void) {
         cmocka_unit_test(test_dates_in_all_styles),
         cmocka_unit_test(test_quantities_with_units),
         cmocka_unit_test(test_how_often_and_at_what_hour),
+        cmocka_unit_test(test_values_in_clauses_of_all_kinds),
         cmocka_unit_test(test_numbers_that_are_no_values),
         cmocka_unit_test(test_table_cells_take_label_header_scale_and_currency),
     };
