@@ -59,7 +59,7 @@ static struct count *count_of(const char *class) {
         fprintf(stderr, "more classes than expected\n");
         exit(1);
     }
-    counts[n_counts].class = class;
+    counts[n_counts].class = strdup(class); /* outlives the report it was read from */
     return &counts[n_counts++];
 }
 
