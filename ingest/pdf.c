@@ -146,6 +146,42 @@ static bool only_mark(const struct layout *l, const struct line *k) {
     return n > 0 && n <= 3;
 }
 
+/* Reading order of a page in two columns: lines across both cut it into bands; in each the left column comes before the
+ * right one. Poppler's own order starts with whatever block stands highest. */
+struct column_line {
+    uint32_t band, side; /* 0 across, 1 left, 2 right */
+    float y, x;
+    struct line line;
+};
+
+static int compare_columns(const void *a, const void *b) {
+    const struct column_line *x = a, *y = b;
+    if (x->band != y->band) return x->band < y->band ? -1 : 1;
+    if (x->side != y->side) return x->side < y->side ? -1 : 1;
+    if (x->y != y->y) return x->y < y->y ? -1 : 1;
+    if (x->x != y->x) return x->x < y->x ? -1 : 1;
+    return (x->line.first > y->line.first) - (x->line.first < y->line.first);
+}
+
+static int sort_columns(struct layout *l, size_t from, float gutter) {
+    size_t n = l->n_lines - from;
+    struct column_line *c = malloc((n + 1) * sizeof *c);
+    if (!c) return writer_fail(l->w, ERR_NOMEM, l->w->o->name, "out of memory while reading the PDF");
+    for (size_t i = 0; i < n; i++) {
+        const struct line *k = &l->lines[from + i];
+        uint32_t side = k->x1 <= gutter + 2 ? 1 : k->x0 >= gutter - 2 ? 2 : 0;
+        c[i] = (struct column_line){0, side, k->y0, k->x0, *k};
+        c[i].line.flow = side; /* edges are the column's */
+    }
+    for (size_t i = 0; i < n; i++)
+        for (size_t k = 0; k < n; k++)
+            if (c[k].side == 0 && (c[k].y < c[i].y - 1 || (i == k))) c[i].band++;
+    qsort(c, n, sizeof *c, compare_columns);
+    for (size_t i = 0; i < n; i++) l->lines[from + i] = c[i].line;
+    free(c);
+    return 0;
+}
+
 static int page_lines(struct layout *l, uint32_t page_index) {
     struct pdf *p = l->p;
     const struct pdf_page *page = &p->pages[page_index];
@@ -201,6 +237,7 @@ static int page_lines(struct layout *l, uint32_t page_index) {
     for (size_t i = from; i < end; i++)
         if (l->lines[i].n) l->lines[kept++] = l->lines[i];
     l->n_lines = kept;
+    if (page->gutter > 0 && sort_columns(l, from, page->gutter)) return l->w->code;
     /* edges: of the lines of the same flow */
     for (size_t i = from; i < l->n_lines;) {
         size_t k = i;

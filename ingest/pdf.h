@@ -32,6 +32,7 @@ struct pdf_page {
     uint32_t *order; /* [n] words by row, left to right; indices into pdf.words */
     struct pdf_row *rows;
     uint32_t n_rows;
+    float gutter;    /* between two columns of prose; 0: none (set by pdf_tables) */
     char label[16]; /* printed page number, when one was found */
 };
 

@@ -45,7 +45,7 @@ static int page_rows(struct pdf *p, struct pdf_page *page, struct error *e) {
     }
     for (uint32_t i = page->first; i < page->first + page->n; i++) {
         const struct pdf_word *w = &p->words[i];
-        if (!(w->flags & PDF_VERTICAL)) places[n++] = (struct by_place){(w->y0 + w->y1) / 2, w->x0, i};
+        if (!(w->flags & (PDF_VERTICAL | PDF_HEAD))) places[n++] = (struct by_place){(w->y0 + w->y1) / 2, w->x0, i};
     }
     qsort(places, n, sizeof *places, compare_y);
     page->n_rows = 0;
@@ -77,7 +77,71 @@ static int page_rows(struct pdf *p, struct pdf_page *page, struct error *e) {
     return 0;
 }
 
+/* ---- heads printed over the text ---- */
+#define OVER_ZONE 0.15f /* of the page's height, at its top and bottom */
+#define OVER_WORDS 3u   /* a head has at least so many words at exactly its place */
+
+static bool in_zone(const struct pdf_page *page, const struct pdf_word *w) {
+    return w->y1 < OVER_ZONE * page->height || w->y0 > (1 - OVER_ZONE) * page->height;
+}
+
+static bool same_place(const struct pdf *p, const struct pdf_word *a, const struct pdf_word *b) {
+    float dx = a->x0 - b->x0, dy = a->y0 - b->y0;
+    return dx < 0.2f && dx > -0.2f && dy < 0.2f && dy > -0.2f && slice_equal(pdf_text(p, a), pdf_text(p, b));
+}
+
+static bool covers(const struct pdf_word *a, const struct pdf_word *b) {
+    float w = (a->x1 < b->x1 ? a->x1 : b->x1) - (a->x0 > b->x0 ? a->x0 : b->x0),
+          h = (a->y1 < b->y1 ? a->y1 : b->y1) - (a->y0 > b->y0 ? a->y0 : b->y0);
+    return w > 1 && h > 0.3f * (a->y1 - a->y0);
+}
+
+/* Browsers print a fixed head or foot over whatever text reaches there. Words that stand at exactly the same place on
+ * the page before or behind, on one line, and lie over other words on at least one of the two pages, are such a head:
+ * text that flows never overlaps. */
+static void heads_over_text(struct pdf *p) {
+    for (size_t i = 0; i + 1 < p->n_pages; i++) {
+        struct pdf_page *a = &p->pages[i], *b = &p->pages[i + 1];
+        uint32_t pairs[256][2], n = 0;
+        for (uint32_t k = a->first; k < a->first + a->n && n < 256; k++) {
+            if (!in_zone(a, &p->words[k])) continue;
+            for (uint32_t m = b->first; m < b->first + b->n; m++)
+                if (in_zone(b, &p->words[m]) && same_place(p, &p->words[k], &p->words[m])) {
+                    pairs[n][0] = k, pairs[n][1] = m, n++;
+                    break;
+                }
+        }
+        for (uint32_t j = 0; j < n; j++) {
+            float y = p->words[pairs[j][0]].y0;
+            uint32_t on_line = 0;
+            bool over = false;
+            for (uint32_t k = 0; k < n; k++) {
+                float d = p->words[pairs[k][0]].y0 - y;
+                if (d > 0.2f || d < -0.2f) continue;
+                on_line++;
+                for (int side = 0; side < 2 && !over; side++) {
+                    const struct pdf_page *page = side ? b : a;
+                    const struct pdf_word *w = &p->words[pairs[k][side]];
+                    for (uint32_t m = page->first; m < page->first + page->n && !over; m++) {
+                        float away = p->words[m].y0 - w->y0;
+                        over = m != pairs[k][side] && (away > 0.2f || away < -0.2f) && in_zone(page, &p->words[m]) &&
+                               covers(w, &p->words[m]);
+                    }
+                }
+            }
+            if (on_line < OVER_WORDS || !(over || (p->words[pairs[j][0]].flags & PDF_HEAD))) continue;
+            for (uint32_t k = 0; k < n; k++) {
+                float d = p->words[pairs[k][0]].y0 - y;
+                if (d > 0.2f || d < -0.2f) continue;
+                p->words[pairs[k][0]].flags |= PDF_HEAD;
+                p->words[pairs[k][1]].flags |= PDF_HEAD;
+            }
+        }
+    }
+}
+
 int pdf_rows(struct pdf *p, struct error *e) {
+    heads_over_text(p);
     for (size_t i = 0; i < p->n_pages; i++) {
         int code = page_rows(p, &p->pages[i], e);
         if (code) return code;

@@ -338,40 +338,63 @@ void pdf_tables_free(struct pdf_table *t, size_t n) {
     free(t);
 }
 
-/* A page in two or more columns of prose has no tables that its rows could show: its rows go across the columns. Such a
- * page has a gutter: a strip that few rows cross, with prose on both sides. */
-static bool gutter(const struct pdf *p, const struct pdf_page *page, const struct trow *rows, size_t n) {
-    (void)p;
-    float middle0 = page->width * 0.3f, middle1 = page->width * 0.7f;
-    size_t both = 0, left_full = 0, right_full = 0, crossing = 0;
-    float at = 0;
-    /* the strip: the middle of the gaps of two-segment rows, if they agree */
-    float sum = 0;
+/* A page in two columns of prose has no tables that its rows could show: its rows go across the columns. Such a page
+ * has a gutter: a strip near its middle with poppler's lines of prose on both sides, side by side, and few lines across
+ * it. */
+struct pline {
+    float x0, y0, x1, y1;
+    uint32_t n;
+};
+
+static bool side_is_prose(const struct pline *l, size_t n, float gutter, bool left, float page_width, float *top,
+                          float *bottom, size_t *count) {
+    float widest = 0, sum = 0;
     size_t m = 0;
-    for (size_t i = 0; i < n; i++)
-        for (uint32_t k = 0; k + 1 < rows[i].n; k++) {
-            float x = (rows[i].s[k].x1 + rows[i].s[k + 1].x0) / 2;
-            if (x > middle0 && x < middle1 && rows[i].s[k].n >= 3 && rows[i].s[k + 1].n >= 3) sum += x, m++;
-        }
-    if (m < 4) return false;
-    at = sum / (float)m;
+    *top = 1e9f, *bottom = 0;
     for (size_t i = 0; i < n; i++) {
-        bool left = false, right = false, cross = false;
-        float lw = 0, rw = 0;
-        for (uint32_t k = 0; k < rows[i].n; k++) {
-            const struct segment *s = &rows[i].s[k];
-            if (s->x1 <= at) left = true, lw += s->x1 - s->x0;
-            if (s->x0 >= at) right = true, rw += s->x1 - s->x0;
-            if (s->x0 < at - 2 && s->x1 > at + 2) cross = true;
-        }
-        crossing += cross;
-        if (left && right && !cross) {
-            both++;
-            left_full += lw > 0.6f * (at - page->width * 0.1f);
-            right_full += rw > 0.6f * (page->width * 0.9f - at);
-        }
+        if (l[i].n < 4 || (left ? l[i].x1 > gutter : l[i].x0 < gutter)) continue;
+        float w = l[i].x1 - l[i].x0;
+        if (w > widest) widest = w;
+        if (l[i].y0 < *top) *top = l[i].y0;
+        if (l[i].y1 > *bottom) *bottom = l[i].y1;
+        sum += w;
+        m++;
     }
-    return both >= 4 && both > crossing && left_full * 2 > both && right_full * 2 > both;
+    *count = m;
+    return m >= 5 && widest > 0.25f * page_width && sum > 0.7f * widest * (float)m;
+}
+
+static float gutter(const struct pdf *p, const struct pdf_page *page) {
+    struct pline *l = malloc((page->n + 1) * sizeof *l);
+    size_t n = 0;
+    float found = 0;
+    if (!l) return 0;
+    for (uint32_t i = page->first; i < page->first + page->n;) {
+        struct pline k = {1e9f, 1e9f, 0, 0, 0};
+        for (uint32_t id = p->words[i].line; i < page->first + page->n && p->words[i].line == id; i++) {
+            const struct pdf_word *w = &p->words[i];
+            if (w->flags & (PDF_HEAD | PDF_VERTICAL)) continue;
+            if (w->x0 < k.x0) k.x0 = w->x0;
+            if (w->y0 < k.y0) k.y0 = w->y0;
+            if (w->x1 > k.x1) k.x1 = w->x1;
+            if (w->y1 > k.y1) k.y1 = w->y1;
+            k.n++;
+        }
+        if (k.n) l[n++] = k;
+    }
+    for (float x = 0.35f * page->width; x < 0.65f * page->width && found <= 0; x += 3) {
+        float top[2], bottom[2];
+        size_t count[2], crossing = 0;
+        if (!side_is_prose(l, n, x, true, page->width, &top[0], &bottom[0], &count[0]) ||
+            !side_is_prose(l, n, x, false, page->width, &top[1], &bottom[1], &count[1]))
+            continue;
+        for (size_t i = 0; i < n; i++) crossing += l[i].n >= 4 && l[i].x0 < x - 2 && l[i].x1 > x + 2;
+        float shared = (bottom[0] < bottom[1] ? bottom[0] : bottom[1]) - (top[0] > top[1] ? top[0] : top[1]);
+        float shorter = bottom[0] - top[0] < bottom[1] - top[1] ? bottom[0] - top[0] : bottom[1] - top[1];
+        if (crossing * 4 <= count[0] + count[1] && shared > 0.5f * shorter) found = x;
+    }
+    free(l);
+    return found;
 }
 
 int pdf_tables(struct pdf *p, uint32_t page_index, struct pdf_table **out, size_t *n_out, struct error *e) {
@@ -396,7 +419,7 @@ int pdf_tables(struct pdf *p, uint32_t page_index, struct pdf_table **out, size_
         memcpy(pool + used, s, rows[i].n * sizeof *s);
         used += rows[i].n;
     }
-    if (gutter(p, page, rows, n)) goto done;
+    if ((page->gutter = gutter(p, page)) > 0) goto done;
     for (uint32_t i = 0; i < n && !code;) {
         if (rows[i].n < 2) {
             i++;

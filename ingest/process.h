@@ -5,6 +5,7 @@
 
 #include "base.h"
 
+#define PROCESS_MARK "ANTINOMY_INGEST_CHILD" /* environment variable that is set in every program started here */
 #define PROCESS_INPUT_FD 3 /* the program finds its input opened here */
 
 struct process_limits {

@@ -67,6 +67,13 @@ size_t list_mark(struct slice s) {
         while (i < s.len && i < 6 && isalpha((unsigned char)s.data[i])) i++;
         if (i < s.len && (s.data[i] == '.' || s.data[i] == ')') && (i == 1 || roman((struct slice){s.data, i})))
             n = i + 1;
+        if (i == 1 && n == 2 && s.data[1] == '.' && n < s.len &&
+            isdigit((unsigned char)s.data[n])) { /* "B.7", "A.1.2" */
+            while (n < s.len && (isdigit((unsigned char)s.data[n]) ||
+                                 (s.data[n] == '.' && n + 1 < s.len && isdigit((unsigned char)s.data[n + 1]))))
+                n++;
+            if (n < s.len && s.data[n] == '.') n++;
+        }
     }
     return n && n < s.len && (s.data[n] == ' ' || s.data[n] == '\t') ? n : 0;
 }

@@ -346,6 +346,25 @@ static bool has_letter(struct slice s) {
     return false;
 }
 
+/* The second column's cells from block `from` on differ in their figures only: "USD 410", "USD 780". */
+static bool alike(const struct writer *w, size_t from) {
+    char first[64] = "";
+    bool begun = false;
+    for (size_t i = from; i < w->n_blocks; i++) {
+        if (w->blocks[i].column != 1) continue;
+        struct slice t = cell_text(w, &w->blocks[i]);
+        char shape[64];
+        size_t n = 0;
+        for (size_t k = 0; k < t.len; k++)
+            if (!strchr("0123456789.,' -()+", t.data[k]) && n + 1 < sizeof shape) shape[n++] = t.data[k];
+        shape[n] = 0;
+        if (begun && strcmp(first, shape)) return false;
+        memcpy(first, shape, sizeof first);
+        begun = true;
+    }
+    return begun;
+}
+
 #define HEADER_CELL_MAX 80 /* bytes; longer cells are text, not names of columns */
 #define HEADER_COLUMNS 64
 
@@ -386,7 +405,7 @@ static void guess_header(struct writer *w) {
     }
     bool figures = false;
     for (size_t i = 1; i < n; i++) figures = figures || (digits[i] && some[i]);
-    if (!(bold && !next_bold) && !(figures && n >= 3)) return;
+    if (!(bold && !next_bold) && !(figures && (n >= 3 || (n_rows >= 3 && alike(w, end))))) return;
     for (size_t i = 0; i < n; i++) w->blocks[from + i].flags |= INGEST_BLOCK_HEADER | INGEST_BLOCK_GUESSED;
 }
 
