@@ -42,7 +42,7 @@ static const char *what_else(zip_t *z) {
 }
 
 static int fail(struct docx_package *p, int code, const char *part, const char *message) {
-    char where[400];
+    char where[1200];
     snprintf(where, sizeof where, "%s%s%s", p->w->o->name, part[0] ? ", part " : "", part);
     return writer_fail(p->w, code, where, "%s", message);
 }
