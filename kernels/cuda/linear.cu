@@ -183,15 +183,20 @@ extern "C" int cuda_quantise_rows(int8_t *q, float *scale, const uint16_t *w, si
 
 /* ---- decode: weights are read once, 16 bytes a lane and load. A warp takes 16 weight rows against up to 8 NT rows of x with mma.m16n8k16: the
  * weights are operand A, converted to bf16 in registers (int8 exactly), the rows of x operand B through the L1 cache. Which k a lane calls
- * its own is free as long as A and B agree: a lane of the four takes 16 (int8) or 8 (bf16) neighbouring values, so a load is 16 bytes. SPLIT warps
+ * its own is free as long as A and B agree: a lane of the four takes 16 (int8) or 8 (bf16) neighbouring values, so a load is 16 bytes. `split` warps
  * of a block share a tile's k; their sums meet in shared memory in a fixed order. The order of a row's sums depends on the matrix only, so
  * a timeline's bits do not depend on how many step together. ---- */
-#define GEMV_WARPS(SPLIT) ((SPLIT) > 8 ? (SPLIT) : 8)
-#define RING 4 /* chunks of k that a warp has in flight, side by side in memory */
+/* Chunks of k that a warp has in flight, side by side in memory. Measured on an H100, int8 28672 x 4096: ring 4 with 2 blocks a multiprocessor 2801 GB/s;
+ * 4 with 3 blocks (80 registers: x can no longer be fetched ahead) 2168; 2 with 4 blocks 2614; 8 with 2 blocks 2474. */
+#define GEMV_RING 4
 
-/* Two int8 (bytes of v picked by sel) to bf16 x 2, exactly: 128 + low 7 bits, minus 128 or 256 by the sign bit. */
+/* Two int8 (bytes of v picked by sel) to bf16 x 2, exactly: 128 + low 7 bits, minus 128 or 256 by the sign bit. (p & mask) | base is spelled as one
+ * lop3: from the C operators the compiler makes two instructions, and these conversions are most of the kernel's. */
 __device__ __forceinline__ uint32_t i8x2_to_bf16x2(uint32_t v, uint32_t sel) {
-    uint32_t p = __byte_perm(v, 0, sel), lo = (p & 0x007f007fu) | 0x43004300u, hi = (p & 0x00800080u) | 0x43004300u, r;
+    const uint32_t p = __byte_perm(v, 0, sel);
+    uint32_t lo, hi, r;
+    asm("lop3.b32 %0, %1, %2, %3, 0xea;" : "=r"(lo) : "r"(p), "r"(0x007f007fu), "r"(0x43004300u));
+    asm("lop3.b32 %0, %1, %2, %3, 0xea;" : "=r"(hi) : "r"(p), "r"(0x00800080u), "r"(0x43004300u));
     asm("sub.bf16x2 %0, %1, %2;" : "=r"(r) : "r"(lo), "r"(hi));
     return r;
 }
@@ -200,20 +205,36 @@ __device__ __forceinline__ void mma_bf16(float (&c)[4], uint32_t a0, uint32_t a1
         : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
         : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1));
 }
-/* One chunk of k: u, v are 16 bytes of weight rows g and g + 8; x of one row for the same k. */
-template <bool I8> __device__ __forceinline__ void mma_chunk(float (&c)[4], uint4 u, uint4 v, const uint4 *x) {
+/* Weights pass through once: not into the L1 cache, which is for x; a row's next 256 bytes are on their way into L2 with the first. */
+__device__ __forceinline__ uint4 load_weights(const char *p) {
+    uint4 v;
+    asm volatile("ld.global.nc.L1::no_allocate.L2::256B.v4.u32 {%0,%1,%2,%3}, [%4];" : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w) : "l"(p));
+    return v;
+}
+/* One chunk of k: u, v are 16 bytes of weight rows g and g + 8; x of NT rows for the same k. */
+template <int NT, bool I8> __device__ __forceinline__ void mma_chunk(float (&c)[NT][4], uint4 u, uint4 v, const char *const (&x)[NT], int at) {
     if (I8) {
         const uint32_t uu[4] = {u.x, u.y, u.z, u.w}, vv[4] = {v.x, v.y, v.z, v.w};
-        uint4 x0 = x[0], x1 = x[1];
-        const uint32_t xx[8] = {x0.x, x0.y, x0.z, x0.w, x1.x, x1.y, x1.z, x1.w};
+        uint4 x0[NT], x1[NT];
 #pragma unroll
-        for (int j = 0; j < 4; j++)
-            mma_bf16(c, i8x2_to_bf16x2(uu[j], 0x4140), i8x2_to_bf16x2(vv[j], 0x4140), i8x2_to_bf16x2(uu[j], 0x4342), i8x2_to_bf16x2(vv[j], 0x4342),
-                     xx[2 * j], xx[2 * j + 1]);
+        for (int i = 0; i < NT; i++) x0[i] = ((const uint4 *)(x[i] + at))[0], x1[i] = ((const uint4 *)(x[i] + at))[1];
+#pragma unroll
+        for (int j = 0; j < 4; j++) {
+            const uint32_t a0 = i8x2_to_bf16x2(uu[j], 0x4140), a1 = i8x2_to_bf16x2(vv[j], 0x4140), a2 = i8x2_to_bf16x2(uu[j], 0x4342),
+                           a3 = i8x2_to_bf16x2(vv[j], 0x4342);
+#pragma unroll
+            for (int i = 0; i < NT; i++) {
+                const uint4 q = j < 2 ? x0[i] : x1[i];
+                mma_bf16(c[i], a0, a1, a2, a3, j % 2 ? q.z : q.x, j % 2 ? q.w : q.y);
+            }
+        }
     } else {
-        uint4 x0 = x[0];
-        mma_bf16(c, u.x, v.x, u.y, v.y, x0.x, x0.y);
-        mma_bf16(c, u.z, v.z, u.w, v.w, x0.z, x0.w);
+#pragma unroll
+        for (int i = 0; i < NT; i++) {
+            const uint4 q = *(const uint4 *)(x[i] + at);
+            mma_bf16(c[i], u.x, v.x, u.y, v.y, q.x, q.y);
+            mma_bf16(c[i], u.z, v.z, u.w, v.w, q.z, q.w);
+        }
     }
 }
 
@@ -226,19 +247,20 @@ struct gemv_args {
     const bf16 *x;
     int ldx, n_out, n_in, n_rows;
     bool add;
+    int split;             /* warps that share a tile: 1, 2, 4, 8 or 16 */
     const int32_t *offset; /* mixture of experts: rows offset[e] .. offset[e + 1] of x and y are expert e's; e = active[blockIdx.y / chunks] */
     const int32_t *active; /* the experts that have rows, then -1 */
     int chunks;
 };
 
 /* SWIGLU: w is [gate rows | up rows], n_out = 2 I; a tile is 8 gate rows and their 8 up rows; y [., I] gets silu(gate) * up. */
-template <int NT, bool I8, int SPLIT, bool SWIGLU>
-static __global__ void __launch_bounds__(32 * GEMV_WARPS(SPLIT)) gemv_kernel(const gemv_args a) {
-    constexpr int K = I8 ? 64 : 32, WARPS = GEMV_WARPS(SPLIT); /* k of a chunk */
-    __shared__ float part[SPLIT > 1 ? WARPS : 1][16][8 * NT + 1];
+template <int NT, bool I8, bool SWIGLU, int WARPS>
+static __global__ void __launch_bounds__(32 * WARPS, 16 / WARPS) gemv_kernel(const gemv_args a) {
+    constexpr int K = I8 ? 64 : 32, RING = GEMV_RING; /* k of a chunk: 64 bytes of weights, 2 K of x */
+    __shared__ float part[WARPS][16][8 * NT + 1];
     let_next_start();
-    const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, g = lane / 4, t = lane % 4, split = warp % SPLIT;
-    const int tile = (int)blockIdx.x * (WARPS / SPLIT) + warp / SPLIT;
+    const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, g = lane / 4, t = lane % 4, split = warp % a.split;
+    const int tile = (int)blockIdx.x * (WARPS / a.split) + warp / a.split;
     const int row0 = SWIGLU ? 8 * tile + g : 16 * tile + g, row1 = SWIGLU ? row0 + a.n_out / 2 : row0 + 8;
     const bool mine0 = SWIGLU ? row0 < a.n_out / 2 : row0 < a.n_out, mine1 = SWIGLU ? mine0 : row1 < a.n_out;
     const bool busy = SWIGLU ? 8 * tile < a.n_out / 2 : 16 * tile < a.n_out; /* for the whole warp */
@@ -260,34 +282,39 @@ static __global__ void __launch_bounds__(32 * GEMV_WARPS(SPLIT)) gemv_kernel(con
     for (int i = 0; i < NT; i++) c[i][0] = c[i][1] = c[i][2] = c[i][3] = 0;
     if (busy) {
         const size_t row_bytes = (size_t)a.n_in * (I8 ? 1 : 2);
-        const char *w = (const char *)a.w;
-        const uint4 *w0 = (const uint4 *)(w + (matrix + (mine0 ? row0 : 0)) * row_bytes) + t, *w1 = (const uint4 *)(w + (matrix + (mine1 ? row1 : 0)) * row_bytes) + t;
-        const uint4 *x[NT];
-#pragma unroll
-        for (int i = 0; i < NT; i++) x[i] = (const uint4 *)(a.x + (size_t)(first + min(8 * i + g, n_rows - 1)) * a.ldx) + t * (I8 ? 2 : 1);
-        const int n = a.n_in / K;
+        const int n = a.n_in / K, n_group = n / RING; /* groups of RING chunks; what is left over is done last */
+        const char *w = (const char *)a.w + 16 * t;
+        const char *w0 = w + (matrix + (mine0 ? row0 : 0)) * row_bytes, *w1 = w + (matrix + (mine1 ? row1 : 0)) * row_bytes;
+        const char *p0 = w0 + (size_t)split * RING * 64, *p1 = w1 + (size_t)split * RING * 64;
         uint4 u[RING], v[RING];
-        const int k_first = split * RING;
+        if (split < n_group) {
 #pragma unroll
-        for (int i = 0; i < RING; i++) {
-            u[i] = k_first + i < n ? __ldcs(w0 + 4 * (k_first + i)) : make_uint4(0, 0, 0, 0);
-            v[i] = k_first + i < n ? __ldcs(w1 + 4 * (k_first + i)) : make_uint4(0, 0, 0, 0);
+            for (int i = 0; i < RING; i++) u[i] = load_weights(p0 + 64 * i), v[i] = load_weights(p1 + 64 * i);
         }
         if (!waited) wait_for_previous();
-        for (int k0 = k_first; k0 < n; k0 += RING * SPLIT) {
+        const char *x0[NT], *x[NT];
+#pragma unroll
+        for (int i = 0; i < NT; i++) {
+            x0[i] = (const char *)(a.x + (size_t)(first + min(8 * i + g, n_rows - 1)) * a.ldx) + t * (K / 2);
+            x[i] = x0[i] + (size_t)split * RING * 2 * K;
+        }
+        const int step = a.split * RING; /* chunks */
+        for (int j = split; j < n_group; j += a.split) {
+            const bool more = j + a.split < n_group;
+            p0 += step * 64, p1 += step * 64;
 #pragma unroll
             for (int i = 0; i < RING; i++) {
                 const uint4 uu = u[i], vv = v[i];
-                const int k = k0 + i, next = k + RING * SPLIT;
-                if (next < n) u[i] = __ldcs(w0 + 4 * next), v[i] = __ldcs(w1 + 4 * next);
-                if (k < n) {
-#pragma unroll
-                    for (int j = 0; j < NT; j++) mma_chunk<I8>(c[j], uu, vv, x[j] + (size_t)k * (I8 ? 8 : 4));
-                }
+                if (more) u[i] = load_weights(p0 + 64 * i), v[i] = load_weights(p1 + 64 * i);
+                mma_chunk<NT, I8>(c, uu, vv, x, i * 2 * K);
             }
+#pragma unroll
+            for (int i = 0; i < NT; i++) x[i] += step * 2 * K;
         }
+        if (split == n_group % a.split)
+            for (int k = n_group * RING; k < n; k++) mma_chunk<NT, I8>(c, load_weights(w0 + 64 * k), load_weights(w1 + 64 * k), x0, k * 2 * K);
     }
-    if (SPLIT > 1) {
+    if (a.split > 1) {
 #pragma unroll
         for (int j = 0; j < NT; j++) {
             part[warp][g][8 * j + 2 * t] = c[j][0], part[warp][g][8 * j + 2 * t + 1] = c[j][1];
@@ -295,7 +322,7 @@ static __global__ void __launch_bounds__(32 * GEMV_WARPS(SPLIT)) gemv_kernel(con
         }
         __syncthreads();
         if (split == 0)
-            for (int i = 1; i < SPLIT; i++)
+            for (int i = 1; i < a.split; i++)
 #pragma unroll
                 for (int j = 0; j < NT; j++) {
                     c[j][0] += part[warp + i][g][8 * j + 2 * t], c[j][1] += part[warp + i][g][8 * j + 2 * t + 1];
@@ -325,16 +352,15 @@ static __global__ void __launch_bounds__(32 * GEMV_WARPS(SPLIT)) gemv_kernel(con
         }
 }
 
-template <int NT, bool I8, bool SWIGLU> static cudaError_t gemv_launch(const gemv_args &a, int n_matrices, cudaStream_t s) {
-    /* 132 processors want some 30 warps each. By the matrix alone: SPLIT is part of the order of the sums. */
+template <int NT, bool I8, bool SWIGLU> static cudaError_t gemv_launch(gemv_args &a, int n_matrices, cudaStream_t s) {
+    /* 132 processors want some 30 warps each. By the matrix alone: split is part of the order of the sums. */
     const int tiles = (a.n_out + 15) / 16;
-    const dim3 block(256);
     const unsigned y = (unsigned)n_matrices;
-    if (tiles > 2048) return launch_step(gemv_kernel<NT, I8, 1, SWIGLU>, dim3((unsigned)((tiles + 7) / 8), y), block, 0, s, a);
-    if (tiles > 1024) return launch_step(gemv_kernel<NT, I8, 2, SWIGLU>, dim3((unsigned)((tiles + 3) / 4), y), block, 0, s, a);
-    if (tiles > 512) return launch_step(gemv_kernel<NT, I8, 4, SWIGLU>, dim3((unsigned)((tiles + 1) / 2), y), block, 0, s, a);
-    if (tiles > 64) return launch_step(gemv_kernel<NT, I8, 8, SWIGLU>, dim3((unsigned)tiles, y), block, 0, s, a);
-    return launch_step(gemv_kernel<NT, I8, 16, SWIGLU>, dim3((unsigned)tiles, y), dim3(512), 0, s, a);
+    a.split = tiles > 2048 ? 1 : tiles > 1024 ? 2 : tiles > 512 ? 4 : tiles > 64 || SWIGLU ? 8 : 16;
+    if constexpr (!SWIGLU)
+        if (a.split == 16) return launch_step(gemv_kernel<NT, I8, false, 16>, dim3((unsigned)tiles, y), dim3(512), 0, s, a);
+    const int per_block = 8 / a.split;
+    return launch_step(gemv_kernel<NT, I8, SWIGLU, 8>, dim3((unsigned)((tiles + per_block - 1) / per_block), y), dim3(256), 0, s, a);
 }
 template <bool SWIGLU> static int gemv(const struct cuda_matrix *w, gemv_args &a, int n_matrices, int rows, cuda_stream s, struct error *e) {
     if (w->n_in % (w->i8 ? 64 : 32) || a.ldx % 8 || rows > CUDA_STEP_ROWS)

@@ -138,9 +138,10 @@ static void bench_attention(int T, int H, int KV, int D) {
     free(host);
 }
 
-int main(void) {
+int main(int argc, char **argv) {
     char name[128];
     size_t f, t;
+    const bool only_gemv = argc > 1 && strcmp(argv[1], "gemv") == 0; /* the decode matrices alone, to compare variants */
     ok(cuda_device_use(0, name, &f, &t, &err));
     ok(cuda_stream_open(&st, &err));
     ok(cuda_timer_open(&timer, &err));
@@ -153,6 +154,7 @@ int main(void) {
     struct cuda_gemm *g;
     ok(cuda_gemm_open(&g, (size_t)28672 * 4096, &err));
     bench_gemm(g, 8192, 16384, 4096, false);
+    if (only_gemv) goto gemv;
     bench_gemm(g, 8192, 28672, 4096, false);
     bench_gemm(g, 4096, 28672, 4096, false);
     bench_gemm(g, 8192, 4096, 14336, true);
@@ -186,6 +188,7 @@ int main(void) {
         row("swiglu", "32768x14336", 32768.0 * 14336 * 6, 0);
         cuda_free(h), cuda_free(w), cuda_free(y), cuda_free(u);
     }
+gemv:
     for (int int8 = 0; int8 < 2; int8++) {
         const char *n = int8 ? "gemv_int8" : "gemv_bf16";
         static const int mini[][2] = {{16384, 4096}, {28672, 4096}, {4096, 14336}, {4096, 8192}, {6144, 4096}, {4096, 4096}, {288, 8192}, {65536, 4096}};

@@ -637,6 +637,8 @@ int main(void) {
         cmocka_unit_test(test_bundled_model_equals_the_cpu_layer_by_layer),
         cmocka_unit_test(test_chunks_forks_and_snapshots_keep_every_bit),
     };
+    if (getenv("ONLY")) cmocka_set_test_filter(getenv("ONLY")); /* with wildcards: test_*_plain_loops */
+    if (getenv("SKIP")) cmocka_set_skip_filter(getenv("SKIP"));
     return cmocka_run_group_tests(tests, setup, NULL);
 }
 #endif
