@@ -56,8 +56,20 @@ struct structure {
     struct lex lex; /* scratch */
 };
 
-/* sections.c */
+/* marks.c */
+struct mark_reader { /* scratch of the patterns: one a thread */
+    void *data, *context;
+};
+bool mark_reader_open(struct mark_reader *m);
+void mark_reader_close(struct mark_reader *m);
+bool mark_read_with(struct mark_reader *m, const char *text, uint32_t start, uint32_t end, struct mark *out);
 bool mark_read(const char *text, uint32_t start, uint32_t end, struct mark *out);
+/* Keywords that stand above all clauses: a schedule has its own clause 1. */
+static inline bool keyword_is_outer(uint32_t k) {
+    return k >= 5 && k <= 9;
+}
+
+/* sections.c */
 int sections_build(struct structure *s, struct error *e);
 /* statements.c */
 int statements_build(struct structure *s, struct error *e);

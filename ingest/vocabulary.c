@@ -146,7 +146,7 @@ static const struct line lines[] = {
      "mib gib tib byte bytes bit bits mbit mbps gbps kbps px dpi pixels sqm m2 m3 m² m³ sf hectare "
      "hectares ha acre acres km/h mph m/s l/min "
      "ms µs ntu ppb mmol mol mbar kcal cal joule joules newton newtons lumen lumens pascal milligram milligrams "
-     "microgram micrograms millilitre millilitres milliliter milliliters hectopascal kilometres/hour "
+     "microgram micrograms millilitre millilitres milliliter milliliters hectopascal "
      "watt watts kilowatt kilowatts megawatt megawatts kilogram kilograms kilogramme kilogrammes gram "
      "grams metre metres meter meters "
      "millimetre millimetres millimeter millimeters centimetre centimetres centimeter centimeters "
