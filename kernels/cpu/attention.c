@@ -67,12 +67,12 @@ void scalar_attention_page(const struct attention_page *p) {
             for (size_t j = 0; j < seen; j++) s[j] += q[d] * p->k[d * PAGE + j];
         float max = state[0];
         for (size_t j = 0; j < seen; j++) max = fmaxf(max, s[j]);
-        float shrink = expf(state[0] - max);
+        float shrink = exp2f(state[0] - max);
         state[0] = max;
         state[1] *= shrink;
         for (size_t d = 0; d < hd; d++) o[d] *= shrink;
         for (size_t j = 0; j < seen; j++) {
-            float w = expf(s[j] - max);
+            float w = exp2f(s[j] - max);
             state[1] += w;
             for (size_t d = 0; d < hd; d++) o[d] += w * p->v[j * hd + d];
         }
@@ -107,7 +107,7 @@ static void state_merge(float *total, const float *part, size_t hd) {
         memcpy(total, part, ATTENTION_STATE(hd) * sizeof(float));
         return;
     }
-    float max = fmaxf(total[0], part[0]), a = expf(total[0] - max), b = expf(part[0] - max);
+    float max = fmaxf(total[0], part[0]), a = exp2f(total[0] - max), b = exp2f(part[0] - max);
     total[0] = max;
     total[1] = total[1] * a + part[1] * b;
     for (size_t d = 16; d < 16 + hd; d++) total[d] = total[d] * a + part[d] * b;
@@ -163,10 +163,11 @@ static void load_queries(const struct attention *x, const struct kernel_attentio
                          size_t n_rows, float *q) {
     const struct kernel_attention *a = x->a;
     size_t hd = a->head_dim;
+    float scale = a->scale * 0x1.715476p+0f; /* times log2 e: the softmax is over powers of two */
     for (size_t r = 0; r < n_rows; r++)
         for (size_t h = 0; h < x->heads; h++) {
             const float *from = a->q + (it->row + row + r) * a->ldq + (kv_head * x->heads + h) * hd;
-            for (size_t d = 0; d < hd; d++) q[(r * x->heads + h) * hd + d] = from[d] * a->scale;
+            for (size_t d = 0; d < hd; d++) q[(r * x->heads + h) * hd + d] = from[d] * scale;
         }
 }
 

@@ -103,27 +103,39 @@ INLINE void values_pairs(const uint32_t *weights, const uint16_t *values, float 
         for (int j = 0; j < nv; j++) v_store(o + (size_t)i * ldo + j * 16, acc[i][j]);
 }
 
+/* The whole tiles as functions of their own: inlined together they run out of registers and spill in the inner loop. */
+static __attribute__((noinline)) void scores_4(const uint32_t *q, const uint16_t *keys, float *s, size_t pairs) {
+    scores_pairs(q, keys, s, pairs, 4);
+}
+static __attribute__((noinline)) void values_4(const uint32_t *weights, const uint16_t *values, float *o, size_t ldo,
+                                               size_t hd, size_t pairs) {
+    values_pairs(weights, values, o, ldo, hd, pairs, 4, 4);
+}
+
 /* softmax_step of vector_ops.h with weights rounded to bf16 */
 INLINE void softmax_pairs(const struct attention_page *p, size_t i, uint32_t *weights) {
-    float *state = p->state + i * ATTENTION_STATE(p->head_dim), *s = p->scores + i * PAGE;
+    float *state = p->state + i * ATTENTION_STATE(p->head_dim);
+    const float *s = p->scores + i * PAGE;
     int seen = p->seen[i];
-    vf score[4], top = v_set(state[0]);
+    bool whole = seen == PAGE; /* all but a row's last page */
+    vf score[4], top = v_set(state[0]), sum = v_set(0);
+#pragma GCC unroll 4
     for (int j = 0; j < 4; j++) {
-        score[j] = v_first(v_load(s + j * 16), v_set(-INFINITY), seen - j * 16);
+        score[j] = v_load(s + j * 16);
+        if (!whole) score[j] = v_first(score[j], v_set(-INFINITY), seen - j * 16);
         top = v_max(top, score[j]);
     }
-    float max = v_top(top), f[16];
-    vf shrink = v_exp(v_set(state[0] - max)), sum = v_set(0);
-    if (state[0] == -INFINITY) shrink = v_set(0);
+    float max = v_top(top);
+#pragma GCC unroll 4
     for (int j = 0; j < 4; j++) {
-        __m256i half = (__m256i)_mm512_cvtneps_pbh(v_first(v_exp(score[j] - v_set(max)), v_set(0), seen - j * 16));
+        vf weight = v_exp2(score[j] - v_set(max));
+        if (!whole) weight = v_first(weight, v_set(0), seen - j * 16);
+        __m256i half = (__m256i)_mm512_cvtneps_pbh(weight);
         _mm256_storeu_si256((__m256i *)(void *)(weights + j * 8), half);
         sum += _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16));
     }
-    v_store(f, shrink);
-    state[0] = max;
-    state[1] = state[1] * f[0] + v_sum(sum);
-    for (size_t d = 0; d < p->head_dim; d += 16) v_store(state + 16 + d, v_load(state + 16 + d) * shrink);
+    state_shrink(state, max, p->head_dim);
+    state[1] += v_sum(sum);
 }
 
 INLINE void tile_pairs(const struct attention_page *p, const uint16_t *keys, size_t i, const int nq) {
@@ -135,11 +147,19 @@ INLINE void tile_pairs(const struct attention_page *p, const uint16_t *keys, siz
     }
     float *o = p->state + i * ldo + 16;
     const uint16_t *values = keys + hd * PAGE;
-    scores_pairs(q, keys, p->scores + i * PAGE, pairs, nq);
+    if (nq == 4)
+        scores_4(q, keys, p->scores + i * PAGE, pairs);
+    else
+        scores_pairs(q, keys, p->scores + i * PAGE, pairs, nq);
     for (int r = 0; r < nq; r++) softmax_pairs(p, i + (size_t)r, weights + r * (PAGE / 2));
     size_t key_pairs =
         ((size_t)p->seen[i + (size_t)nq - 1] + 1) / 2; /* the last query sees most; the others' weights are 0 there */
-    for (; d + 64 <= hd; d += 64) values_pairs(weights, values + d * 2, o + d, ldo, hd, key_pairs, nq, 4);
+    for (; d + 64 <= hd; d += 64) {
+        if (nq == 4)
+            values_4(weights, values + d * 2, o + d, ldo, hd, key_pairs);
+        else
+            values_pairs(weights, values + d * 2, o + d, ldo, hd, key_pairs, nq, 4);
+    }
     for (; d < hd; d += 16) values_pairs(weights, values + d * 2, o + d, ldo, hd, key_pairs, nq, 1);
 }
 

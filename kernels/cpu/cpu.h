@@ -42,7 +42,7 @@ struct gemm { /* one group of outputs times n_rows rows */
  * query. */
 struct attention_page {
     size_t n_q, head_dim;
-    const float *q;      /* [n_q, head_dim], scaled */
+    const float *q;      /* [n_q, head_dim], scaled, and by log2 e: weights are 2^(score - max) */
     const float *k, *v;  /* [head_dim][KERNEL_KV_PAGE], [KERNEL_KV_PAGE][head_dim] */
     const int32_t *seen; /* [n_q] keys of this page that the query sees: 1..KERNEL_KV_PAGE, ascending */
     float *state;        /* [n_q][ATTENTION_STATE(head_dim)]: max, sum, unnormalised output from float 16 on */
@@ -50,7 +50,7 @@ struct attention_page {
 };
 #define ATTENTION_STATE(head_dim) ((head_dim) + 16)
 /* Rows of one attention task (times the heads that share the KV head). */
-#define ATTENTION_ROWS ((size_t)16)
+#define ATTENTION_ROWS ((size_t)32)
 
 struct cpu_ops {
     bool int8;

@@ -1,5 +1,9 @@
 /* vector_math.h: exp, log1p and SiLU over a path's vector type; the same bits for a value in whatever lane and call it
  * stands. */
+#include <math.h>
+#include <stdbool.h>
+#include <stddef.h>
+
 #define INLINE static inline __attribute__((always_inline))
 
 /* ---- exp, log1p ---- */
@@ -42,4 +46,15 @@ INLINE vf v_log1p(vf e) {
 }
 INLINE vf v_silu(vf x) {
     return x / (v_set(1) + v_exp(v_set(0) - x));
+}
+
+/* A softmax state (cpu.h) moved to a new maximum; where it stays, the factor would be exactly 1. */
+INLINE void state_shrink(float *state, float max, size_t head_dim) {
+    if (state[0] == max) return;
+    vf shrink = state[0] == -INFINITY ? v_set(0) : v_exp2(v_set(state[0] - max));
+    float f[VL];
+    v_store(f, shrink);
+    state[0] = max;
+    state[1] *= f[0];
+    for (size_t d = 0; d < head_dim; d += VL) v_store(state + 16 + d, v_load(state + 16 + d) * shrink);
 }

@@ -204,37 +204,54 @@ INLINE void values_tile(const float *p, const float *v, float *o, size_t ldo, si
         for (int j = 0; j < nv; j++) v_store(o + (size_t)i * ldo + j * VL, acc[i][j]);
 }
 
+/* The whole tiles as functions of their own: inlined together they run out of registers and spill in the inner loop. */
+static __attribute__((noinline)) void scores_whole(const float *q, const float *k, float *s, size_t hd) {
+    scores_tile(q, k, s, hd, TILE_Q);
+}
+static __attribute__((noinline)) void values_whole(const float *p, const float *v, float *o, size_t ldo, size_t hd,
+                                                   size_t n_keys) {
+    values_tile(p, v, o, ldo, hd, n_keys, TILE_Q, 4);
+}
+
 INLINE void softmax_step(const struct attention_page *p, size_t i) {
     float *state = p->state + i * ATTENTION_STATE(p->head_dim), *s = p->scores + i * KERNEL_KV_PAGE;
     int seen = p->seen[i];
-    vf score[PAGE_VECTORS], top = v_set(state[0]);
+    bool whole = seen == KERNEL_KV_PAGE; /* all but a row's last page */
+    vf score[PAGE_VECTORS], top = v_set(state[0]), sum = v_set(0);
     for (int j = 0; j < PAGE_VECTORS; j++) {
-        score[j] = v_first(v_load(s + j * VL), v_set(-INFINITY), seen - j * VL);
+        score[j] = v_load(s + j * VL);
+        if (!whole) score[j] = v_first(score[j], v_set(-INFINITY), seen - j * VL);
         top = v_max(top, score[j]);
     }
     float max = v_top(top);
-    vf shrink = v_exp(v_set(state[0] - max)), sum = v_set(0);
-    if (state[0] == -INFINITY) shrink = v_set(0);
     for (int j = 0; j < PAGE_VECTORS; j++) {
-        score[j] = v_first(v_exp(score[j] - v_set(max)), v_set(0), seen - j * VL);
+        score[j] = v_exp2(score[j] - v_set(max));
+        if (!whole) score[j] = v_first(score[j], v_set(0), seen - j * VL);
         sum += score[j];
         v_store(s + j * VL, score[j]);
     }
-    float f[VL];
-    v_store(f, shrink);
-    state[0] = max;
-    state[1] = state[1] * f[0] + v_sum(sum);
-    for (size_t d = 0; d < p->head_dim; d += VL) v_store(state + 16 + d, v_load(state + 16 + d) * shrink);
+    state_shrink(state, max, p->head_dim);
+    state[1] += v_sum(sum);
 }
 
 INLINE void attention_tile(const struct attention_page *p, size_t i, const int nq) {
     size_t hd = p->head_dim, ldo = ATTENTION_STATE(hd);
     float *s = p->scores + i * KERNEL_KV_PAGE, *o = p->state + i * ldo + 16;
-    for (int j = 0; j < PAGE_VECTORS; j += 4) scores_tile(p->q + i * hd, p->k + j * VL, s + j * VL, hd, nq);
+    for (int j = 0; j < PAGE_VECTORS; j += 4) {
+        if (nq == TILE_Q)
+            scores_whole(p->q + i * hd, p->k + j * VL, s + j * VL, hd);
+        else
+            scores_tile(p->q + i * hd, p->k + j * VL, s + j * VL, hd, nq);
+    }
     for (int r = 0; r < nq; r++) softmax_step(p, i + (size_t)r);
     size_t n_keys = (size_t)p->seen[i + (size_t)nq - 1],
            d = 0; /* the last query sees most; the others' weights are 0 there */
-    for (; d + 4 * VL <= hd; d += 4 * VL) values_tile(s, p->v + d, o + d, ldo, hd, n_keys, nq, 4);
+    for (; d + 4 * VL <= hd; d += 4 * VL) {
+        if (nq == TILE_Q)
+            values_whole(s, p->v + d, o + d, ldo, hd, n_keys);
+        else
+            values_tile(s, p->v + d, o + d, ldo, hd, n_keys, nq, 4);
+    }
     for (; d < hd; d += VL) values_tile(s, p->v + d, o + d, ldo, hd, n_keys, nq, 1);
 }
 

@@ -259,7 +259,7 @@ extern "C" size_t cuda_attention_decode_scratch(int n, int n_head, int head_dim,
 
 template <int D>
 static int decode(bf16 *out, const struct cuda_kv *kv, decode_args a, int max_keys, void *scratch, cudaStream_t s, struct error *e) {
-    static bool configured;
+    static bool configured[CUDA_MAX_DEVICES];
     int rc = 0;
     a.pml = (float2 *)scratch;
     a.po = (float *)(a.pml + (size_t)a.n * a.n_head * a.n_pieces);
@@ -268,9 +268,8 @@ static int decode(bf16 *out, const struct cuda_kv *kv, decode_args a, int max_ke
         const size_t smem = sizeof(decode_smem<D>) + 1024;
         rc = cuda_tensor_map_2d(&map, kv->pool, (uint64_t)kv->n_kv_head * D, (uint64_t)kv->n_pages * kv->n_layer * 2 * CUDA_KV_PAGE,
                                 (uint64_t)kv->n_kv_head * D, 64, TILE, e);
-        if (!rc && !configured)
+        if (!rc && cuda_first_use(configured))
             rc = cuda_check(cudaFuncSetAttribute(attention_piece_kernel<D>, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)smem), "attention_decode", e);
-        configured = !rc;
         if (!rc && a.n_shared) {
             a.shared = true;
             rc = cuda_check(launch_step(attention_piece_kernel<D>, dim3((unsigned)(a.n_shared / PIECE), (unsigned)kv->n_kv_head, (unsigned)((a.n * a.group + 63) / 64)),

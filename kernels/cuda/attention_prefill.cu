@@ -227,7 +227,7 @@ __global__ void attention_prefill_plain_kernel(bf16 *out, const bf16 *q, int ldq
 template <int D>
 static int launch(bf16 *out, const bf16 *q, int ldq, const struct cuda_kv *kv, int layer, const int32_t *pages, int n_q, int q_start, int n_head,
                   float scale, cudaStream_t stream, struct error *e) {
-    static bool configured;
+    static bool configured[CUDA_MAX_DEVICES];
     if (!cuda_is_hopper()) {
         attention_prefill_plain_kernel<D><<<dim3((unsigned)n_head, (unsigned)((n_q + 3) / 4)), 128, 0, stream>>>(
             out, q, ldq, (const bf16 *)kv->pool, pages, kv->n_layer, layer, n_q, q_start, n_head, kv->n_kv_head, scale * LOG2E);
@@ -239,10 +239,9 @@ static int launch(bf16 *out, const bf16 *q, int ldq, const struct cuda_kv *kv, i
         rc = cuda_tensor_map_2d(&mkv, kv->pool, (uint64_t)kv->n_kv_head * D, (uint64_t)kv->n_pages * kv->n_layer * 2 * CUDA_KV_PAGE,
                                 (uint64_t)kv->n_kv_head * D, 64, BLOCK_K, e);
     int smem = (int)sizeof(attention_smem<D>) + 1024;
-    if (!rc && !configured)
+    if (!rc && cuda_first_use(configured))
         rc = cuda_check(cudaFuncSetAttribute(attention_prefill_kernel<D>, cudaFuncAttributeMaxDynamicSharedMemorySize, smem), "attention_prefill", e);
     if (rc) return rc;
-    configured = true;
     dim3 grid((unsigned)n_head, (unsigned)((n_q + BLOCK_Q - 1) / BLOCK_Q));
     attention_prefill_kernel<D><<<grid, 384, smem, stream>>>(mq, mkv, pages, kv->n_layer, layer, out, n_q, q_start, n_head, n_head / kv->n_kv_head,
                                                              scale * LOG2E);

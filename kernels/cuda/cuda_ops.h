@@ -18,6 +18,15 @@ typedef void *cuda_stream; /* cudaStream_t */
 /* ---- device and memory ---- */
 int cuda_device_count(void); /* 0 where there is no driver or no device */
 int cuda_device_use(int device, char name[128], size_t *free_bytes, size_t *total_bytes, struct error *e);
+int cuda_device_set(int device, struct error *e); /* for the calling thread */
+int cuda_peer_enable(int device, int peer, struct error *e); /* device may read and write peer's memory directly, where the hardware can */
+int cuda_copy_peer(void *to, int to_device, const void *from, int from_device, size_t bytes, cuda_stream s, struct error *e);
+/* A point of one stream that others wait for. */
+typedef void *cuda_event;
+int cuda_event_open(cuda_event *ev, struct error *e);
+void cuda_event_close(cuda_event ev);
+int cuda_event_mark(cuda_event ev, cuda_stream s, struct error *e);
+int cuda_event_wait(cuda_event ev, cuda_stream s, struct error *e); /* an event never marked holds nobody up */
 int cuda_stream_open(cuda_stream *s, struct error *e);
 void cuda_stream_close(cuda_stream s);
 int cuda_sync(cuda_stream s, struct error *e);

@@ -12,10 +12,18 @@ int cuda_check(cudaError_t rc, const char *operation, struct error *e) {
     return error_set(e, ERR_DEVICE, operation, "The GPU reported: %s", cudaGetErrorString(rc));
 }
 
+bool cuda_first_use(bool (&seen)[CUDA_MAX_DEVICES]) {
+    int device = 0;
+    if (cudaGetDevice(&device) != cudaSuccess || device >= CUDA_MAX_DEVICES) return true;
+    bool first = !seen[device];
+    seen[device] = true;
+    return first;
+}
+
 bool cuda_is_hopper(void) {
-    static signed char known[64]; /* 0 not asked yet, 1 yes, -1 no: it is asked before every launch */
+    static signed char known[CUDA_MAX_DEVICES]; /* 0 not asked yet, 1 yes, -1 no: it is asked before every launch */
     int device = 0, major = 0, minor = 0;
-    if (cudaGetDevice(&device) != cudaSuccess || device >= 64) return false;
+    if (cudaGetDevice(&device) != cudaSuccess || device >= CUDA_MAX_DEVICES) return false;
     if (known[device]) return known[device] > 0;
     cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device);
     cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device);
@@ -65,6 +73,39 @@ extern "C" int cuda_device_use(int device, char name[128], size_t *free_bytes, s
     if (!rc) snprintf(name, 128, "%.100s sm_%d%d", p.name, p.major, p.minor);
     if (!rc) rc = cuda_check(cudaMemGetInfo(free_bytes, total_bytes), "reading the free memory", e);
     return rc;
+}
+
+extern "C" int cuda_device_set(int device, struct error *e) {
+    return cuda_check(cudaSetDevice(device), "choosing the device", e);
+}
+extern "C" int cuda_peer_enable(int device, int peer, struct error *e) {
+    int can = 0;
+    if (device == peer) return 0;
+    int rc = cuda_check(cudaDeviceCanAccessPeer(&can, device, peer), "asking for peer access", e);
+    if (rc || !can) return rc; /* copies then go through host memory, which the driver does by itself */
+    rc = cuda_device_set(device, e);
+    cudaError_t err = rc ? cudaSuccess : cudaDeviceEnablePeerAccess(peer, 0);
+    if (err == cudaErrorPeerAccessAlreadyEnabled) {
+        cudaGetLastError();
+        err = cudaSuccess;
+    }
+    return rc ? rc : cuda_check(err, "peer access", e);
+}
+extern "C" int cuda_copy_peer(void *to, int to_device, const void *from, int from_device, size_t bytes, cuda_stream s, struct error *e) {
+    if (to_device == from_device) return cuda_copy(to, from, bytes, s, e);
+    return cuda_check(cudaMemcpyPeerAsync(to, to_device, from, from_device, bytes, (cudaStream_t)s), "copy between GPUs", e);
+}
+extern "C" int cuda_event_open(cuda_event *ev, struct error *e) {
+    return cuda_check(cudaEventCreateWithFlags((cudaEvent_t *)ev, cudaEventDisableTiming), "event", e);
+}
+extern "C" void cuda_event_close(cuda_event ev) {
+    if (ev) cudaEventDestroy((cudaEvent_t)ev);
+}
+extern "C" int cuda_event_mark(cuda_event ev, cuda_stream s, struct error *e) {
+    return cuda_check(cudaEventRecord((cudaEvent_t)ev, (cudaStream_t)s), "event", e);
+}
+extern "C" int cuda_event_wait(cuda_event ev, cuda_stream s, struct error *e) {
+    return cuda_check(cudaStreamWaitEvent((cudaStream_t)s, (cudaEvent_t)ev, 0), "event", e);
 }
 
 extern "C" int cuda_stream_open(cuda_stream *s, struct error *e) {
