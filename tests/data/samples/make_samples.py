@@ -18,12 +18,15 @@ PAGE = """<style>@page{size:A4;margin:22mm 22mm 20mm 22mm}body{font:10.5pt 'Deja
 h1{font-size:15pt}h2{font-size:11.5pt;margin:12pt 0 3pt}p{margin:4pt 0}
 table{border-collapse:collapse;margin:6pt 0}td,th{border:.5pt solid #555;padding:2pt 7pt;text-align:left;font-size:9.5pt}
 td:nth-child(n+3),th:nth-child(n+3){text-align:right}
-.head{position:fixed;top:-15mm;left:0;font-size:8pt;color:#333}</style>"""
+.page,.page>thead>tr>td,.page>tbody>tr>td{border:0;padding:0;margin:0;font-size:10.5pt;text-align:left}
+.page>thead>tr>td{font-size:8pt;color:#333;padding-bottom:6mm}</style>"""  # a table's head is printed on each page
 
 
 def pdf(name, running_head):
     text = open(os.path.join(SRC, name + ".html"), encoding="utf-8").read()
-    text = text.replace("</head>", PAGE + "</head>").replace("<body>", '<body><div class="head">%s</div>' % running_head)
+    text = text.replace("</head>", PAGE + "</head>")
+    text = text.replace("<body>", '<body><table class="page"><thead><tr><td>%s</td></tr></thead><tbody><tr><td>' % running_head)
+    text = text.replace("</body>", "</td></tr></tbody></table></body>")
     with tempfile.TemporaryDirectory() as d:
         page = os.path.join(d, "page.html")
         open(page, "w", encoding="utf-8").write(text)
