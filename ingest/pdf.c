@@ -182,6 +182,88 @@ static int sort_columns(struct layout *l, size_t from, float gutter) {
     return 0;
 }
 
+/* Reading order of other pages: poppler's blocks from top to bottom; blocks side by side in bands from left to right.
+ * Poppler's own order puts indented blocks of a table of contents behind all others. */
+struct block {
+    float x0, y0, x1, y1;
+    uint32_t first, n; /* lines */
+    uint32_t band, column;
+};
+
+static int compare_tops(const void *a, const void *b) {
+    const struct block *x = a, *y = b;
+    if (x->y0 != y->y0) return x->y0 < y->y0 ? -1 : 1;
+    return (x->first > y->first) - (x->first < y->first);
+}
+
+static int compare_bands(const void *a, const void *b) {
+    const struct block *x = a, *y = b;
+    if (x->band != y->band) return x->band < y->band ? -1 : 1;
+    if (x->column != y->column) return x->column < y->column ? -1 : 1;
+    return compare_tops(a, b);
+}
+
+/* Columns of a band: blocks that overlap in width are one column; columns are numbered from the left. */
+static void band_columns(struct block *b, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        float x0 = b[i].x0, x1 = b[i].x1;
+        for (bool grown = true; grown;) {
+            grown = false;
+            for (size_t k = 0; k < n; k++)
+                if (b[k].x0 < x1 - 1 && x0 < b[k].x1 - 1 && (b[k].x0 < x0 || b[k].x1 > x1)) {
+                    x0 = b[k].x0 < x0 ? b[k].x0 : x0;
+                    x1 = b[k].x1 > x1 ? b[k].x1 : x1;
+                    grown = true;
+                }
+        }
+        b[i].column = x0 > 0 ? (uint32_t)(x0 * 4) : 0; /* its left edge stands for it */
+    }
+}
+
+#define BAND_BLOCKS 64 /* side by side; more is a drawing, left as it is */
+
+static int sort_blocks(struct layout *l, size_t from) {
+    size_t n = l->n_lines - from, n_blocks = 0;
+    struct block *b = malloc((n + 1) * sizeof *b);
+    struct line *lines = malloc((n + 1) * sizeof *lines);
+    if (!b || !lines) {
+        free(b);
+        free(lines);
+        return writer_fail(l->w, ERR_NOMEM, l->w->o->name, "out of memory while reading the PDF");
+    }
+    for (size_t i = 0; i < n; i++) {
+        const struct line *k = &l->lines[from + i];
+        if (i == 0 || k->block != l->lines[from + i - 1].block)
+            b[n_blocks++] = (struct block){k->x0, k->y0, k->x1, k->y1, (uint32_t)i, 0, 0, 0};
+        struct block *last = &b[n_blocks - 1];
+        if (k->x0 < last->x0) last->x0 = k->x0;
+        if (k->y0 < last->y0) last->y0 = k->y0;
+        if (k->x1 > last->x1) last->x1 = k->x1;
+        if (k->y1 > last->y1) last->y1 = k->y1;
+        last->n++;
+    }
+    qsort(b, n_blocks, sizeof *b, compare_tops);
+    for (size_t i = 0, band = 0; i < n_blocks; band++) {
+        size_t k = i;
+        float bottom = b[i].y1;
+        while (k < n_blocks && (k == i || b[k].y0 < bottom - 3)) {
+            if (b[k].y1 > bottom) bottom = b[k].y1;
+            b[k].band = (uint32_t)band;
+            k++;
+        }
+        if (k - i > 1 && k - i <= BAND_BLOCKS) band_columns(b + i, k - i);
+        i = k;
+    }
+    qsort(b, n_blocks, sizeof *b, compare_bands);
+    size_t m = 0;
+    for (size_t i = 0; i < n_blocks; i++)
+        for (uint32_t k = 0; k < b[i].n; k++) lines[m++] = l->lines[from + b[i].first + k];
+    memcpy(l->lines + from, lines, n * sizeof *lines);
+    free(b);
+    free(lines);
+    return 0;
+}
+
 static int page_lines(struct layout *l, uint32_t page_index) {
     struct pdf *p = l->p;
     const struct pdf_page *page = &p->pages[page_index];
@@ -237,18 +319,16 @@ static int page_lines(struct layout *l, uint32_t page_index) {
     for (size_t i = from; i < end; i++)
         if (l->lines[i].n) l->lines[kept++] = l->lines[i];
     l->n_lines = kept;
-    if (page->gutter > 0 && sort_columns(l, from, page->gutter)) return l->w->code;
+    if (page->gutter > 0 ? sort_columns(l, from, page->gutter) : sort_blocks(l, from)) return l->w->code;
     /* edges: of the lines of the same flow */
-    for (size_t i = from; i < l->n_lines;) {
-        size_t k = i;
-        float left = 1e9f, right = 0;
-        while (k < l->n_lines && l->lines[k].flow == l->lines[i].flow) {
-            if (l->lines[k].x0 < left) left = l->lines[k].x0;
-            if (l->lines[k].x1 > right) right = l->lines[k].x1;
-            k++;
+    for (size_t i = from; i < l->n_lines; i++) {
+        struct line *a = &l->lines[i];
+        a->left = a->x0, a->right = a->x1;
+        for (size_t k = from; k < l->n_lines && l->n_lines - from <= 2000; k++) {
+            if (l->lines[k].flow != a->flow) continue;
+            if (l->lines[k].x0 < a->left) a->left = l->lines[k].x0;
+            if (l->lines[k].x1 > a->right) a->right = l->lines[k].x1;
         }
-        for (size_t j = i; j < k; j++) l->lines[j].left = left, l->lines[j].right = right;
-        i = k;
     }
     /* a flow of one short line knows no edge: the page's lines that begin near it do */
     for (size_t i = from; i < l->n_lines; i++) {
@@ -368,7 +448,8 @@ static void put_word(struct layout *l, uint32_t index, const struct pdf_word *be
     l->broken = false;
     if (before && !glued && (before->line == w->line || fabsf(before->y1 - w->y1) < 0.5f * height)) {
         float gap = w->x0 - before->x1, tall = before->y1 - before->y0;
-        glued = gap < 0.06f * (height > tall ? height : tall) && gap > -0.5f * height;
+        bool closing = s.len == 1 && strchr(",.;:)", s.data[0]); /* set apart by some printers: "$153 million ," */
+        glued = gap < (closing ? 0.4f : 0.06f) * (height > tall ? height : tall) && gap > -0.5f * height;
         bool figures = s.len <= 3;
         for (size_t i = 0; i < s.len; i++) figures = figures && isdigit((unsigned char)s.data[i]);
         /* smaller and higher than the word before it */

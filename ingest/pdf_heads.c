@@ -277,6 +277,7 @@ static void strip(struct pdf *p, struct head *h, size_t n) {
             if (!inner->foot && inner->row + 1 < page->n_rows) gap = page->rows[inner->row + 1].y0 - row->y1;
             if (inner->foot && inner->row > 0) gap = row->y0 - page->rows[inner->row - 1].y1;
             float edge = inner->foot ? page->height - row->y1 : row->y0;
+            if (inner->number && inner->depth == 0) break; /* it counts the pages: no gap is needed */
             if (gap > 0.7f * height || edge < HEAD_MARGIN * page->height) break;
         }
         for (size_t j = i; j < last; j++) {
@@ -315,9 +316,10 @@ int pdf_heads(struct pdf *p, struct error *e) {
                 uint32_t r = side ? page->n_rows - 1 - d : d;
                 const struct pdf_row *row = &page->rows[r];
                 float y = side ? page->height - row->y1 : row->y0;
-                if (y > page->height * 0.25f) break;
                 h[n] = (struct head){.page = i, .row = r, .depth = d, .foot = side == 1, .y = y};
                 describe(p, page, row, &h[n]);
+                /* a page that is not full may carry its number right behind the text */
+                if (y > page->height * 0.25f && !(d == 0 && side && h[n].number)) break;
                 n++;
             }
         }

@@ -243,13 +243,17 @@ static void join_rows(const struct pdf *p, const struct pdf_page *page, struct t
             filled++;
         }
         for (uint32_t k = 0; k < rows[i - 1].n; k++) filled_above++;
+        /* "Purchases of property and equipment," above "net of proceeds | (4,589)": a name over two lines, its values
+         * on the last */
+        bool label = close && rows[i - 1].n == 1 && rows[i - 1].s[0].column == 0 && first && r->n > 1 &&
+                     r->s[0].column == 0 && starts_lower(p, page, &r->s[0]);
         bool carries = close && inside &&
                        (lower || (!first && !has_digit(p, page, r)) || (two_pitches && filled < filled_above) ||
                         (two_pitches && !first));
         /* names of columns that begin higher than the first one's: "        | Unit" over "Item | price" */
         bool header = close && !fills(&rows[i - 1], 0) && first && logical == 0 && i == 1 && !has_digit(p, page, r) &&
                       !has_digit(p, page, &rows[0]);
-        if (!carries && !header) logical++;
+        if (!carries && !header && !label) logical++;
         rows[i].logical = logical;
     }
 }

@@ -346,6 +346,22 @@ static bool has_letter(struct slice s) {
     return false;
 }
 
+static bool is_year(struct slice s) {
+    return s.len == 4 && (!memcmp(s.data, "19", 2) || !memcmp(s.data, "20", 2)) && s.data[2] >= '0' &&
+           s.data[2] <= '9' && s.data[3] >= '0' && s.data[3] <= '9';
+}
+
+/* An empty corner over names of rows, and names or years in all else of the first row. */
+static bool corner(const struct writer *w, size_t from, size_t end) {
+    if (end >= w->n_blocks || cell_text(w, &w->blocks[from]).len || !has_letter(cell_text(w, &w->blocks[end])))
+        return false;
+    for (size_t i = from + 1; i < end; i++) {
+        struct slice t = cell_text(w, &w->blocks[i]);
+        if (t.len == 0 || t.len > 80 || !(has_letter(t) || is_year(t))) return false;
+    }
+    return true;
+}
+
 /* The second column's cells from block `from` on differ in their figures only: "USD 410", "USD 780". */
 static bool alike(const struct writer *w, size_t from) {
     char first[64] = "";
@@ -376,6 +392,10 @@ static void guess_header(struct writer *w) {
     while (end < w->n_blocks && w->blocks[end].row == 0) end++;
     size_t n = end - from, n_rows = w->row;
     if (n < 2 || n > HEADER_COLUMNS || n_rows < 2) return;
+    if (corner(w, from, end)) {
+        for (size_t i = 0; i < n; i++) w->blocks[from + i].flags |= INGEST_BLOCK_HEADER | INGEST_BLOCK_GUESSED;
+        return;
+    }
     bool bold = true, next_bold = true, digits[HEADER_COLUMNS];
     size_t n_named = 0;
     for (size_t i = 0; i < n; i++) {
