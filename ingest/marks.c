@@ -20,7 +20,7 @@ enum {
     MATCH_LIMIT = 5000
 };
 
-enum { P_KEYWORD, P_DECIMAL, P_PAREN, P_LETTER, P_BULLET, N_PATTERNS };
+enum { P_KEYWORD, P_LETTER_DECIMAL, P_DECIMAL, P_PAREN, P_LETTER, P_BULLET, N_PATTERNS };
 static const char *const patterns[N_PATTERNS] = {
     /* 1 sign or 2 keyword, 3 number, 4 parenthesised tail */
     [P_KEYWORD] = "^(?:(§§?)\\s*|(article|section|sections|sec\\.|clause|paragraph|schedule|exhibit|annex|annexure|"
@@ -29,6 +29,7 @@ static const char *const patterns[N_PATTERNS] = {
                   "([0-9]{1,5}[a-z]?(?:[.-][0-9]{1,4}[a-z]?){0,5}|[ivxlc]{1,7}\\b|[a-z](?:-?[0-9]{1,3})?\\b|one\\b|"
                   "two\\b|three\\b|four\\b|"
                   "five\\b|six\\b|seven\\b|eight\\b|nine\\b|ten\\b)((?:\\s?\\([a-z0-9]{1,5}\\))*)(?=[\\s.:;,–—-]|$)",
+    [P_LETTER_DECIMAL] = "^([a-z])\\.([0-9]{1,3}(?:\\.[0-9]{1,3}){0,4})\\.?(?=\\s|$)", /* "B.10", "A.1.2" */
     [P_DECIMAL] = "^([0-9]{1,4}(?:\\.[0-9]{1,3}){0,6})([.)]?)((?:\\([a-z0-9]{1,5}\\))*)(?=\\s|$)",
     [P_PAREN] = "^\\(?([0-9]{1,2}|[a-z]{1,2}|[ivxl]{1,7})\\)(?=\\s|$)",
     [P_LETTER] = "^([a-z]|[ivxl]{1,7})\\.(?=\\s)",
@@ -185,6 +186,12 @@ bool mark_read_with(struct mark_reader *mm, const char *text, uint32_t start, ui
         shown_end = g[7] > g[6] ? g[7] : stop && s[g[4]] == ')' ? g[5] : g[3];
         mark_end = g[7] > g[6] ? g[7] : g[5] > g[3] ? g[5] : g[3];
         if (out->n_components == 1 && !stop && g[7] <= g[6]) out->bare = true;
+    } else if (c >= 'A' && c <= 'Z' && match(mm, P_LETTER_DECIMAL, s, len, &g)) {
+        out->style = MARK_DECIMAL;
+        out->components[out->n_components++] = MARK_LETTER + (uint32_t)(c - 'A') + 1;
+        components(out, s + g[4], g[5] - g[4]);
+        shown_end = g[5];
+        mark_end = g[1];
     } else if (match(mm, P_PAREN, s, len, &g)) {
         out->paren = true;
         if (s[g[2]] >= '0' && s[g[2]] <= '9') {

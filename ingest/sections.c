@@ -18,6 +18,7 @@
 /* ---- limits ---- */
 enum {
     STACK_DEEP = 24,
+    TITLE_BYTES = 80,    /* a numbered title that is not in capitals */
     HEADING_BYTES = 160, /* a heading by looks */
     RUN_IN_BYTES = 120,  /* a run-in heading */
     RUN_IN_WORDS = 14,
@@ -182,7 +183,8 @@ static bool is_parent(const struct open *o, const struct mark *m) {
             if (o->components[i] != m->components[i]) return false;
         return true;
     }
-    return (o->style == MARK_UPPER_ROMAN && o->ordinal == m->components[0]);
+    return (o->style == MARK_UPPER_ROMAN && o->ordinal == m->components[0]) ||
+           (o->style == MARK_UPPER && o->ordinal + MARK_LETTER == m->components[0]);
 }
 
 static void push_open(struct stack *st, size_t depth, const struct open *o) {
@@ -229,7 +231,7 @@ static size_t place(const struct stack *st, struct mark *m, bool looks_like_head
                 m->components[0] - o->components[0] <= GAP && m->ordinal <= 1 + (uint32_t)certain * GAP)
                 return i;
         }
-        if (m->ordinal <= 1 && m->components[0] <= 1 + GAP) {
+        if (m->ordinal <= 1 && (m->components[0] <= 1 + GAP || m->components[0] > MARK_LETTER)) {
             size_t depth = 1;
             for (size_t i = st->n; i-- > 1;)
                 if (st->items[i].style == MARK_NONE || st->items[i].style == MARK_KEYWORD) {
@@ -427,6 +429,16 @@ int sections_build(struct structure *s, struct error *e) {
             t[rest.end - 1] == '?' && l.n_words > 0 && !memchr(t + rest.start, '.', rest.end - rest.start))
             short_title = true;
 
+        /* "5. Invoices and payment": a short line that is no sentence, unless its sibling follows at once (a list) */
+        if (numbered && !bullet && !short_title && !is_list_style(&m) && rest.end > rest.start &&
+            rest.end - rest.start <= TITLE_BYTES && l.n_words <= 8 && l.n_words > 0 && !l.modal && !l.ends_stop &&
+            !l.ends_open && !l.digit && t[rest.start] >= 'A' && t[rest.start] <= 'Z' && i + 1 < s->n_pieces) {
+            const struct ingest_block *nb = &s->pieces[i + 1].block;
+            struct mark next;
+            bool sibling = mark_read_with(&mm, t, nb->span.start, nb->span.end, &next) && next.style == m.style &&
+                           next.n_components == m.n_components && next.ordinal == m.ordinal + 1;
+            if (!sibling && nb->kind != INGEST_BLOCK_LIST_ITEM) short_title = true;
+        }
         if (numbered && bare && !marked) { /* "30 days after": a number alone needs a title behind it */
             if (!(short_title || run.end > run.start) || m.ordinal > 199) numbered = false;
         }

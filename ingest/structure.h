@@ -17,7 +17,10 @@ enum mark_style {
     MARK_UPPER_ROMAN, /* "(I)", "IV." */
     MARK_BULLET       /* "-", "*" */
 };
-enum { MARK_COMPONENTS = 8 };
+enum {
+    MARK_COMPONENTS = 8,
+    MARK_LETTER = 1000 /* a letter as first component: "B.10" -> MARK_LETTER + 2, 10 */
+};
 
 /* The number at a block's start, as it reads on its own. "(i)" may be the ninth letter or one in Roman: both are kept
  * until the sequence decides. */

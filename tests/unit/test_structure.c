@@ -143,6 +143,26 @@ static const struct document_case documents[] = {
      "All staff have 25 days of leave.\n",
      "1 Working Hours: Working Hours\n"
      "1 ANNUAL LEAVE: ANNUAL LEAVE\n"},
+    {"letter_decimals",
+     "PRICE SCHEDULE\n"
+     "A. Pumps and seals\n"
+     "A.1 The pump costs USD 5.\n"
+     "B. Commercial terms\n"
+     "B.1 The minimum is USD 6.\n"
+     "B.2 Invoices are payable within 45 days.\n"
+     "B.3 Freight is free.\n"
+     "1. Apples\n"
+     "2. Pears\n"
+     "3. Plums\n",
+     "1 A: Pumps and seals\n"
+     "2 A.1: \n"
+     "1 B: Commercial terms\n"
+     "2 B.1: \n"
+     "2 B.2: \n"
+     "2 B.3: \n"
+     "3 B.3 > 1: Apples\n"
+     "3 B.3 > 2: Pears\n"
+     "3 B.3 > 3: Plums\n"},
 };
 
 static void check(const struct document_case *cases, size_t n) {
