@@ -30,8 +30,8 @@ stage "third question" ask "What does the Buyer pay for parking spaces?"
 
 printf '\n== Contradictions\n'
 stage "contradiction report" a contradictions sample -o "$out/report.html"
-a contradictions sample -o "$out/report.json"
-stage "the same by rules alone" a --no-model contradictions sample -o "$out/rules.json"
+a -q contradictions sample -o "$out/report.json" >/dev/null
+stage "the same by rules alone" a -q --no-model contradictions sample -o "$out/rules.json" >/dev/null
 printf '\nPlanted contradictions and look-alikes of the sample set (gold list: tests/data/samples/gold.json)\n'
 "$score" "$samples/gold.json" "with model=$out/report.json" "rules alone=$out/rules.json"
 
