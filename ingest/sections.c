@@ -138,6 +138,7 @@ struct open {
     uint32_t n_components;
     uint32_t heading_level; /* of marked headings; 0 */
     bool list;              /* a paragraph-level number such as (a) */
+    bool titled;            /* its number has a title: clauses have, items of a list have none */
 };
 
 struct stack {
@@ -195,20 +196,20 @@ static void push_open(struct stack *st, size_t depth, const struct open *o) {
 
 /* Where does this number belong? Returns the depth at which it opens, or SIZE_MAX when it continues nothing. */
 static size_t place(const struct stack *st, struct mark *m, bool looks_like_heading, bool certain) {
-    /* the innermost sibling, in either reading */
+    /* the innermost sibling, in either reading; a title looks for one with a title first, an item for one without */
+    size_t second = SIZE_MAX;
     for (size_t i = st->n; i-- > 1;) {
-        if (follows(&st->items[i], m, m->style, m->ordinal)) {
-            /* (i) behind (h): a letter; but a fresh Roman list may begin below (h) when its (h) ended with a colon:
-             * rare, letters win */
-            return i;
+        const struct open *o = &st->items[i];
+        bool first_reading = follows(o, m, m->style, m->ordinal);
+        if (first_reading || (m->other && follows(o, m, m->other, m->other_ordinal))) {
+            if (!first_reading) m->style = m->other, m->ordinal = m->other_ordinal, m->other = MARK_NONE;
+            if (o->titled == looks_like_heading || o->list || m->n_components > 1) return i;
+            if (second == SIZE_MAX) second = i;
         }
-        if (m->other && follows(&st->items[i], m, m->other, m->other_ordinal)) {
-            m->style = m->other, m->ordinal = m->other_ordinal;
-            return i;
-        }
-        if (keyword_is_outer(st->items[i].keyword) && st->items[i].style == MARK_KEYWORD && m->style != MARK_KEYWORD)
+        if (keyword_is_outer(o->keyword) && o->style == MARK_KEYWORD && m->style != MARK_KEYWORD)
             break; /* an exhibit's own numbers */
     }
+    if (second != SIZE_MAX) return second;
     if (m->style == MARK_KEYWORD) {
         if (m->n_components > 1)
             for (size_t i = st->n; i-- > 1;)
@@ -253,7 +254,11 @@ static size_t place(const struct stack *st, struct mark *m, bool looks_like_head
         for (size_t i = st->n; i-- > 1;) {
             const struct open *o = &st->items[i];
             if (o->style == MARK_KEYWORD || o->style == MARK_NONE) break;
-            if (o->style == m->style && o->paren == m->paren && o->n_components == m->n_components) return i;
+            if (o->style == m->style && o->paren == m->paren && o->n_components == m->n_components) {
+                /* "1." without a title inside clause 1.5 is a list there, not clause 1 again */
+                if (m->style == MARK_DECIMAL && o->titled && !looks_like_heading && i + 1 < st->n) return st->n;
+                return i;
+            }
         }
         return depth;
     }
@@ -321,6 +326,7 @@ static int open_section(struct structure *s, struct stack *st, size_t depth, str
                      .heading_level = p->block.kind == INGEST_BLOCK_HEADING ? p->block.level : 0};
     memcpy(o.components, m->components, sizeof o.components);
     o.list = m->style != MARK_NONE && is_list_style(m);
+    o.titled = !span_empty(p->heading);
     struct slice number = {"", 0};
     if (m->style != MARK_NONE && m->style != MARK_BULLET) number = structure_text(s, m->shown);
     struct slice path = path_of(s, st, depth, &o, number, structure_text(s, p->heading));
@@ -388,8 +394,7 @@ int sections_build(struct structure *s, struct error *e) {
         p->heading = (struct ingest_span){b->span.start, b->span.start};
         if (b->kind == INGEST_BLOCK_CELL || b->kind == INGEST_BLOCK_FOOTNOTE || (b->flags & INGEST_BLOCK_CAPTION))
             continue;
-        if (b->kind != INGEST_BLOCK_HEADING && structure_leaders(structure_text(s, b->span)))
-            continue; /* a table of contents opens nothing */
+        if (structure_leaders(structure_text(s, b->span))) continue; /* a table of contents opens nothing */
         struct mark m;
         bool numbered = mark_read_with(&mm, t, b->span.start, b->span.end, &m);
         bool bullet = numbered && m.style == MARK_BULLET;
@@ -429,6 +434,7 @@ int sections_build(struct structure *s, struct error *e) {
             t[rest.end - 1] == '?' && l.n_words > 0 && !memchr(t + rest.start, '.', rest.end - rest.start))
             short_title = true;
 
+        bool plain_title = false;
         /* "5. Invoices and payment": a short line that is no sentence, unless its sibling follows at once (a list) */
         if (numbered && !bullet && !short_title && !is_list_style(&m) && rest.end > rest.start &&
             rest.end - rest.start <= TITLE_BYTES && l.n_words <= 8 && l.n_words > 0 && !l.modal && !l.ends_stop &&
@@ -437,7 +443,7 @@ int sections_build(struct structure *s, struct error *e) {
             struct mark next;
             bool sibling = mark_read_with(&mm, t, nb->span.start, nb->span.end, &next) && next.style == m.style &&
                            next.n_components == m.n_components && next.ordinal == m.ordinal + 1;
-            if (!sibling && nb->kind != INGEST_BLOCK_LIST_ITEM) short_title = true;
+            if (!sibling && nb->kind != INGEST_BLOCK_LIST_ITEM) short_title = plain_title = true;
         }
         if (numbered && bare && !marked) { /* "30 days after": a number alone needs a title behind it */
             if (!(short_title || run.end > run.start) || m.ordinal > 199) numbered = false;
@@ -457,7 +463,7 @@ int sections_build(struct structure *s, struct error *e) {
 
         if (numbered && !bullet) {
             p->mark = m;
-            size_t depth = place(st, &p->mark, short_title || run.end > run.start, marked || item);
+            size_t depth = place(st, &p->mark, (short_title && !plain_title) || run.end > run.start, marked || item);
             if (marked && b->level) { /* marked levels: siblings by level when numbers say nothing */
                 size_t by_level = st->n;
                 while (by_level > 1 &&

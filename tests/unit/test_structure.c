@@ -163,6 +163,25 @@ static const struct document_case documents[] = {
      "3 B.3 > 1: Apples\n"
      "3 B.3 > 2: Pears\n"
      "3 B.3 > 3: Plums\n"},
+    {"list_inside_a_clause",
+     "1. Introduction\n"
+     "1.1 Getting started\n"
+     "The steps are these:\n"
+     "1. You open the program.\n"
+     "2. You type a command.\n"
+     "3. You leave.\n"
+     "1.2 Getting help\n"
+     "Ask for it whenever you need it, at any time of the day and in any office.\n"
+     "2. Reference\n"
+     "2.1 The commands are listed.\n",
+     "1 1: Introduction\n"
+     "2 1.1: Getting started\n"
+     "3 1.1 > 1: \n"
+     "3 1.1 > 2: \n"
+     "3 1.1 > 3: \n"
+     "2 1.2: Getting help\n"
+     "1 2: Reference\n"
+     "2 2.1: \n"},
 };
 
 static void check(const struct document_case *cases, size_t n) {
