@@ -32,7 +32,7 @@ struct pdf_page {
     uint32_t *order; /* [n] words by row, left to right; indices into pdf.words */
     struct pdf_row *rows;
     uint32_t n_rows;
-    float gutter;    /* between two columns of prose; 0: none (set by pdf_tables) */
+    float gutter;   /* between two columns of prose; 0: none (set by pdf_tables) */
     char label[16]; /* printed page number, when one was found */
 };
 
@@ -43,7 +43,9 @@ struct pdf {
     size_t n_pages, cap_pages;
     struct buf text;
     struct buf title; /* of the file's metadata */
-    float body;       /* height of most words */
+    bool *turned;     /* by page: displayed a quarter turn away from how it is stored */
+    size_t n_turned;
+    float body; /* height of most words */
 };
 
 static inline struct slice pdf_text(const struct pdf *p, const struct pdf_word *w) {

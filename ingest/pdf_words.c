@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #define PDFTOTEXT "/usr/bin/pdftotext"
+#define PDFINFO "/usr/bin/pdfinfo"
 #define PDF_MEMORY ((uint64_t)2 << 30) /* of poppler */
 #define PDF_BYTES_A_WORD 400           /* of its output, for the limit on it */
 #define PDF_TAIL 65536                 /* the end mark stands in these last bytes */
@@ -83,8 +84,15 @@ static void add_page(struct scan *s, const char *tag, const char *end) {
         fail(s, ERR_NOMEM, "out of memory while reading the PDF");
         return;
     }
-    p->pages[p->n_pages++] = (struct pdf_page){
+    p->pages[p->n_pages] = (struct pdf_page){
         .first = (uint32_t)p->n_words, .width = number(tag, end, "width=\""), .height = number(tag, end, "height=\"")};
+    struct pdf_page *page = &p->pages[p->n_pages];
+    if (p->n_pages < p->n_turned &&
+        p->turned[p->n_pages]) { /* poppler gives boxes as displayed, but the page's size as stored */
+        float width = page->width;
+        page->width = page->height, page->height = width;
+    }
+    p->n_pages++;
 }
 
 static void add_word(struct scan *s, const char *tag, const char *end, const char *text, size_t len) {
@@ -202,6 +210,59 @@ static int check_end(int fd, const struct ingest_options *o, struct error *e) {
                      (long long)size);
 }
 
+/* ---- which pages are turned by a quarter: pdfinfo's lines "Page    3 rot:  90" ---- */
+struct turns {
+    struct pdf *p;
+    const struct ingest_options *o;
+    struct buf line;
+    struct error *e;
+};
+
+static int turns_sink(void *context, const char *data, size_t len) {
+    struct turns *t = context;
+    for (size_t i = 0; i < len; i++) {
+        if (data[i] != '\n') {
+            if (t->line.len < 200) buf_append(&t->line, data + i, 1);
+            continue;
+        }
+        unsigned page;
+        int degrees;
+        if (t->line.len && sscanf(t->line.data, "Page %u rot: %d", &page, &degrees) == 2 && page >= 1 &&
+            page <= t->o->max_pages) {
+            size_t cap = t->p->n_turned;
+            if (page > cap) {
+                bool *more = realloc(t->p->turned, page * 2 * sizeof *more);
+                if (!more) return error_set(t->e, ERR_NOMEM, t->o->name, "out of memory while reading the PDF");
+                memset(more + cap, 0, page * 2 - cap);
+                t->p->turned = more;
+                t->p->n_turned = page * 2;
+            }
+            t->p->turned[page - 1] = degrees == 90 || degrees == 270;
+        }
+        t->line.len = 0;
+    }
+    return 0;
+}
+
+static int find_turns(struct pdf *p, int fd, const struct ingest_options *o, struct error *e) {
+    char last[24];
+    snprintf(last, sizeof last, "%u", o->max_pages);
+    const char *const argv[] = {PDFINFO, "-f", "1", "-l", last, "/dev/fd/3", NULL};
+    struct process_limits limits = {.timeout_s = o->timeout_s,
+                                    .memory_bytes = PDF_MEMORY,
+                                    .cpu_s = (uint64_t)ceil(o->timeout_s) + 1,
+                                    .max_output = (uint64_t)16 << 20};
+    struct process_result r;
+    struct turns t = {.p = p, .o = o, .e = e};
+    int code = process_run(argv, fd, &limits, turns_sink, &t, &r, e);
+    buf_free(&t.line);
+    if (!code && r.timed_out)
+        code =
+            error_set(e, ERR_CANCELLED, o->name,
+                      "reading the PDF took longer than %.0f seconds and was stopped at its first page", o->timeout_s);
+    return code; /* whatever else went wrong, pdftotext says it better */
+}
+
 int pdf_words_read(struct pdf *p, int fd, const struct ingest_options *o, struct error *e) {
     int code = check_end(fd, o, e);
     if (code) return code;
@@ -216,7 +277,8 @@ int pdf_words_read(struct pdf *p, int fd, const struct ingest_options *o, struct
         return error_set(
             e, ERR_UNSUPPORTED, o->name,
             "PDF files are read with pdftotext, which is not installed here (Debian package poppler-utils)");
-    code = process_run(argv, fd, &limits, sink, &s, &r, e);
+    code = find_turns(p, fd, o, e);
+    if (!code) code = process_run(argv, fd, &limits, sink, &s, &r, e);
     buf_free(&s.carry);
     if (!code) code = s.code;
     if (code) return code;
@@ -250,6 +312,7 @@ void pdf_free(struct pdf *p) {
         free(p->pages[i].rows);
     }
     free(p->words);
+    free(p->turned);
     free(p->pages);
     buf_free(&p->text);
     buf_free(&p->title);
