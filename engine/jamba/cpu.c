@@ -3,11 +3,13 @@
  * FFN = SwiGLU or top-k experts whose weights are not renormalised. The residual stream and all states are f32.
  * Arithmetic is in kernels/. */
 #include "engine/jamba/cpu.h"
+#include "engine/jamba/weights.h"
 
 #include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 /* Outputs of the head computed at a time where several rows want all of them: [256, 2048] f32 is 2 MB. */
 #define LOGITS_PIECE ((size_t)2048)
@@ -29,12 +31,26 @@ static struct kernel_source source_of(const struct tensor *t, size_t expert) {
 }
 
 /* ---- open and close ---- */
+/* A matrix that was packed is not read from the file again: its pages go back to the system, so that a model does not
+ * count twice. (The embedding is looked up there; its pages come back as they are touched.) */
+static void drop_mapped(const struct jamba_model *m, const char *data, uint64_t bytes) {
+    for (size_t i = 0; i < m->n_maps; i++) {
+        const char *base = (const char *)m->maps[i].base;
+        if (data < base || data + bytes > base + m->maps[i].len) continue;
+        size_t first = ((size_t)(data - base) + 4095) & ~(size_t)4095,
+               end = ((size_t)(data - base) + bytes) & ~(size_t)4095;
+        if (first < end)
+            madvise((void *)(uintptr_t)(base + first), end - first, MADV_DONTNEED); /* read-only map: nothing is lost */
+    }
+}
+
 static int open_matrix(struct cpu_model *cm, struct kernel_matrix *out, const struct tensor *t, size_t expert,
                        struct error *e) {
     if (!t) return 0;
     struct kernel_source s = source_of(t, expert);
     int rc = kernel_matrix_open(out, cm->dev, &s, e);
     if (!rc) cm->bytes += out->bytes;
+    if (!rc && out->packed) drop_mapped(cm->m, s.data, s.n_out * s.row_bytes);
     return rc;
 }
 
