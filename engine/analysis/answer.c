@@ -151,6 +151,22 @@ static int find_conflict(struct answer *x, const struct place *p, struct conflic
     return 0;
 }
 
+/* "thirty (30) days (supply.pdf) against forty-five (45) days (prices.pdf)": each side's own words. */
+static struct slice both_sides(const struct answer *x, const struct conflict *k) {
+    struct slice words[2], names[2];
+    const struct analysis_side *sides[2] = {k->own, k->other};
+    for (int i = 0; i < 2; i++) {
+        struct place p = {.doc = sides[i]->document, .statement = sides[i]->statement};
+        /* "shall" against "may" says too little by itself */
+        words[i] = k->pair->class == ANALYSIS_MODALITY ? place_text(x->c, &p, x->a)
+                                                       : side_words(x->c, &p, sides[i]->span, x->a);
+        names[i] = x->c->docs[p.doc].entry.name;
+    }
+    return arena_slice_printf(x->a, "%.*s (%.*s) against %.*s (%.*s)", (int)words[0].len, words[0].data,
+                              (int)names[0].len, names[0].data, (int)words[1].len, words[1].data, (int)names[1].len,
+                              names[1].data);
+}
+
 /* ---- JSON ---- */
 static json_t *coverage_json(const struct answer *x) {
     const struct corpus *c = x->c;
@@ -228,7 +244,7 @@ static int build(struct answer *x, json_t *out, struct error *e) {
     struct ingest_span mark = {0};
     struct conflict conflict = {0};
     const char *status = "answered";
-    bool is_short = false;
+    bool is_short = false, disagree = false;
     if (x->n_places == 0 || (x->decided && x->p_none > x->an->card.none_threshold)) {
         status = "not_in_documents";
         x->n_evidence = 0;
@@ -264,12 +280,24 @@ static int build(struct answer *x, json_t *out, struct error *e) {
     if (conflict.pair && is_short && conflict.own->span.end > conflict.own->span.start &&
         (mark.end <= conflict.own->span.start || mark.start >= conflict.own->span.end))
         conflict.pair = NULL;
-    if (conflict.pair && conflict.pair->status == ANALYSIS_CONTRADICTION) status = "documents_disagree";
-    struct ingest_span own_mark = is_short ? mark : conflict.pair ? conflict.own->span : (struct ingest_span){0};
+    if (conflict.pair && conflict.pair->status == ANALYSIS_CONTRADICTION) {
+        status = "documents_disagree";
+        text = both_sides(x, &conflict);
+    } else if (conflict.pair && conflict.pair->status == ANALYSIS_RESOLVED) {
+        text = both_sides(x, &conflict); /* which one prevails is said by the clause cited below */
+    }
+    disagree = conflict.pair && conflict.pair->status == ANALYSIS_CONTRADICTION;
+    struct ingest_span own_mark = is_short && !disagree ? mark
+                                  : conflict.pair       ? conflict.own->span
+                                                        : (struct ingest_span){0};
     add_citation(x, citations, &first, &own_mark, true, e);
     if (conflict.pair) {
         struct place other = {conflict.other->document, conflict.other->statement, NAN, NAN};
         add_citation(x, citations, &other, &conflict.other->span, true, e);
+        if (conflict.pair->status == ANALYSIS_RESOLVED && conflict.pair->by.document != INGEST_NONE) {
+            struct place by = {conflict.pair->by.document, conflict.pair->by.statement, NAN, NAN};
+            add_citation(x, citations, &by, &conflict.pair->by.span, false, e);
+        }
     }
     for (size_t i = 1; i < x->n_evidence; i++) add_citation(x, citations, &x->evidence[i], NULL, true, e);
     x->evidence[0] = first;
@@ -279,13 +307,17 @@ static int build(struct answer *x, json_t *out, struct error *e) {
         goto fail;
     }
 finish:
-    event_part(x->ev, "answer", json_slice(text));
     json_object_set_new(out, "status", json_string(status));
     json_object_set_new(out, "answer", json_slice(text));
-    json_object_set_new(out, "answer_is",
-                        json_string(strcmp(status, "not_in_documents") == 0 ? "none"
-                                    : is_short                              ? "words_of_the_quote"
-                                                                            : "the_quote"));
+    event_part(x->ev, "answer", json_object_get(out, "answer"));
+    const char *kind = "the_quote";
+    if (strcmp(status, "not_in_documents") == 0)
+        kind = "none";
+    else if (disagree || (conflict.pair && conflict.pair->status == ANALYSIS_RESOLVED))
+        kind = "both_sides";
+    else if (is_short)
+        kind = "words_of_the_quote";
+    json_object_set_new(out, "answer_is", json_string(kind));
     json_object_set_new(out, "citations", citations);
     if (conflict.pair) json_object_set_new(out, "conflict", relation_json(x, conflict.pair));
     json_object_set_new(out, "nearest", nearest_json(x, e));

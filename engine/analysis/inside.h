@@ -210,6 +210,8 @@ int ask_short_answer(struct analysis *an, const struct corpus *c, const struct p
 bool short_answer_place(const struct corpus *c, const struct place *p, struct slice answer, struct ingest_span *words);
 /* The same over two plain texts; range in bytes of `shown`. */
 bool short_answer_find(struct slice shown, struct slice answer, size_t *start, size_t *end);
+/* Words of a statement that a finding marks, with a negation near before them; the whole statement when one would be lost otherwise. */
+struct slice side_words(const struct corpus *c, const struct place *p, struct ingest_span span, struct arena *a);
 
 /* ---- judge.c ---- */
 struct judge_pair {

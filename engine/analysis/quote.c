@@ -2,9 +2,9 @@
  * for word, the other places of the same words, the change from byte to character offsets; refuses to show words that
  * are not in the text.
  *
- * A citation's `quote` is all that is shown: a list item behind its lead-in, a table row behind its header. `start` and
- * `end` are the characters (code points) of the statement itself in the document's text; `marks` are the words inside
- * it that answer.
+ * A citation's `quote` is all that is shown: a list item behind its lead-in and a space, a table row behind its header
+ * and a line end. `start` and `end` are the characters (code points) of the statement itself in the document's text;
+ * `marks` are the words inside it that answer.
  */
 #include "engine/analysis/inside.h"
 
@@ -30,7 +30,9 @@ struct slice place_text(const struct corpus *c, const struct place *p, struct ar
     struct slice body = ingest_text(d, st->span);
     if (!place_has_lead_in(c, p)) return body;
     struct slice lead = slice_trim(ingest_text(d, st->lead_in));
-    return arena_slice_printf(a, "%.*s %.*s", (int)lead.len, lead.data, (int)body.len, body.data);
+    /* A table's header stands on a line of its own above its row. */
+    const char *between = st->kind == INGEST_TABLE_ROW ? "\n" : " ";
+    return arena_slice_printf(a, "%.*s%s%.*s", (int)lead.len, lead.data, between, (int)body.len, body.data);
 }
 
 static bool span_inside(const struct ingest_document *d, struct ingest_span s) {

@@ -252,3 +252,13 @@ bool short_answer_place(const struct corpus *c, const struct place *p, struct sl
     arena_free(&a);
     return ok;
 }
+
+struct slice side_words(const struct corpus *c, const struct place *p, struct ingest_span span, struct arena *a) {
+    const struct ingest_document *d = c->docs[p->doc].doc;
+    struct ingest_span st = place_statement(c, p)->span;
+    if (span.end <= span.start || span.start < st.start || span.end > st.end) return place_text(c, p, a);
+    struct slice shown = ingest_text(d, st);
+    size_t start = span.start - st.start, end = span.end - st.start;
+    if (!keep_negations(shown, &start, end)) return place_text(c, p, a);
+    return (struct slice){shown.data + start, end - start};
+}

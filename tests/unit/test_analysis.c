@@ -472,6 +472,44 @@ static void test_a_conflict_is_shown_from_both_sides(void **state) {
     json_decref(j);
 }
 
+struct asker {
+    pthread_t thread;
+    int64_t set;
+    const char *question;
+    int rc;
+    char status[32];
+};
+
+static void *asker_run(void *ctx) {
+    struct asker *x = ctx;
+    struct arena a = {0};
+    struct slice json = {0};
+    struct error e = {0};
+    x->rc = x->question ? analysis_ask(an, x->set, slice_of(x->question), NULL, NULL, &a, &json, &e)
+                        : analysis_contradictions(an, x->set, NULL, NULL, &a, &json, &e);
+    json_t *j = x->rc ? NULL : json_loadb(json.data, json.len, 0, NULL);
+    snprintf(x->status, sizeof x->status, "%.31s", j ? str(j, "status") : "");
+    json_decref(j);
+    arena_free(&a);
+    return NULL;
+}
+
+static void test_many_ask_at_once(void **state) {
+    (void)state;
+    int64_t one = new_set("askers one", 2), two = new_set("askers two", 1);
+    struct asker x[] = {{.set = one, .question = "Within how many days must the Buyer pay an invoice?"},
+                        {.set = one, .question = "Within how many days must the Buyer pay an invoice?"},
+                        {.set = two, .question = "Within how many days must the Buyer pay an invoice?"},
+                        {.set = one}};
+    enum { N = sizeof x / sizeof *x };
+    for (size_t i = 0; i < N; i++) assert_int_equal(pthread_create(&x[i].thread, NULL, asker_run, &x[i]), 0);
+    for (size_t i = 0; i < N; i++) pthread_join(x[i].thread, NULL);
+    for (size_t i = 0; i < N; i++) {
+        assert_int_equal(x[i].rc, 0);
+        if (x[i].question) assert_string_equal(x[i].status, "answered");
+    }
+}
+
 static void test_vectors_do_not_depend_on_the_batch(void **state) {
     (void)state;
     enum { N = 5 };
@@ -518,6 +556,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(test_a_question_can_be_stopped),
         cmocka_unit_test(test_a_report_is_the_same_bytes_twice_with_two_verified_quotes),
         cmocka_unit_test(test_a_conflict_is_shown_from_both_sides),
+        cmocka_unit_test(test_many_ask_at_once),
         cmocka_unit_test(test_vectors_do_not_depend_on_the_batch),
     };
     return cmocka_run_group_tests_name("analysis", tests, setup, teardown);
