@@ -15,6 +15,8 @@ struct slot {
     uint32_t previous, next;         /* shared words before and behind; SLOT_START, SLOT_END where there is none */
     uint32_t from_previous, to_next; /* distance in words */
     bool predicate; /* behind a modal verb, "to" or a form of "be": most often a verb, which people vary freely */
+    bool light;     /* a word that says little */
+    bool condition; /* inside a condition */
     bool implied;   /* the other document's title has it */
     bool joined;    /* no punctuation between it and the shared word behind it */
 };
@@ -35,9 +37,10 @@ static uint32_t slots(const struct detect_set *s, const struct frame *a, const s
             previous_at = i;
             continue;
         }
-        if (s->lexicon.items[w->id].flags & LEXICON_LIGHT || w->class == WORD_ENTITY || w->flags & WORD_CONDITION)
-            continue;
-        struct slot x = {.implied = subject_in_title(s, other, w->id),
+        if (w->class == WORD_ENTITY) continue;
+        struct slot x = {.light = s->lexicon.items[w->id].flags & LEXICON_LIGHT,
+                         .condition = w->flags & WORD_CONDITION,
+                         .implied = subject_in_title(s, other, w->id),
                          .previous = previous,
                          .from_previous = i - previous_at,
                          .next = SLOT_END,
@@ -73,13 +76,17 @@ int contrast_slots(const struct detect_set *s, const struct frame *a, const stru
     int found = 0;
     for (uint32_t i = 0; i < nx; i++)
         for (uint32_t k = 0; k < ny; k++) {
-            if (x[i].implied && y[k].implied) continue;
+            if ((x[i].implied && y[k].implied) || (x[i].light && y[k].light) || x[i].condition != y[k].condition)
+                continue;
+            bool strict = x[i].light || y[k].light;
             bool before = x[i].previous == y[k].previous, behind = x[i].next == y[k].next;
-            bool same = before && behind && (x[i].previous != SLOT_START || x[i].next != SLOT_END);
-            same |= before && x[i].previous != SLOT_START && x[i].from_previous <= SLOT_NEAR + 1 &&
-                    y[k].from_previous <= SLOT_NEAR + 1;
-            same |=
+            bool same =
                 behind && x[i].next != SLOT_END && x[i].to_next == 1 && y[k].to_next == 1 && x[i].joined && y[k].joined;
+            if (!strict) {
+                same |= before && behind && (x[i].previous != SLOT_START || x[i].next != SLOT_END);
+                same |= before && x[i].previous != SLOT_START && x[i].from_previous <= SLOT_NEAR + 1 &&
+                        y[k].from_previous <= SLOT_NEAR + 1;
+            }
             if (!same) continue;
             int kind = x[i].predicate || y[k].predicate ? 1 : 2;
             if (kind > found) found = kind;
@@ -90,7 +97,7 @@ int contrast_slots(const struct detect_set *s, const struct frame *a, const stru
 /* Where a thing stands to time, space or company: "after the trial" against "during the trial", "with" against
  * "without". */
 static int preposition(const struct detect_set *s, const struct subject_statement *u, uint32_t i) {
-    static const char *const classes[] = {"after following upon",
+    static const char *const classes[] = {"after following upon since once",
                                           "before prior",
                                           "during throughout",
                                           "until",
@@ -106,7 +113,7 @@ static int preposition(const struct detect_set *s, const struct subject_statemen
         if (w[1].flags & WORD_EDGE) return 0;
         for (size_t c = 0; c < sizeof classes / sizeof *classes; c++)
             if (words_in(s, u->doc, w, classes[c])) return (int)c + 1;
-        if (w->class == WORD_FUNCTION && !words_in(s, u->doc, w, "the a an its their his her any each full")) return 0;
+        if (w->class == WORD_FUNCTION && !words_in(s, u->doc, w, "the a an its their his her any each of to")) return 0;
     }
     return 0;
 }
@@ -132,17 +139,26 @@ bool contrast_prepositions(const struct detect_set *s, const struct frame *a, co
     return false;
 }
 
+static bool upper(enum ingest_bound b) {
+    return b == INGEST_AT_MOST || b == INGEST_LESS_THAN;
+}
+static bool lower(enum ingest_bound b) {
+    return b == INGEST_AT_LEAST || b == INGEST_MORE_THAN;
+}
+
 /* Another value on both sides besides the compared one, and none of it agrees: rows of two different cases. */
 bool contrast_values(const struct detect_set *s, const struct frame *a, const struct frame *b) {
     const struct subject_statement *ua = &s->units[a->unit], *ub = &s->units[b->unit];
     const struct ingest_document *da = s->docs[ua->doc], *db = s->docs[ub->doc];
-    const struct ingest_fact *fa = &da->facts[a->fact];
+    static const struct ingest_fact none = {.kind = INGEST_MODALITY};
+    const struct ingest_fact *fa = a->fact < da->n_facts ? &da->facts[a->fact] : &none;
     if (unit_statement(s, ua)->kind == INGEST_TABLE_ROW || unit_statement(s, ub)->kind == INGEST_TABLE_ROW)
         return false;
     bool differ = false;
     for (uint32_t i = ua->first_fact; i < ua->first_fact + ua->n_facts; i++) {
         const struct ingest_fact *x = &da->facts[i];
-        if (!subject_is_value(x->kind) || x->kind == fa->kind || x->kind == INGEST_TOTAL)
+        bool same_measure = x->kind == fa->kind && (slice_equal(x->unit, fa->unit) || x->kind == INGEST_AMOUNT);
+        if (!subject_is_value(x->kind) || same_measure || x->kind == INGEST_TOTAL)
             continue; /* a total is an amount, too */
         if (x->span.start < fa->span.end && x->span.end > fa->span.start) continue;
         bool agree = false, any = false;
@@ -150,7 +166,9 @@ bool contrast_values(const struct detect_set *s, const struct frame *a, const st
             const struct ingest_fact *y = &db->facts[k];
             if (y->kind != x->kind || !slice_equal(x->unit, y->unit)) continue;
             any = true;
-            agree |= fabs(x->value - y->value) <= 1e-9 * fabs(x->value);
+            bool opposed =
+                (upper(x->bound) && lower(y->bound)) || (lower(x->bound) && upper(y->bound)); /* above and below */
+            agree |= fabs(x->value - y->value) <= 1e-9 * fabs(x->value) && !opposed;
         }
         if (any && agree) continue;
         if (any) differ = true;
@@ -337,7 +355,9 @@ bool contrast_ordinal(const struct detect_set *s, const struct frame *a, const s
             const struct frame_word *w = &s->frame_words[f->word + k];
             const struct lexeme *l = &s->lexicon.items[w->id];
             for (int g = 0; g < 2; g++) /* the first member, "initial", is what is meant where nothing is said */
-                if (w->place < 2 && l->group[g] == GROUP_ORDER && l->member[g] != 1) have[side] = true;
+                if (w->place < 2 && l->group[g] == GROUP_ORDER &&
+                    (l->member[g] != 1 || slice_equal(l->stem, slice_of("first"))))
+                    have[side] = true;
         }
     }
     return have[0] != have[1];
@@ -388,4 +408,101 @@ bool contrast_exception(const struct detect_set *s, const struct frame *a, const
             }
     }
     return heavy && met * 5 >= heavy * 3;
+}
+
+/* "RT8" against "RT8 hybrid", "Tour 9" against "Tour 9 S": one name goes on. 0 no, 1 by a plain word, 2 by a name or
+ * code. */
+int contrast_longer_name(const struct detect_set *s, const struct frame *a, const struct frame *b) {
+    int found = 0;
+    for (int side = 0; side < 2; side++) {
+        const struct frame *f = side ? b : a, *g = side ? a : b;
+        const struct subject_statement *u = &s->units[f->unit];
+        for (uint32_t i = 0; i + 1 < u->n_words; i++) {
+            const struct word *w = &s->words[u->word + i];
+            bool digits = words_digit((unsigned char)s->lexicon.items[w->id].stem.data[0]);
+            if (w->class != WORD_CODE && w->class != WORD_NAME) continue;
+            if (digits && (i == 0 || w[-1].class == WORD_FUNCTION)) continue; /* a year */
+            if (w[1].flags & WORD_EDGE || !subject_states(s, g, w->id) || subject_states(s, g, w[1].id)) continue;
+            /* it may stand alone elsewhere in the sentence: "Severity 1 ... and Severity 2" */
+            bool both = false;
+            const struct subject_statement *v = &s->units[g->unit];
+            for (uint32_t k = 0; k + 1 < v->n_words && !both; k++)
+                for (uint32_t q = 0; q + 1 < u->n_words && !both && s->words[v->word + k].id == w->id; q++)
+                    both = s->words[u->word + q].id == w->id &&
+                           s->words[u->word + q + 1].id == s->words[v->word + k + 1].id;
+            if (both) continue;
+            if (w[1].class == WORD_CODE || w[1].class == WORD_NAME) return 2;
+            bool singular = s->docs[u->doc]->text.data[w[1].end - 1] != 's'; /* "prints", "needs" are verbs */
+            if (w[1].class == WORD_CONTENT && singular && !(s->lexicon.items[w[1].id].flags & LEXICON_LIGHT) &&
+                subject_find(s, f, w[1].id))
+                found = 1;
+        }
+    }
+    return found;
+}
+
+/* Who does it, where the sentence begins with a person or party and is active. */
+static uint32_t agent(const struct detect_set *s, const struct subject_statement *u) {
+    for (uint32_t i = 0; i < u->n_words; i++) {
+        const struct word *w = &s->words[u->word + i];
+        if (w->flags & (WORD_LEAD | WORD_CONDITION) || w->class == WORD_SKIP || w->class == WORD_FUNCTION ||
+            w->class == WORD_NUMBER)
+            continue;
+        bool person = w->class == WORD_ENTITY || w->class == WORD_NAME;
+        const struct lexeme *l = &s->lexicon.items[w->id];
+        for (int g = 0; g < 2; g++) person |= l->group[g] && lexicon_is_role(l->group[g]);
+        if (!person) return UINT32_MAX;
+        for (uint32_t k = i + 1; k < u->n_words && k < i + 4; k++) /* passive: it is done to them */
+            if (words_in(s, u->doc, &s->words[u->word + k], "be is are was were")) return UINT32_MAX;
+        return w->id;
+    }
+    return UINT32_MAX;
+}
+
+bool contrast_agents(const struct detect_set *s, const struct frame *a, const struct frame *b) {
+    uint32_t x = agent(s, &s->units[a->unit]), y = agent(s, &s->units[b->unit]);
+    return x != UINT32_MAX && y != UINT32_MAX && x != y && (subject_states(s, b, x) || subject_states(s, a, y));
+}
+
+bool contrast_report(const struct detect_set *s, const struct frame *a, const struct frame *b) {
+    bool report[2], rule[2];
+    for (int side = 0; side < 2; side++) {
+        const struct subject_statement *u = &s->units[side ? b->unit : a->unit];
+        report[side] = rule[side] = false;
+        for (uint32_t i = 0; i < u->n_words; i++) {
+            const struct word *w = &s->words[u->word + i];
+            report[side] |= words_in(s, u->doc, w, "was were had reported recorded achieved stood counted sold");
+            rule[side] |= words_in(s, u->doc, w, "shall must may required requirement requires limit minimum maximum");
+        }
+        if (rule[side]) report[side] = false;
+    }
+    return (report[0] && rule[1]) || (report[1] && rule[0]);
+}
+
+/* "Pallets for air freight" against "a pallet": what follows "for" narrows the thing. */
+bool contrast_purpose(const struct detect_set *s, const struct frame *a, const struct frame *b) {
+    for (int side = 0; side < 2; side++) {
+        const struct frame *f = side ? b : a, *g = side ? a : b;
+        const struct subject_statement *u = &s->units[f->unit], *v = &s->units[g->unit];
+        for (uint32_t i = 0; i + 2 < u->n_words; i++) {
+            const struct word *w = &s->words[u->word + i];
+            if (w->class != WORD_CONTENT || w[1].flags & WORD_EDGE || !words_in(s, u->doc, &w[1], "for") ||
+                !subject_states(s, g, w->id))
+                continue;
+            bool also = false; /* the other side says what for, too */
+            for (uint32_t k = 0; k + 1 < v->n_words; k++)
+                also |= s->words[v->word + k].id == w->id && words_in(s, v->doc, &s->words[v->word + k + 1], "for of");
+            if (also) continue;
+            for (uint32_t k = i + 2; k < u->n_words && k < i + 5; k++) {
+                const struct word *x = &s->words[u->word + k];
+                if (x->flags & WORD_EDGE || x->class == WORD_NUMBER) break;
+                if ((x->class == WORD_CONTENT || x->class == WORD_NAME) &&
+                    !(s->lexicon.items[x->id].flags & LEXICON_LIGHT)) {
+                    if (!subject_states(s, g, x->id)) return true;
+                    break;
+                }
+            }
+        }
+    }
+    return false;
 }

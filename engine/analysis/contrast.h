@@ -38,5 +38,13 @@ bool contrast_ordinal(const struct detect_set *s, const struct frame *a, const s
 bool contrast_one_of_all(const struct detect_set *s, const struct frame *a, const struct frame *b);
 /* "Except for breaches of Article 3, ..." against what is said of breaches of Article 3: the rule and its exception. */
 bool contrast_exception(const struct detect_set *s, const struct frame *a, const struct frame *b);
+/* "RT8" against "RT8 hybrid", "Tour 9" against "Tour 9 S": one name goes on. 0 no, 1 by a plain word, 2 by a name. */
+int contrast_longer_name(const struct detect_set *s, const struct frame *a, const struct frame *b);
+/* "The Employee gives the Company notice" against "The Company gives the Employee notice". */
+bool contrast_agents(const struct detect_set *s, const struct frame *a, const struct frame *b);
+/* What happened against what is required: "reported a ratio of 5.2 %" and "the required ratio is 3 %". */
+bool contrast_report(const struct detect_set *s, const struct frame *a, const struct frame *b);
+/* "Pallets for air freight" against "a pallet": what follows "for" narrows the thing. */
+bool contrast_purpose(const struct detect_set *s, const struct frame *a, const struct frame *b);
 
 #endif

@@ -51,6 +51,7 @@ void lexicon_free(struct lexicon *x);
 uint32_t lexicon_word(struct lexicon *x, const char *s, size_t len);
 /* Id of a string kept as it is (codes, entities). */
 uint32_t lexicon_exact(struct lexicon *x, const char *s, size_t len);
+bool lexicon_is_role(uint16_t group); /* a group of parties: landlord / tenant */
 size_t lexicon_stem(const char *s, size_t len, char out[64]);
 
 /* ---- words of a statement ---- */

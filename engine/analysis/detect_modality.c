@@ -123,6 +123,12 @@ static int build_frame(struct detect_set *s, uint32_t unit, uint32_t fact, const
                  raw_is(s, u->doc, w, "no")))
                 return 0;
         }
+    for (uint32_t i = 0; i + 1 < u->n_words; i++) { /* "no more than three can": a bound, too */
+        const struct word *w = &s->words[u->word + i];
+        if (w->end <= f->span.start && words_in(s, u->doc, w, "no not") &&
+            words_in(s, u->doc, &w[1], "more later less fewer"))
+            return 0;
+    }
     /* "shall not exceed", "may not be less than": a bound, not a ban */
     static const char *const bounds[] = {"exceed", "exce",  "less",    "more",   "later", "earlier",
                                          "longer", "fewer", "greater", "higher", "lower"};

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LEAST_SCORE 0.5f    /* below this two frames are not even proposed to the judge */
+#define LEAST_SCORE 0.45f   /* below this two frames are not even proposed to the judge */
 #define DECIDED_SCORE 0.66f /* above this the rules suffice */
 #define PER_FRAME_MAX 4     /* findings on one value: more than that is a misunderstanding */
 

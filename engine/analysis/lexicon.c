@@ -119,7 +119,8 @@ static const char *const light_words =
     "remains hold held "
     "state states stated specified specify described describe set fixed agreed agree agrees come comes go goes be "
     "become becomes see "
-    "necessary due provide provides ensure ensures include general current currently present new additional "
+    "maximum minimum necessary due provide provides ensure ensures include general current currently present new "
+    "additional "
     "appropriate reasonable business calendar "
     "usd eur gbp chf jpy dollar dollars euro euros pound pounds cent cents million billion thousand hundred";
 
@@ -324,6 +325,19 @@ static const char *const groups[] = {
     "assets / liabilities",
 };
 
+#define FUNCTION_KEY '\x02'
+
+static uint32_t known(const struct lexicon *x, const char *s, size_t len) {
+    uint64_t h = 1469598103934665603u;
+    for (size_t i = 0; i < len; i++) h = (h ^ (unsigned char)s[i]) * 1099511628211u;
+    size_t mask = x->n_slots - 1;
+    for (size_t k = (size_t)(h ^ (h >> 32)) & mask; x->slots[k]; k = (k + 1) & mask) {
+        const struct lexeme *l = &x->items[x->slots[k] - 1];
+        if (l->stem.len == len && memcmp(l->stem.data, s, len) == 0) return x->slots[k] - 1;
+    }
+    return UINT32_MAX;
+}
+
 static uint32_t find(struct lexicon *x, const char *s, size_t len) {
     uint64_t h = 1469598103934665603u;
     for (size_t i = 0; i < len; i++) h = (h ^ (unsigned char)s[i]) * 1099511628211u;
@@ -370,7 +384,18 @@ uint32_t lexicon_exact(struct lexicon *x, const char *s, size_t len) {
  */
 #define SYNONYM UINT16_MAX
 
+/* Function words are known as they are written, not by stem: "apply" is none because "applicable" is. Their key begins
+ * with a control character that no word has. Returns the id or UINT32_MAX. */
+static uint32_t function_word(struct lexicon *x, const char *s, size_t len, bool add) {
+    char key[24] = {FUNCTION_KEY};
+    if (len + 1 >= sizeof key) return UINT32_MAX;
+    for (size_t i = 0; i < len; i++) key[i + 1] = s[i] >= 'A' && s[i] <= 'Z' ? (char)(s[i] + 32) : s[i];
+    return add ? find(x, key, len + 1) : known(x, key, len + 1);
+}
+
 uint32_t lexicon_word(struct lexicon *x, const char *s, size_t len) {
+    uint32_t function = function_word(x, s, len, false);
+    if (function != UINT32_MAX) return function;
     char stem[64];
     size_t n = lexicon_stem(s, len, stem);
     uint32_t id = find(x, stem, n);
@@ -394,6 +419,14 @@ int lexicon_init(struct lexicon *x, struct arena *a, struct error *e) {
     *x = (struct lexicon){.arena = a, .n_slots = LEXICON_SLOTS};
     x->slots = calloc(x->n_slots, sizeof *x->slots);
     if (!x->slots) return error_set(e, ERR_NOMEM, "", "out of memory");
+    for (const char *p = function_words; *p;) {
+        size_t n = strcspn(p, " ");
+        uint32_t id = function_word(x, p, n, true);
+        if (id == UINT32_MAX) goto nomem;
+        x->items[id].flags |= LEXICON_FUNCTION;
+        p += n;
+        p += strspn(p, " ");
+    }
     /* a synonym's lexeme points to the first word of its line; a word already placed stays where it is */
     for (size_t i = 0; i < sizeof thesaurus / sizeof *thesaurus; i++) {
         uint32_t head = UINT32_MAX;
@@ -416,9 +449,9 @@ int lexicon_init(struct lexicon *x, struct arena *a, struct error *e) {
             p += strspn(p, " ");
         }
     }
-    if (mark_all(x, function_words, LEXICON_FUNCTION, true) || mark_all(x, light_words, LEXICON_LIGHT, true) ||
-        mark_all(x, months, LEXICON_MONTH, true) || mark_all(x, weekdays, LEXICON_WEEKDAY, true) ||
-        mark_all(x, company_words, LEXICON_COMPANY, true) || mark_all(x, number_words, LEXICON_NUMBER, true) ||
+    if (mark_all(x, light_words, LEXICON_LIGHT, true) || mark_all(x, months, LEXICON_MONTH, true) ||
+        mark_all(x, weekdays, LEXICON_WEEKDAY, true) || mark_all(x, company_words, LEXICON_COMPANY, true) ||
+        mark_all(x, number_words, LEXICON_NUMBER, true) ||
         mark_all(x, "not no never neither nor without cannot none nothing nobody", LEXICON_NEGATION, true) ||
         mark_all(x, "day week month year hour minute second quarter", LEXICON_TIME, true))
         goto nomem;
@@ -451,4 +484,14 @@ void lexicon_free(struct lexicon *x) {
     free(x->items);
     free(x->slots);
     *x = (struct lexicon){0};
+}
+
+/* A group of qualifiers that names the two sides of a deal. */
+bool lexicon_is_role(uint16_t group) {
+    static const char *const roles[] = {"employer",   "lender",   "landlord",   "supplier", "licensor",
+                                        "contractor", "assignor", "franchisor", "insurer"};
+    if (group < 1 || group > sizeof groups / sizeof *groups) return false;
+    for (size_t i = 0; i < sizeof roles / sizeof *roles; i++)
+        if (strncmp(groups[group - 1], roles[i], strlen(roles[i])) == 0) return true;
+    return false;
 }

@@ -372,6 +372,16 @@ struct sameness subject_sameness(const struct detect_set *s, const struct frame 
         else if (!subject_mentions(s, a, b->actor) && !subject_mentions(s, b, a->actor))
             r.doubt += 0.08f;
     }
+    int longer = contrast_longer_name(s, a, b);
+    if (longer == 2)
+        r.apart = true;
+    else if (longer)
+        r.doubt += 0.14f;
+    if (contrast_agents(s, a, b)) r.apart = true;
+    if (contrast_report(s, a, b)) r.doubt += 0.2f;
+    if (contrast_purpose(s, a, b)) r.doubt += 0.14f;
+    if ((months_a > 0) != (months_b > 0) && a->class != ANALYSIS_DATE) r.doubt += 0.12f;
+    if (a->class == ANALYSIS_MODALITY && contrast_values(s, a, b)) r.apart = true;
     int other = contrast_slots(s, a, b);
     if (other == 2)
         r.apart = true;
@@ -406,8 +416,8 @@ struct sameness subject_sameness(const struct detect_set *s, const struct frame 
         r.doubt += met[0] <= 0 && met[1] <= 0 ? 0.4f : 0.3f;
     float ca, cb;
     float oa = contrast_condition_overlap(s, a, b, &ca), ob = contrast_condition_overlap(s, b, a, &cb);
-    if (ca > 0.6f && oa < 0.34f) r.doubt += 0.12f;
-    if (cb > 0.6f && ob < 0.34f) r.doubt += 0.12f;
+    if (ca > 0.6f && oa < 0.34f) r.doubt += 0.15f;
+    if (cb > 0.6f && ob < 0.34f) r.doubt += 0.15f;
     if (ca > 0.6f && cb > 0.6f && oa < 0.34f && ob < 0.34f) r.apart = true;
     if (a->class == ANALYSIS_MODALITY && ca > 0.6f && cb > 0.6f && fminf(oa, ob) < 0.75f) r.apart = true;
     if (ca > 0 && cb > 0 && fminf(oa, ob) > 0.4f &&

@@ -365,6 +365,9 @@ int value_frame(struct detect_set *s, uint32_t unit, uint32_t fact) {
         break;
     }
     case INGEST_NUMBER: {
+        if (memchr(d->text.data + f->span.start, '-', f->span.end - f->span.start) && f->value > 0 &&
+            f->bound == INGEST_EXACT && isnan(f->value2))
+            return 0; /* "the 13-bar version" names a thing */
         fr.class = ANALYSIS_QUANTITY;
         struct slice unit_name = f->unit;
         snprintf(key, sizeof key, "#"); /* counts of all things: the thing counted is a word of the frame */
@@ -514,6 +517,8 @@ void value_measure(const struct frame *a, const struct frame *b, double out[4]) 
     if (a->class == ANALYSIS_PERIOD) {
         bool la, lb;
         double da = time_days(a->unit_name, &la), db = time_days(b->unit_name, &lb);
+        if (a->business && slice_equal(a->unit_name, slice_of("week"))) da = b->business ? 5 : da;
+        if (b->business && slice_equal(b->unit_name, slice_of("week"))) db = a->business ? 5 : db;
         if (la == lb) {
             out[0] *= da, out[1] *= da, out[2] *= db, out[3] *= db;
         } else { /* a month is 28 to 31 days, but twelve of them 365 or 366, and people count 30 */

@@ -351,7 +351,8 @@ static int name_numbers(struct detect_set *s) {
                 continue;
             /* "unit 2", "year three" end there; "sold 163,000 tickets" goes on */
             const struct word *q1 = k + 1 < u->n_words ? w + 1 : NULL;
-            bool goes_on = q1 && !(q1->flags & WORD_EDGE) && q1->class == WORD_CONTENT;
+            bool goes_on = q1 && !(q1->flags & WORD_EDGE) && q1->class == WORD_CONTENT &&
+                           d->text.data[q1->end - 1] == 's'; /* counted things are many */
             if (goes_on && !(p->flags & WORD_CAPITAL)) continue;
             bool taken = false;
             for (uint32_t q = u->first_fact; q < u->first_fact + u->n_facts && !taken; q++) {
