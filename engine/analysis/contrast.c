@@ -506,3 +506,54 @@ bool contrast_purpose(const struct detect_set *s, const struct frame *a, const s
     }
     return false;
 }
+
+/* "non-residents" against "residents"; "including the substation" on one side alone. */
+bool contrast_non(const struct detect_set *s, const struct frame *a, const struct frame *b) {
+    for (int side = 0; side < 2; side++) {
+        const struct frame *f = side ? b : a, *g = side ? a : b;
+        const struct subject_statement *u = &s->units[f->unit], *v = &s->units[g->unit];
+        for (uint32_t i = 0; i + 1 < u->n_words; i++) {
+            const struct word *w = &s->words[u->word + i];
+            if (!words_in(s, u->doc, w, "non")) continue;
+            bool plain = false, non = false;
+            for (uint32_t k = 0; k < v->n_words; k++) {
+                if (s->words[v->word + k].id != w[1].id) continue;
+                if (k && words_in(s, v->doc, &s->words[v->word + k - 1], "non"))
+                    non = true;
+                else
+                    plain = true;
+            }
+            if (plain && !non) return true;
+        }
+    }
+    return false;
+}
+bool contrast_including(const struct detect_set *s, const struct frame *a, const struct frame *b) {
+    bool have[2] = {false, false};
+    for (int side = 0; side < 2; side++) {
+        const struct subject_statement *u = &s->units[side ? b->unit : a->unit];
+        for (uint32_t i = 0; i < u->n_words; i++)
+            have[side] |=
+                words_in(s, u->doc, &s->words[u->word + i], "including includes inclusive excluding exclusive plus");
+    }
+    return have[0] != have[1];
+}
+
+/* The actors of two active rules change places: each is somebody else in the other sentence. */
+static bool active(const struct detect_set *s, const struct subject_statement *u) {
+    const struct ingest_document *d = s->docs[u->doc];
+    for (uint32_t k = u->first_fact; k < u->first_fact + u->n_facts; k++) {
+        if (d->facts[k].kind != INGEST_MODALITY) continue;
+        for (uint32_t i = 0; i < u->n_words; i++) {
+            const struct word *w = &s->words[u->word + i];
+            if (w->start < d->facts[k].span.end) continue;
+            return !words_in(s, u->doc, w, "be");
+        }
+    }
+    return false;
+}
+bool contrast_swapped(const struct detect_set *s, const struct frame *a, const struct frame *b) {
+    const struct subject_statement *x = &s->units[a->unit], *y = &s->units[b->unit];
+    return x->actor != UINT32_MAX && y->actor != UINT32_MAX && x->actor != y->actor && subject_states(s, b, x->actor) &&
+           subject_states(s, a, y->actor) && active(s, x) && active(s, y);
+}

@@ -46,5 +46,11 @@ bool contrast_agents(const struct detect_set *s, const struct frame *a, const st
 bool contrast_report(const struct detect_set *s, const struct frame *a, const struct frame *b);
 /* "Pallets for air freight" against "a pallet": what follows "for" narrows the thing. */
 bool contrast_purpose(const struct detect_set *s, const struct frame *a, const struct frame *b);
+/* "non-residents" against "residents". */
+bool contrast_non(const struct detect_set *s, const struct frame *a, const struct frame *b);
+/* "including the substation" on one side alone. */
+bool contrast_including(const struct detect_set *s, const struct frame *a, const struct frame *b);
+/* The actors of two active rules change places: each is somebody else in the other sentence. */
+bool contrast_swapped(const struct detect_set *s, const struct frame *a, const struct frame *b);
 
 #endif

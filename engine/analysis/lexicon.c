@@ -452,7 +452,7 @@ int lexicon_init(struct lexicon *x, struct arena *a, struct error *e) {
     if (mark_all(x, light_words, LEXICON_LIGHT, true) || mark_all(x, months, LEXICON_MONTH, true) ||
         mark_all(x, weekdays, LEXICON_WEEKDAY, true) || mark_all(x, company_words, LEXICON_COMPANY, true) ||
         mark_all(x, number_words, LEXICON_NUMBER, true) ||
-        mark_all(x, "not no never neither nor without cannot none nothing nobody", LEXICON_NEGATION, true) ||
+        mark_all(x, "not no never neither nor without cannot none nothing nobody non", LEXICON_NEGATION, true) ||
         mark_all(x, "day week month year hour minute second quarter", LEXICON_TIME, true))
         goto nomem;
     for (size_t i = 0; i < sizeof groups / sizeof *groups; i++) {

@@ -379,6 +379,8 @@ struct sameness subject_sameness(const struct detect_set *s, const struct frame 
         r.doubt += 0.14f;
     if (contrast_agents(s, a, b)) r.apart = true;
     if (contrast_report(s, a, b)) r.doubt += 0.2f;
+    if (contrast_non(s, a, b) || contrast_swapped(s, a, b)) r.apart = true;
+    if (a->class != ANALYSIS_MODALITY && contrast_including(s, a, b)) r.doubt += 0.14f;
     if (contrast_purpose(s, a, b)) r.doubt += 0.14f;
     if ((months_a > 0) != (months_b > 0) && a->class != ANALYSIS_DATE) r.doubt += 0.12f;
     if (a->class == ANALYSIS_MODALITY && contrast_values(s, a, b)) r.apart = true;
