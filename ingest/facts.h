@@ -44,6 +44,8 @@ struct facts {
     const char *dollar;           /* what "$" means here: "USD" unless the document says otherwise */
     struct table_context caption; /* what the words above table `caption_of` say: read once a table */
     uint32_t caption_of;
+    uint64_t money_columns; /* columns of that table where a cell had the sign of a currency */
+    const char *money_currency;
     size_t attributed; /* first token that is somebody's word, SIZE_MAX = none */
     bool conditional;  /* statement or the tail of its list has a condition */
     struct ingest_fact *out;

@@ -75,11 +75,12 @@ static void read_context(const struct facts *f, struct slice s, struct table_con
                   {"eur m", 1e6},        {"usd m", 1e6},       {"$ bn", 1e9},        {"$bn", 1e9}};
     static const struct {
         const char *word, *iso;
-    } money[] = {{"€", "EUR"},   {"£", "GBP"},    {"¥", "JPY"},           {"us$", "USD"},
-                 {"usd", "USD"}, {"eur ", "EUR"}, {"(eur", "EUR"},        {"euro", "EUR"},
-                 {"gbp", "GBP"}, {"chf", "CHF"},  {"(in dollars", "USD"}, {"u.s. dollars", "USD"},
-                 {"cad", "CAD"}, {"aud", "AUD"},  {"sek", "SEK"},         {"nok", "NOK"},
-                 {"dkk", "DKK"}, {"inr", "INR"},  {"jpy", "JPY"},         {"of dollars", "USD"}};
+    } money[] = {{"€", "EUR"},         {"£", "GBP"},    {"¥", "JPY"},           {"us$", "USD"},
+                 {"usd", "USD"},       {"eur ", "EUR"}, {"(eur", "EUR"},        {"euro", "EUR"},
+                 {"gbp", "GBP"},       {"chf", "CHF"},  {"(in dollars", "USD"}, {"u.s. dollars", "USD"},
+                 {"cad", "CAD"},       {"aud", "AUD"},  {"sek", "SEK"},         {"nok", "NOK"},
+                 {"dkk", "DKK"},       {"inr", "INR"},  {"jpy", "JPY"},         {"of dollars", "USD"},
+                 {"dollars in", "USD"}};
     for (size_t i = 0; i < sizeof scales / sizeof *scales && t->scale == 1; i++)
         if (contains(s, scales[i].word)) t->scale = scales[i].scale;
     for (size_t i = 0; i < sizeof money / sizeof *money && !t->currency; i++)
@@ -202,6 +203,7 @@ int facts_table_row(struct facts *f, struct error *e) {
     if (f->caption_of != f->s->table) {
         f->caption = (struct table_context){.scale = 1};
         f->caption_of = f->s->table;
+        f->money_columns = 0;
         read_caption(f, &f->caption);
     }
     if (table.scale == 1) table.scale = f->caption.scale;
@@ -228,6 +230,12 @@ int facts_table_row(struct facts *f, struct error *e) {
         if (h) read_context(f, ingest_text(d, h->span), &here);
         if (here.scale == 1) here.scale = table.scale;
         if (!here.currency) here.currency = table.currency;
+        uint64_t column = cells[i].column < 64 ? (uint64_t)1 << cells[i].column : 0;
+        /* accounts put the sign on the first figure of a column and on its total only */
+        if (!here.currency && (f->money_columns & column) && !contains(ingest_text(d, label), "number") &&
+            !contains(ingest_text(d, label), "shares"))
+            here.currency = f->money_currency;
+        if (contains(ingest_text(d, label), "per share")) here.scale = 1;
         /* tokens of this cell */
         size_t first = f->first;
         while (first < x->n && x->tokens[first].start < cells[i].span.start) first++;
@@ -254,6 +262,8 @@ int facts_table_row(struct facts *f, struct error *e) {
                 if (v.end > b) v.end = b;
                 if (negative && v.fact.kind != INGEST_DATE && v.fact.kind != INGEST_PERIOD)
                     v.fact.value = -v.fact.value;
+                if (v.fact.kind == INGEST_AMOUNT && x->tokens[v.first].kind == LEX_MARK)
+                    f->money_columns |= column, f->money_currency = v.fact.unit.data;
                 if (v.fact.kind == INGEST_AMOUNT &&
                     here.scale != 1) { /* "$ 1,025" in a table in thousands; not "$1.2 million" */
                     bool scaled = false;

@@ -391,7 +391,9 @@ static bool is_value(struct slice t) {
     if (i >= t.len || t.data[i] < '0' || t.data[i] > '9') return false;
     size_t digits = 0;
     while (i + digits < t.len && t.data[i + digits] >= '0' && t.data[i + digits] <= '9') digits++;
-    return !(i == 0 && digits == 4 && t.len == 4);
+    return !(
+        i == 0 && digits == 4 &&
+        (t.len == 4 || t.data[4] == '-' || t.data[4] == '/' || (uint8_t)t.data[4] == 0xE2)); /* "2022", "2022-2021" */
 }
 
 /* Values behind the first column of a row in bars. */

@@ -329,6 +329,13 @@ static const struct facts_case tables[] = {
      "TOTAL 1000000 EUR | Total -> 2021\n"
      "AMOUNT 1100000 EUR | Total -> 2020\n"
      "TOTAL 1100000 EUR | Total -> 2020\n"},
+    {"In millions.\nItem | 2022 | 2022-2021\nSales | $ 16 | 5 %\nServices | 7 | 4 %\nNumber of staff | 9 | 1 %",
+     "AMOUNT 16000000 USD | Sales -> 2022\n"
+     "PERCENT 5 % | Sales -> 2022-2021\n"
+     "AMOUNT 7000000 USD | Services -> 2022\n"
+     "PERCENT 4 % | Services -> 2022-2021\n"
+     "NUMBER 9000000 | Number of staff -> 2022\n"
+     "PERCENT 1 % | Number of staff -> 2022-2021\n"},
     {"Bolt size | Torque (Nm)\nM8 | 25\nM10 | 49", "NUMBER 25 Nm | M8 -> Torque (Nm)\n"
                                                    "NUMBER 49 Nm | M10 -> Torque (Nm)\n"},
     {"Support level | Response time\nGold | 2 hours\nSilver | within 8 business hours",
