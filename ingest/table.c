@@ -188,7 +188,14 @@ static void measure(const struct table *t, struct shape *s) {
         if (in_row > 2) s->marks = false;
         if (in_row > s->widest) s->widest = in_row;
         if (x.len > s->longest) s->longest = (uint32_t)x.len;
-        s->used[c->column] = 1;
+        if (c->n_columns == 1) s->used[c->column] = 1;
+    }
+    for (size_t i = 0; i < t->n_cells; i++) { /* a heading over columns makes none of its own unless it stands alone */
+        const struct table_cell *c = &t->cells[i];
+        bool alone = c->n_columns > 1 && cell_text(t, c).len > 0;
+        for (uint32_t k = c->column; k < c->column + c->n_columns && k < READER_MAX_COLUMNS; k++)
+            alone = alone && !s->used[k];
+        if (alone) s->used[c->column] = 1;
     }
     for (uint32_t i = 0; i < READER_MAX_COLUMNS; i++)
         if (s->used[i]) s->used[i] = ++s->n_columns;

@@ -59,8 +59,11 @@ void writer_warn(struct writer *w, uint32_t page, const char *fmt, ...) {
     w->warnings[w->n_warnings++] = (struct ingest_warning){page, m};
 }
 
+static void flush_raw(struct writer *w);
+
 /* ---- pages ---- */
 void writer_page(struct writer *w, struct slice label, float width_pt, float height_pt) {
+    if (w->in_block) flush_raw(w); /* what came so far is on the page before */
     if (w->code) return;
     if (w->n_pages >= w->o->max_pages) {
         writer_fail(w, ERR_LIMIT, w->o->name, "the document has more than %u pages; split it and load the parts",
