@@ -113,7 +113,7 @@ static int encode_pieces(struct encoder *c, size_t from, size_t to, struct error
         uint32_t cp;
         int n = utf8_decode(text + i, c->spaced.len - i, &cp);
         assert(n > 0);
-        if (t->spaces_lead && text[i] == ' ' && after_text) rc = flush_word(c, text, e);
+        if (text[i] == ' ' && (t->spaces_apart || (t->spaces_lead && after_text))) rc = flush_word(c, text, e);
         after_text = text[i] != ' ';
         at += text[i] == ' ' && c->text[at] != ' ' ? 3 : (size_t)n;
         if (!rc)

@@ -36,6 +36,7 @@ struct tokenizer {
     enum tokenizer_kind kind;
     bool digits_apart; /* BYTES: each numeral is a word of its own */
     bool by_merges;    /* else by score */
+    bool spaces_apart; /* PIECES: each space starts a new word, runs of spaces never merge */
     bool spaces_lead;  /* PIECES: no piece has a space behind another character, so a space starts a new word */
     uint32_t n;
     struct token *tokens; /* [n] */
@@ -70,6 +71,10 @@ void tokenizer_free(struct tokenizer *t);
 
 /* From a GGUF's tokenizer.ggml.* keys. */
 int tokenizer_from_gguf(struct tokenizer **out, const struct gguf *g, struct error *e);
+
+/* From the bytes of a SentencePiece .model or of a Hugging Face tokenizer.json; where names the file. */
+int tokenizer_from_sentencepiece(struct tokenizer **out, struct slice file, const char *where, struct error *e);
+int tokenizer_from_json(struct tokenizer **out, struct slice file, const char *where, struct error *e);
 
 /* ---- inside ---- */
 int32_t tokenizer_find(const struct tokenizer *t, const char *bytes, size_t len); /* -1: none */

@@ -180,6 +180,12 @@ static uint64_t mix(uint64_t x) { /* as in tokenizer_merge.c */
     return x ^ x >> 32;
 }
 
+static bool is_special(const struct tokenizer *t, const char *bytes, size_t len) {
+    for (uint32_t i = t->special_at[(uint8_t)*bytes]; i < t->special_at[(uint8_t)*bytes + 1]; i++)
+        if (slice_equal(t->tokens[t->specials[i]].bytes, (struct slice){bytes, len})) return true;
+    return false;
+}
+
 int tokenizer_add_merge(struct tokenizer *t, struct slice left, struct slice right, const char *where,
                         struct error *e) {
     char bytes[2 * TOKEN_MAX_BYTES];
@@ -190,6 +196,12 @@ int tokenizer_add_merge(struct tokenizer *t, struct slice left, struct slice rig
         a = tokenizer_find(t, bytes, n_left);
         b = tokenizer_find(t, bytes + n_left, n_right);
         both = tokenizer_find(t, bytes, n_left + n_right);
+        /* a special token is cut out before any merge could reach it: its merges only take up a rank */
+        if ((a < 0 && is_special(t, bytes, n_left)) || (b < 0 && is_special(t, bytes + n_left, n_right)) ||
+            (both < 0 && is_special(t, bytes, n_left + n_right))) {
+            t->n_merges++;
+            return 0;
+        }
     }
     if (a < 0 || b < 0 || both < 0)
         return error_set(e, ERR_FORMAT, where,
