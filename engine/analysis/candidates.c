@@ -35,6 +35,12 @@ static size_t lower(const struct posting *p, size_t n, uint32_t dimension, uint3
     return lo;
 }
 
+/* "Price: EUR 5": a line without a verb that states something all the same. */
+static bool has_label(const struct detect_set *s, const struct subject_statement *u) {
+    struct slice t = ingest_text(s->docs[u->doc], unit_statement(s, u)->span);
+    return memchr(t.data, ':', t.len) != NULL;
+}
+
 bool candidates_allowed(const struct detect_set *s, const struct frame *a, const struct frame *b, float *doubt) {
     if (a->unit == b->unit) return false;
     const struct subject_statement *ua = &s->units[a->unit], *ub = &s->units[b->unit];
@@ -58,6 +64,10 @@ bool candidates_allowed(const struct detect_set *s, const struct frame *a, const
         *doubt += named || solid >= (a->class == ANALYSIS_DATE ? 3u : 2u) ? 0.03f : 0.15f;
     }
     const struct ingest_statement *sa = unit_statement(s, ua), *sb = unit_statement(s, ub);
+    bool lists = !((ua->marks | ub->marks) & MARK_VERB) && sa->table == INGEST_NONE && sb->table == INGEST_NONE;
+    if (lists && (a->class == ANALYSIS_AMOUNT || a->class == ANALYSIS_DATE || a->class == ANALYSIS_PERCENTAGE) &&
+        ua->doc != ub->doc && !has_label(s, ua) && !has_label(s, ub))
+        return false;
     if (ua->doc == ub->doc) {
         if (!((ua->marks | ub->marks) & MARK_VERB) && sa->table == INGEST_NONE && sb->table == INGEST_NONE)
             return false; /* lists of things */
@@ -70,7 +80,7 @@ bool candidates_allowed(const struct detect_set *s, const struct frame *a, const
         bool siblings = pa == pb && pa != INGEST_NONE && s->docs[ua->doc]->sections[sa->section].level > 1 &&
                         s->docs[ua->doc]->sections[sa->section].number.len &&
                         s->docs[ua->doc]->sections[sa->section].number.data[0] == '(';
-        if (siblings) *doubt += 0.1f;                          /* "(i) ...; (iii) ..." */
+        if (siblings) *doubt += 0.2f;                          /* "(i) ...; (iii) ..." */
         if (ua->marks & ub->marks & MARK_AMENDS) return false; /* one amendment changes many things */
         bool list = sa->lead_in.end > sa->lead_in.start && sa->lead_in.start == sb->lead_in.start;
         if (list)

@@ -64,6 +64,12 @@ static int build_frame(struct detect_set *s, uint32_t unit, uint32_t fact, const
                 return 0;
             break;
         }
+    for (uint32_t i = 0; i < u->n_words; i++) { /* "if the Borrower shall fail to": an event of default */
+        const struct word *w = &s->words[u->word + i];
+        if (w->start < f->span.end) continue;
+        if (words_in(s, u->doc, w, "fail default cease suffer commit occur")) return 0;
+        break;
+    }
     /* not a rule: inside a condition, a perfect tense ("shall have occurred"), the head of a list */
     struct slice text = slice_trim(ingest_text(d, d->statements[u->statement].span));
     if (text.len && text.data[text.len - 1] == ':') return 0;

@@ -367,25 +367,29 @@ static bool same_code(const struct detect_set *s, uint32_t a, uint32_t b) {
     return false;
 }
 
-/* Both have names of their own and neither knows any of the other's. */
+/* Both have names of their own and know few of each other's. */
+static bool knows(const struct detect_set *s, uint32_t doc, uint32_t id) {
+    size_t lo = s->vocabulary_first[doc], hi = s->vocabulary_first[doc + 1];
+    while (lo < hi) {
+        size_t mid = (lo + hi) / 2;
+        if (s->vocabulary[mid] < id)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    if (lo < s->vocabulary_first[doc + 1] && s->vocabulary[lo] == id) return true;
+    for (size_t k = 0; k < s->family[doc].n_title; k++)
+        if (s->family[doc].title[k] == id) return true;
+    return false;
+}
+
 static bool strangers(const struct detect_set *s, uint32_t a, uint32_t b) {
     for (int side = 0; side < 2; side++) {
         const struct family_document *f = &s->family[side ? b : a];
-        uint32_t other = side ? a : b;
+        uint32_t unknown = 0;
         if (f->n_names < 2) return false;
-        for (uint32_t i = 0; i < f->n_names; i++) {
-            size_t lo = s->vocabulary_first[other], hi = s->vocabulary_first[other + 1];
-            while (lo < hi) {
-                size_t mid = (lo + hi) / 2;
-                if (s->vocabulary[mid] < f->names[i])
-                    lo = mid + 1;
-                else
-                    hi = mid;
-            }
-            if (lo < s->vocabulary_first[other + 1] && s->vocabulary[lo] == f->names[i]) return false;
-            for (size_t k = 0; k < s->family[other].n_title; k++)
-                if (s->family[other].title[k] == f->names[i]) return false;
-        }
+        for (uint32_t i = 0; i < f->n_names; i++) unknown += !knows(s, side ? a : b, f->names[i]);
+        if (unknown < 2 || unknown * 5 < f->n_names * 3) return false;
     }
     return true;
 }
@@ -469,6 +473,10 @@ int family_build(struct detect_set *s) {
                     r = RELATION_FAMILY;
                 else
                     r = named > 0.9f ? RELATION_COMPATIBLE : RELATION_DIFFERENT;
+                /* two contracts of one kind with each somebody else in them are two deals */
+                uint32_t most = fa->n_parties > fb->n_parties ? fa->n_parties : fb->n_parties;
+                if (r == RELATION_FAMILY && both < most && both < least && same_title(s, a, b) > 0.7f)
+                    r = RELATION_DIFFERENT;
                 if (both == least && least == 1 && fa->n_parties > 1 && fb->n_parties > 1) r = RELATION_DIFFERENT;
             } else if (named > 0.7f) {
                 r = RELATION_FAMILY;

@@ -15,6 +15,7 @@
 
 #define NEAR_WORDS 4
 #define LIGHT_WEIGHT 0.25f
+#define WORTH_SCORE 0.4f /* no detector looks at less */
 #define HEADING_WEIGHT 0.35f
 #define OTHER_CLAUSE 0.5f
 
@@ -351,6 +352,10 @@ struct sameness subject_sameness(const struct detect_set *s, const struct frame 
     else if (solid == 1 && fminf(ta, tb) > 1.6f)
         r.score *= 0.85f;
 
+    /* the costly questions only where the answer can matter: bonuses below add at most so much */
+    bool links = precedence_links(s, ua, ub); /* the one names the other's section to change it */
+    if (r.score + 0.12f + (links ? 0.25f : 0) < WORTH_SCORE) return r;
+
     if (codes_a && codes_b) r.apart = true;
     if (years_a && years_b && !years_both && a->class != ANALYSIS_DATE) r.apart = true;
     if (months_a && months_b && !months_both && a->class != ANALYSIS_DATE) r.apart = true;
@@ -400,11 +405,11 @@ struct sameness subject_sameness(const struct detect_set *s, const struct frame 
     }
     if (fminf(rest[0], rest[1]) > 0.6f) r.doubt += 0.14f; /* both name something more near the value */
     if (contrast_parallel(s, ua, ub)) r.doubt += 0.25f;
-    if ((ua->marks ^ ub->marks) & MARK_ANAPHORA) r.doubt += 0.12f;
+    if ((ua->marks ^ ub->marks) & MARK_ANAPHORA) r.doubt += 0.15f;
     if (measured[0] > 0 && measured[1] > 0 && fminf(met[0] / measured[0], met[1] / measured[1]) < 0.5f) r.doubt += 0.1f;
     if (measured[0] > 0.5f && measured[1] > 0.5f && met[0] >= measured[0] - 0.01f && met[1] >= measured[1] - 0.01f)
         r.exact = true, r.score = fminf(1, r.score + 0.12f); /* the very same thing is measured */
-    if (precedence_links(s, ua, ub)) {                       /* the one names the other's section to change it */
+    if (links) {
         r.score = fminf(1, r.score + 0.25f);
         years_a = years_b = 0;
         r.doubt = 0;

@@ -228,6 +228,7 @@ static void read_rate(struct detect_set *s, struct frame *fr, const struct inges
         for (uint32_t i = 0; i < u->n_words; i++) {
             const struct word *w = &s->words[u->word + i];
             if (w->start > f->span.start) break;
+            if (f->span.start - w->end > 40) continue;
             struct slice t = detect_text(s, u->doc, w->start, w->end);
             double days = slice_equal_nocase(t, slice_of("monthly")) ? 365.25 / 12
                           : slice_equal_nocase(t, slice_of("annual")) || slice_equal_nocase(t, slice_of("yearly"))
@@ -409,7 +410,8 @@ int value_frame(struct detect_set *s, uint32_t unit, uint32_t fact) {
     uint32_t content = 0;
     for (uint32_t i = 0; i < u->n_words; i++)
         content += s->words[u->word + i].class != WORD_FUNCTION && s->words[u->word + i].class != WORD_NUMBER &&
-                   s->words[u->word + i].class != WORD_SKIP;
+                   s->words[u->word + i].class != WORD_SKIP &&
+                   !(s->words[u->word + i].start >= f->span.start && s->words[u->word + i].end <= f->span.end);
     bool label = memchr(d->text.data + d->statements[u->statement].span.start, ':',
                         f->span.start - d->statements[u->statement].span.start) != NULL;
     if (f->kind == INGEST_NUMBER && !f->unit.len) {
@@ -437,6 +439,7 @@ int value_frame(struct detect_set *s, uint32_t unit, uint32_t fact) {
                 return 0;
             break;
         }
+    if (f->kind == INGEST_DATE && !row && content < 2) return 0; /* "Expires 6 July": of what? */
     if (!states && !label && (content < 2 || f->kind == INGEST_DATE)) return 0;
     { /* "150 x 4.6 mm": one of several measures of a thing */
         const char *x = d->text.data;

@@ -112,8 +112,9 @@ int subject_tokenise(struct detect_set *s, uint32_t doc, uint32_t start, uint32_
             /* "Class A", "Exhibit B": a single capital letter names something; "s" and "t" of contractions do not */
             if (e - i == 1) {
                 const struct word *p = s->n_words ? &s->words[s->n_words - 1] : NULL;
-                bool names = capital && c != 'I' && !(w.flags & (WORD_FIRST | WORD_EDGE)) && p &&
-                             p->class == WORD_CONTENT; /* "Class A" */
+                bool names =
+                    capital && c != 'I' && !(w.flags & (WORD_FIRST | WORD_EDGE)) && p &&
+                    (p->class == WORD_CONTENT || p->class == WORD_CODE || p->class == WORD_NUMBER); /* "Class A" */
                 w.class = names ? WORD_CODE : WORD_FUNCTION;
             }
             if (capital && e - i > 1 && e - i <= 4 && strspn(t + i, "IVX") >= e - i)
