@@ -91,6 +91,16 @@ static inline void render_sections(struct buf *b, const struct ingest_document *
     }
 }
 
+/* Bytes of the white space at text[k], ASCII and Unicode, and of the bars between cells; 0 = it is text. */
+static inline uint32_t blank_at(struct slice text, uint32_t k) {
+    uint32_t cp;
+    int n = utf8_decode(text.data + k, text.len - k, &cp);
+    if (n == 0) return 0;
+    bool blank = cp <= ' ' || cp == '|' || cp == 0xA0 || (cp >= 0x2000 && cp <= 0x200B) || cp == 0x202F ||
+                 cp == 0x205F || cp == 0x3000 || cp == 0xFEFF;
+    return blank ? (uint32_t)n : 0;
+}
+
 /* What must hold for every document: returns NULL or what is broken. */
 static inline const char *structure_flaw(const struct ingest_document *d) {
     static char flaw[160];
@@ -100,12 +110,14 @@ static inline const char *structure_flaw(const struct ingest_document *d) {
         if (s->span.start >= s->span.end || s->span.end > d->text.len)
             return snprintf(flaw, sizeof flaw, "statement %zu is empty or outside", i), flaw;
         if (s->span.start < at) return snprintf(flaw, sizeof flaw, "statement %zu overlaps the one before it", i), flaw;
-        for (uint32_t k = at; k < s->span.start; k++) /* nothing but white space and bars between cells is lost */
-            if (!strchr(" \n\t\r\v\f|", d->text.data[k]) && (uint8_t)d->text.data[k] != 0xC2 &&
-                (uint8_t)d->text.data[k] != 0xA0)
+        for (uint32_t k = at; k < s->span.start;) { /* nothing but white space and bars between cells is lost */
+            uint32_t n = blank_at(d->text, k);
+            if (n == 0)
                 return snprintf(flaw, sizeof flaw, "text is lost before statement %zu, byte %u: %.40s", i, k,
                                 d->text.data + k),
                        flaw;
+            k += n;
+        }
         at = s->span.end;
         if (s->section >= d->n_sections || d->sections[s->section].span.start > s->span.start ||
             d->sections[s->section].span.end < s->span.end)
@@ -115,10 +127,11 @@ static inline const char *structure_flaw(const struct ingest_document *d) {
         if (((uint8_t)d->text.data[s->span.start] & 0xC0) == 0x80)
             return snprintf(flaw, sizeof flaw, "statement %zu cuts a character", i), flaw;
     }
-    for (uint32_t k = at; k < d->text.len; k++)
-        if (!strchr(" \n\t\r\v\f|", d->text.data[k]) && (uint8_t)d->text.data[k] != 0xC2 &&
-            (uint8_t)d->text.data[k] != 0xA0)
-            return snprintf(flaw, sizeof flaw, "text is lost behind the last statement"), flaw;
+    for (uint32_t k = at; k < d->text.len;) {
+        uint32_t n = blank_at(d->text, k);
+        if (n == 0) return snprintf(flaw, sizeof flaw, "text is lost behind the last statement"), flaw;
+        k += n;
+    }
     for (size_t i = 1; i < d->n_sections; i++) {
         const struct ingest_section *s = &d->sections[i];
         if (s->parent >= i) return snprintf(flaw, sizeof flaw, "section %zu stands before its parent", i), flaw;
