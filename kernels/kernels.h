@@ -27,7 +27,7 @@
 /* ---- device: the path (instructions and storage types) and the worker threads ---- */
 struct kernel_device;
 /* path: NULL or "auto" = the best this processor has; "scalar" (f32 activations, f32 KV: the reference), "scalar-int8"
- * (twin of the fast paths' int8 linear), "avx2", "avx512-vnni" (also "avx512"). n_threads 0: the CPUs this process may
+ * (twin of the fast paths' int8 linear), "avx2", "avx512-vnni" (also "avx512"), "avx512-bf16". n_threads 0: the CPUs this process may
  * use. ERR_UNSUPPORTED (unknown or not on this processor), ERR_NOMEM. */
 int kernel_device_open(struct kernel_device **out, const char *path, int n_threads, struct error *e);
 void kernel_device_close(struct kernel_device *dev);
