@@ -93,7 +93,9 @@ struct jamba_model {
     uint8_t id[32];
     const struct backend *backend;
     void *backend_ctx;
-    pthread_mutex_t lock; /* one computation at a time */
+    pthread_mutex_t lock;  /* one computation at a time, first come first served (session.c): guards the three below */
+    pthread_cond_t turn; /* all zero is PTHREAD_COND_INITIALIZER */
+    uint64_t next_ticket, serving;
     struct arena arena;   /* tensors, layers, names */
     struct model_map *maps; /* files kept mapped; freed by model.c */
     size_t n_maps;

@@ -95,7 +95,22 @@ static int check_item(const struct jamba_model *m, const struct jamba_batch_item
     return 0;
 }
 
-/* One round under the model's lock: the first items that are not done share `budget` rows. done[i] counts an item's
+/* Calls take turns in the order they came: a plain mutex lets a long reading take the model again and again past a
+ * waiting question. */
+static void take_turn(struct jamba_model *m) {
+    pthread_mutex_lock(&m->lock);
+    uint64_t ticket = m->next_ticket++;
+    while (ticket != m->serving) pthread_cond_wait(&m->turn, &m->lock);
+    pthread_mutex_unlock(&m->lock);
+}
+static void end_turn(struct jamba_model *m) {
+    pthread_mutex_lock(&m->lock);
+    m->serving++;
+    pthread_cond_broadcast(&m->turn);
+    pthread_mutex_unlock(&m->lock);
+}
+
+/* One round, in the model's turn: the first items that are not done share `budget` rows. done[i] counts an item's
  * tokens read. */
 static int run_round(struct jamba_model *m, struct jamba_batch_item *items, size_t n_items, size_t *first,
                      size_t *done_first, size_t budget, size_t *advanced, struct error *e) {
@@ -151,10 +166,9 @@ int jamba_batch_run(struct jamba_model *m, struct jamba_batch_item *items, size_
         size_t advanced = 0;
         rc = stop_asked(run, e);
         if (rc) break;
-        pthread_mutex_lock(&m->lock); /* a round at a time, so that another session's short question is not kept waiting
-                                         by a long reading */
+        take_turn(m); /* a round at a time: a short question waits for one round of a long reading */
         rc = run_round(m, items, n_items, &first, &done_first, budget, &advanced, e);
-        pthread_mutex_unlock(&m->lock);
+        end_turn(m);
         done += advanced;
         if (!rc && run && run->progress) run->progress(run->ctx, (uint32_t)done, (uint32_t)total);
     }
@@ -176,9 +190,9 @@ static int last(struct jamba_session *s, enum jamba_want want, const int32_t *ro
     for (size_t i = 0; i < n_rows; i++)
         if (rows[i] < 0 || (uint32_t)rows[i] >= m->config.n_vocab)
             return error_set(e, ERR_ARG, "", "Token %d is not in the model's vocabulary.", rows[i]);
-    pthread_mutex_lock(&m->lock);
+    take_turn(m);
     int rc = m->backend->last(m->backend_ctx, s->state, want, rows, n_rows, out, e);
-    pthread_mutex_unlock(&m->lock);
+    end_turn(m);
     return rc;
 }
 

@@ -440,6 +440,69 @@ static void test_sessions_on_several_threads(void **state) {
     unlink(file);
 }
 
+/* A question that is asked while a long reading runs is answered between two of the reading's chunks. */
+struct question {
+    struct jamba_model *m;
+    const int32_t *ids;
+    pthread_t thread;
+    int asked, answered; /* atomics */
+    uint32_t read_then;  /* how far the reading was at the first progress call behind the answer */
+};
+static void *question_main(void *ctx) {
+    struct question *q = ctx;
+    struct error e = {0};
+    struct jamba_session *s = NULL;
+    __atomic_store_n(&q->asked, 1, __ATOMIC_SEQ_CST);
+    int rc = jamba_session_open(&s, q->m, 8, &e);
+    for (size_t i = 0; !rc && i < 4; i++) rc = jamba_session_prefill(s, q->ids + i, 1, NULL, &e);
+    jamba_session_close(s);
+    __atomic_store_n(&q->answered, rc ? -1 : 1, __ATOMIC_SEQ_CST);
+    return NULL;
+}
+static void reading_progress(void *ctx, uint32_t done, uint32_t total) {
+    struct question *q = ctx;
+    (void)total;
+    if (!q->asked) {
+        assert_int_equal(pthread_create(&q->thread, NULL, question_main, q), 0);
+        while (!__atomic_load_n(&q->asked, __ATOMIC_SEQ_CST)) sched_yield();
+    }
+    for (;;) { /* until the question waits for its turn, or has been answered */
+        pthread_mutex_lock(&q->m->lock);
+        bool waits = q->m->next_ticket != q->m->serving;
+        pthread_mutex_unlock(&q->m->lock);
+        bool answered = __atomic_load_n(&q->answered, __ATOMIC_SEQ_CST) != 0;
+        if (answered && !q->read_then) q->read_then = done;
+        if (waits || answered) return;
+        sched_yield();
+    }
+}
+static void test_a_question_does_not_wait_for_a_whole_reading(void **state) {
+    (void)state;
+    struct tiny_model kind = TINY_MODEL;
+    struct error e = {0};
+    char file[] = "/tmp/antinomy-tiny-XXXXXX.gguf";
+    int fd = mkstemps(file, 5);
+    assert_true(fd >= 0);
+    close(fd);
+    tiny_model_write(&kind, file);
+    int32_t ids[200];
+    for (size_t i = 0; i < 200; i++) ids[i] = 5 + (int32_t)random_below(250);
+    struct jamba_model *m = NULL;
+    struct jamba_model_options o = {.n_threads = 1};
+    if (jamba_model_open(&m, file, &o, &e)) fail_msg("%s %s", e.where, e.message);
+    struct jamba_session *reading = fixture_session(m, 200);
+    struct question q = {.m = m, .ids = ids};
+    struct jamba_run run = {.progress = reading_progress, .ctx = &q, .chunk = 5};
+    assert_int_equal(jamba_session_prefill(reading, ids, 200, &run, &e), 0);
+    pthread_join(q.thread, NULL);
+    assert_int_equal(q.answered, 1);
+    assert_true(q.read_then > 0 &&
+                q.read_then <= 40); /* four steps, a chunk of 5 between two of them, and some slack */
+    jamba_session_close(reading);
+    jamba_model_close(m);
+    unlink(file);
+}
+
 /* ---- generation ---- */
 struct script { /* allows at step i: one forced token, or a few, or all */
     const int32_t *forced;
@@ -557,6 +620,7 @@ int main(void) {
         cmocka_unit_test(test_a_decode_step_allocates_nothing),
         cmocka_unit_test(test_models_with_experts_on_every_path),
         cmocka_unit_test(test_sessions_on_several_threads),
+        cmocka_unit_test(test_a_question_does_not_wait_for_a_whole_reading),
 #ifndef __SANITIZE_THREAD__
         cmocka_unit_test(test_a_forced_run_reads_as_token_by_token),
         cmocka_unit_test(test_generation_stops_where_it_should_and_samples_by_seed),
