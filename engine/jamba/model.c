@@ -6,6 +6,7 @@
  */
 #include "engine/jamba/model.h"
 #include "engine/jamba/gguf.h"
+#include "engine/jamba/safetensors.h"
 #include "engine/jamba/tokenizer.h"
 #include "engine/jamba/weights.h"
 
@@ -15,8 +16,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
-enum { CARD_MAX_BYTES = 1 << 20 };
+enum { CARD_MAX_BYTES = 1 << 20, VOCABULARY_MAX_BYTES = 256 << 20 };
 
 static bool ends_with(const char *s, const char *end) {
     size_t n = strlen(s), m = strlen(end);
@@ -60,8 +62,18 @@ static int find_in_folder(struct arena *a, const char *folder, const char **file
     closedir(d);
     if (!rc && !*file && later)
         rc = error_set(e, ERR_NOT_FOUND, folder, "The first shard (…-00001-of-….gguf) of the model is missing.");
-    if (!rc && !*file) rc = error_set(e, ERR_NOT_FOUND, folder, "The folder holds no model (a .gguf file).");
+    if (!rc && !*file) { /* Hugging Face's layout */
+        *file = arena_slice_printf(a, "%s/config.json", folder).data;
+        if (access(*file, F_OK))
+            rc = error_set(e, ERR_NOT_FOUND, folder,
+                           "The folder holds no model (a .gguf file, or config.json with safetensors).");
+    }
     return rc;
+}
+
+static const char *folder_of(struct arena *a, const char *file) {
+    const char *slash = strrchr(file, '/');
+    return slash ? arena_slice_printf(a, "%.*s", (int)(slash - file), file).data : ".";
 }
 
 static int load_card(struct jamba_model *m, const char *file, struct error *e) {
@@ -93,6 +105,49 @@ static int open_gguf(struct jamba_model *m, struct tensor_list *l, const char *f
     return m->name ? 0 : error_set(e, ERR_NOMEM, g.file, "Out of memory.");
 }
 
+/* tokenizer.json is what transformers loads, so it comes first; the .model stands in where its rules are not ours. */
+static int load_vocabulary(struct jamba_model *m, const char *folder, struct error *e) {
+    static const struct {
+        const char *name;
+        int (*read)(struct tokenizer **out, struct slice file, const char *where, struct error *e);
+    } files[] = {{"tokenizer.json", tokenizer_from_json}, {"tokenizer.model", tokenizer_from_sentencepiece}};
+    int rc = ERR_NOT_FOUND;
+    for (size_t i = 0; i < 2 && rc; i++) {
+        struct buf b = {0};
+        struct error now = {0};
+        struct slice path = arena_slice_printf(&m->arena, "%s/%s", folder, files[i].name);
+        int failed = path.len ? file_read(path.data, VOCABULARY_MAX_BYTES, &b, &now)
+                              : error_set(&now, ERR_NOMEM, "", "Out of memory.");
+        if (!failed) failed = files[i].read(&m->tokenizer, buf_slice(&b), files[i].name, &now);
+        buf_free(&b);
+        if (rc == ERR_NOT_FOUND || !failed) {
+            rc = failed;
+            if (e && failed) *e = now;
+        }
+    }
+    if (rc == ERR_NOT_FOUND)
+        return error_set(e, rc, folder, "The folder holds no vocabulary (tokenizer.json or tokenizer.model).");
+    if (!rc && m->tokenizer->n > m->config.n_vocab)
+        return error_set(e, ERR_FORMAT, folder, "The vocabulary has %u tokens, the model %u.", m->tokenizer->n,
+                         m->config.n_vocab);
+    return rc;
+}
+
+static int open_safetensors(struct jamba_model *m, struct tensor_list *l, const char *folder, struct error *e) {
+    bool *is_attention, *is_moe;
+    int rc = config_from_json(&m->arena, folder, &m->config, &is_attention, &is_moe, e);
+    if (!rc) rc = safetensors_open(l, folder, &m->config, is_attention, is_moe, e);
+    if (!rc) rc = weights_bind(m, l, is_attention, e);
+    if (!rc) rc = load_vocabulary(m, folder, e);
+    if (rc) return rc;
+    size_t n = strlen(folder);
+    while (n > 1 && folder[n - 1] == '/') n--;
+    size_t from = n;
+    while (from && folder[from - 1] != '/') from--;
+    m->name = strndup(folder + from, n - from < 200 ? n - from : 200);
+    return m->name ? 0 : error_set(e, ERR_NOMEM, folder, "Out of memory.");
+}
+
 static int choose_backend(struct jamba_model *m, const struct jamba_model_options *o, struct error *e) {
     const char *device = o->device && *o->device ? o->device : "cpu";
     if (strcmp(device, "cpu") == 0) {
@@ -106,7 +161,6 @@ static int choose_backend(struct jamba_model *m, const struct jamba_model_option
     } else {
         return error_set(e, ERR_ARG, device, "There is no device of this name; \"cpu\" and \"cuda\" can be.");
     }
-
     return m->backend->open(&m->backend_ctx, m, o, e);
 }
 
@@ -128,7 +182,9 @@ int jamba_model_open(struct jamba_model **out, const char *path, const struct ja
     }
     tensor_list_init(&l, &m->arena);
     int rc = S_ISDIR(st.st_mode) ? find_in_folder(&m->arena, path, &file, e) : 0;
-    if (!rc) rc = open_gguf(m, &l, file, e);
+    if (!rc)
+        rc = ends_with(file, "/config.json") ? open_safetensors(m, &l, folder_of(&m->arena, file), e)
+                                             : open_gguf(m, &l, file, e);
     if (!rc) rc = load_card(m, file, e);
     if (!rc && o->random_weights) rc = weights_randomize(m, o->random_seed, e);
     if (!rc) rc = weights_id(m, m->tokenizer->digest, m->id, e);
