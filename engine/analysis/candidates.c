@@ -41,6 +41,22 @@ static bool has_label(const struct detect_set *s, const struct subject_statement
     return memchr(t.data, ':', t.len) != NULL;
 }
 
+/* A name or code that both rows show: "HP-200". */
+static bool same_code(const struct detect_set *s, const struct frame *a, const struct frame *b, bool one_document) {
+    for (uint32_t i = 0; i < a->n_words; i++) {
+        const struct frame_word *w = &s->frame_words[a->word + i];
+        if (w->place || (w->class != WORD_CODE && w->class != WORD_NAME)) continue;
+        struct slice t = s->lexicon.items[w->id].stem;
+        bool digit = false;
+        for (size_t k = 0; k < t.len; k++) digit |= words_digit((unsigned char)t.data[k]);
+        if (one_document && !(digit && w->class == WORD_CODE && t.len > 2))
+            continue; /* names head many accounts of one report */
+        const struct frame_word *x = subject_find(s, b, w->id);
+        if (x && x->place == 0) return true;
+    }
+    return false;
+}
+
 bool candidates_allowed(const struct detect_set *s, const struct frame *a, const struct frame *b, float *doubt) {
     if (a->unit == b->unit) return false;
     const struct subject_statement *ua = &s->units[a->unit], *ub = &s->units[b->unit];
@@ -68,6 +84,8 @@ bool candidates_allowed(const struct detect_set *s, const struct frame *a, const
     if (lists && (a->class == ANALYSIS_AMOUNT || a->class == ANALYSIS_DATE || a->class == ANALYSIS_PERCENTAGE) &&
         ua->doc != ub->doc && !has_label(s, ua) && !has_label(s, ub))
         return false;
+    if (sa->kind == INGEST_TABLE_ROW && sb->kind == INGEST_TABLE_ROW && !same_code(s, a, b, ua->doc == ub->doc))
+        return false; /* rows need an identifier in common */
     if (ua->doc == ub->doc) {
         if (!((ua->marks | ub->marks) & MARK_VERB) && sa->table == INGEST_NONE && sb->table == INGEST_NONE)
             return false; /* lists of things */

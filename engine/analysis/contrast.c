@@ -557,3 +557,14 @@ bool contrast_swapped(const struct detect_set *s, const struct frame *a, const s
     return x->actor != UINT32_MAX && y->actor != UINT32_MAX && x->actor != y->actor && subject_states(s, b, x->actor) &&
            subject_states(s, a, y->actor) && active(s, x) && active(s, y);
 }
+
+/* "revenue was up 14 %": how something moved, told for one part of a report after the other. */
+bool contrast_movement(const struct detect_set *s, const struct frame *f) {
+    const struct subject_statement *u = &s->units[f->unit];
+    for (uint32_t i = 1; i < u->n_words; i++)
+        if (words_in(s, u->doc, &s->words[u->word + i], "down grew rose fell decreased increased") ||
+            (words_in(s, u->doc, &s->words[u->word + i], "up") &&
+             !(i + 1 < u->n_words && words_in(s, u->doc, &s->words[u->word + i + 1], "to"))))
+            return true;
+    return false;
+}

@@ -52,5 +52,7 @@ bool contrast_non(const struct detect_set *s, const struct frame *a, const struc
 bool contrast_including(const struct detect_set *s, const struct frame *a, const struct frame *b);
 /* The actors of two active rules change places: each is somebody else in the other sentence. */
 bool contrast_swapped(const struct detect_set *s, const struct frame *a, const struct frame *b);
+/* "revenue was up 14 %": how something moved, told for one part of a report after the other. */
+bool contrast_movement(const struct detect_set *s, const struct frame *f);
 
 #endif

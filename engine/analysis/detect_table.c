@@ -49,6 +49,8 @@ static void read_cell(const char *t, struct cell *c) {
             negative = true;
         } else if (ch == '-' && !digits) {
             negative = true;
+        } else if (ch == '$' && digits) {
+            return; /* the next column's sign: a torn table */
         } else if (ch == ' ' || ch == ')' || ch == '$' || ch == '%' || ch >= 0x80) {
             if (digits && ch != ')') after = after || ch == ' ';
         } else if ((ch | 32) >= 'a' && (ch | 32) <= 'z') {
@@ -60,7 +62,8 @@ static void read_cell(const char *t, struct cell *c) {
             if (digits && ch != '*') return;
         }
     }
-    if (!digits || letters > 3) return; /* "USD 12" is a number, "Phase 2" is not */
+    if (memchr(t + c->span.start, '%', end - c->span.start)) return; /* shares are not added up */
+    if (!digits || letters > 3) return;                              /* "USD 12" is a number, "Phase 2" is not */
     c->number = true;
     c->value = negative ? -v : v;
 }
@@ -149,7 +152,9 @@ static int check_sums(struct detect_set *s, uint32_t doc, struct row *rows, uint
                 bool match = false, stop = false;
                 double step = step_of(&rows[r].cells[c]);
                 for (uint32_t k = r; k-- > 0 && !stop;) {
-                    if (c >= rows[k].n || (!rows[k].cells[c].number && !rows[k].cells[c].blank)) break;
+                    if (rows[k].n != rows[r].n || c >= rows[k].n ||
+                        (!rows[k].cells[c].number && !rows[k].cells[c].blank))
+                        break;
                     if (rows[k].total) {
                         totals += rows[k].cells[c].value;
                         if (items == 0) stop = true; /* total under total: a grand total over blocks */

@@ -17,7 +17,7 @@ static float implausible(const struct frame *a, const struct frame *b) {
     double v[4];
     value_measure(a, b, v);
     double x = fabs(v[0]), y = fabs(v[2]), ratio = x > 0 && y > 0 ? fmax(x, y) / fmin(x, y) : 1;
-    return ratio > 100 ? 0.25f : ratio > 20 ? 0.1f : 0;
+    return ratio > 500 && a->class != ANALYSIS_PERIOD ? 0.6f : ratio > 100 ? 0.25f : ratio > 20 ? 0.1f : 0;
 }
 
 /* ---- choosing ---- */
@@ -101,6 +101,20 @@ static uint32_t crowded(const struct detect_set *s, const uint32_t *first_frame,
     for (uint32_t k = first_frame[f->unit]; k < first_frame[f->unit + 1]; k++)
         n += s->frames[k].dimension == f->dimension;
     return n;
+}
+
+/* A row of accounts: several figures of one measure under heads that are years. */
+static bool is_account(const struct detect_set *s, const struct frame *f) {
+    const struct subject_statement *u = &s->units[f->unit];
+    const struct ingest_statement *st = unit_statement(s, u);
+    if (st->kind != INGEST_TABLE_ROW) return false;
+    uint32_t years = 0;
+    for (uint32_t i = 0; i < u->n_words; i++) {
+        const struct word *w = &s->words[u->word + i];
+        years += w->flags & WORD_LEAD && w->class == WORD_CODE && s->lexicon.items[w->id].stem.len == 4 &&
+                 words_digit((unsigned char)s->lexicon.items[w->id].stem.data[0]);
+    }
+    return years >= 2;
 }
 
 #define BETTER 0.1f /* by so much another partner must fit better */
@@ -221,7 +235,9 @@ int detect_values(struct detect_set *s) {
                                                                                  : crowded(s, first_frame, b);
         if (crowd > 3) continue; /* a ladder of values: which of them is meant cannot be told */
         if (crowd == 3) p.sameness = score -= 0.1f;
+        if ((is_account(s, a) || is_account(s, b)) && !c->same.exact) continue;
         bool counted = a->class != ANALYSIS_QUANTITY || a->noun != UINT32_MAX || a->unit_name.len || c->same.exact;
+        counted &= !is_account(s, a) && !is_account(s, b);
         p.decided = counted && c->verdict == VERDICT_CONFLICT && score >= DECIDED_SCORE + (one_document ? 0.08f : 0) &&
                     c->same.doubt < 0.13f && crowd < 3;
         p.why = value_explain(s, a, b);

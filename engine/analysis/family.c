@@ -418,9 +418,10 @@ int family_build(struct detect_set *s) {
                         break;
                     }
             }
+            bool named = false;
             for (size_t i = 0; i < t.len && fam->n_title < 48;) {
                 size_t j = i;
-                bool digit = false;
+                bool digit = false, model = named; /* "Sarno 4" */
                 while (j < t.len &&
                        ((t.data[j] >= '0' && t.data[j] <= '9' && (digit = true)) ||
                         ((t.data[j] | 32) >= 'a' && (t.data[j] | 32) <= 'z') || (unsigned char)t.data[j] >= 0x80 ||
@@ -431,8 +432,12 @@ int family_build(struct detect_set *s) {
                     uint32_t id = digit ? lexicon_exact(&s->lexicon, t.data + i, j - i)
                                         : lexicon_word(&s->lexicon, t.data + i, j - i);
                     if (id == UINT32_MAX) return error_set(s->error, ERR_NOMEM, "", "out of memory");
-                    bool known =
-                        s->lexicon.items[id].flags & LEXICON_FUNCTION || (j - i == 1 && !digit) || (digit && j - i < 2);
+                    bool known = s->lexicon.items[id].flags & LEXICON_FUNCTION || (j - i == 1 && !digit) ||
+                                 (digit && j - i < 2 && !model);
+                    named = !digit && !(s->lexicon.items[id].flags & (LEXICON_FUNCTION | LEXICON_LIGHT)) &&
+                            !slice_equal(s->lexicon.items[id].stem, slice_of("version")) &&
+                            !slice_equal(s->lexicon.items[id].stem, slice_of("amend")) &&
+                            !slice_equal(s->lexicon.items[id].stem, slice_of("revis"));
                     for (size_t q = 0; q < fam->n_title && !known; q++) known = fam->title[q] == id;
                     if (!known) fam->title[fam->n_title++] = id;
                 }

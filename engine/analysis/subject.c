@@ -329,6 +329,10 @@ struct sameness subject_sameness(const struct detect_set *s, const struct frame 
             if ((v[i].class == WORD_NAME || (v[i].class == WORD_CODE && !year)) && s->n_units > 8 &&
                 !in_document(s, other_doc, v[i].id))
                 foreign++;
+            /* a column headed by a year, a model, a name speaks of nothing else */
+            if (v[i].place == 1 && (v[i].class == WORD_CODE || v[i].class == WORD_NAME) &&
+                unit_statement(s, &s->units[p->unit])->kind == INGEST_TABLE_ROW)
+                r.apart = true;
             uint32_t *codes = side ? &codes_b : &codes_a, *names = side ? &names_b : &names_a;
             if (year)
                 ++*(side ? &years_b : &years_a);
@@ -384,6 +388,8 @@ struct sameness subject_sameness(const struct detect_set *s, const struct frame 
         r.doubt += 0.14f;
     if (contrast_agents(s, a, b)) r.apart = true;
     if (contrast_report(s, a, b)) r.doubt += 0.2f;
+    if (a->class != ANALYSIS_MODALITY && ua->doc == ub->doc && (contrast_movement(s, a) || contrast_movement(s, b)))
+        r.doubt += 0.14f;
     if (contrast_non(s, a, b) || contrast_swapped(s, a, b)) r.apart = true;
     if (a->class != ANALYSIS_MODALITY && contrast_including(s, a, b)) r.doubt += 0.14f;
     if (contrast_purpose(s, a, b)) r.doubt += 0.14f;

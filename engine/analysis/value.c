@@ -286,7 +286,8 @@ static struct slice unit_in_brackets(const struct ingest_document *d, const stru
     for (int k = 0; k < 2; k++) {
         struct slice t = ingest_text(d, k ? f->object : f->subject);
         for (size_t i = t.len; i-- > 0;) {
-            if (t.data[i] != '(' && t.data[i] != '[') continue;
+            if ((t.data[i] != '(' && t.data[i] != '[') || i == 0 || t.data[i - 1] != ' ')
+                continue; /* "loans(a)" is a footnote */
             size_t e = i + 1;
             while (e < t.len && t.data[e] != ')' && t.data[e] != ']') e++;
             struct slice name = slice_trim((struct slice){t.data + i + 1, e - i - 1});
@@ -302,6 +303,21 @@ static struct slice unit_in_brackets(const struct ingest_document *d, const stru
         }
     }
     return (struct slice){"", 0};
+}
+
+#define ROW_FIGURES_MAX 5 /* wider rows are accounts: the same figure for many times and parts */
+
+/* The head of the column a byte of a row stands in says something in letters. */
+static bool column_has_words(const struct ingest_document *d, const struct ingest_statement *st, uint32_t at) {
+    const char *t = d->text.data;
+    uint32_t column = 0, from = st->lead_in.start;
+    for (uint32_t i = st->span.start; i < at && i < st->span.end; i++) column += t[i] == '|';
+    if (st->lead_in.end <= st->lead_in.start) return false;
+    for (; column && from < st->lead_in.end; from++) column -= t[from] == '|';
+    if (column) return false;
+    for (; from < st->lead_in.end && t[from] != '|'; from++)
+        if ((t[from] | 32) >= 'a' && (t[from] | 32) <= 'z') return true;
+    return false;
 }
 
 int value_frame(struct detect_set *s, uint32_t unit, uint32_t fact) {
@@ -405,6 +421,23 @@ int value_frame(struct detect_set *s, uint32_t unit, uint32_t fact) {
         fr.calendar |= slice_equal_nocase((struct slice){t.data + i, 8}, slice_of("calendar"));
     fr.low = fr.low * factor + offset;
     fr.high = fr.high * factor + offset;
+    /* a figure of a row means something only under a head of its own; a line of figures without a verb is a torn table
+     */
+    {
+        const struct ingest_statement *st = unit_statement(s, u);
+        uint32_t figures = 0;
+        for (uint32_t i = u->first_fact; i < u->first_fact + u->n_facts; i++)
+            figures += subject_is_value(d->facts[i].kind) && d->facts[i].kind != INGEST_TOTAL;
+        if (st->kind == INGEST_TABLE_ROW) {
+            bool head = column_has_words(d, st, f->span.start);
+            if (!head && (figures >= 2 || (f->kind == INGEST_NUMBER && !f->unit.len))) return 0;
+            if (figures >= ROW_FIGURES_MAX && f->kind != INGEST_DATE) return 0;
+        } else if (figures >= 2 && !(u->marks & MARK_VERB) &&
+                   (f->kind == INGEST_AMOUNT || f->kind == INGEST_PERCENTAGE || !f->unit.len) &&
+                   !memchr(d->text.data + st->span.start, ':', st->span.end - st->span.start)) {
+            return 0;
+        }
+    }
     /* lines that state nothing: contents, signatures, headings */
     bool row = unit_statement(s, u)->kind == INGEST_TABLE_ROW, states = row || u->marks & MARK_VERB;
     uint32_t content = 0;
