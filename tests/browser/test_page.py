@@ -1,11 +1,9 @@
 #!/usr/bin/python3
 """The page in headless Chromium: from making a set and uploading files to a highlighted citation and the report side by side; deleting;
 a failed file and its reason; keyboard; no sideways scroll at 1280 and 390 px. Screenshots go to build/browser for people to look at."""
-import io
 import os
 import shutil
 import sys
-import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "e2e"))
 from harness import *  # noqa: E402,F403
@@ -84,9 +82,9 @@ def walk(folder, width, height):
         with open(bad, "wb") as f:
             f.write(b"%PDF-1.7\nnothing more\n")
         page.upload(*[os.path.join(SAMPLES, n) for n in ("supply-agreement.pdf", "price-schedule.pdf", "quality-policy.html", "amendment.docx")], bad)
-        until(lambda: len(page.all("#documents .document.ready")) == 4 and len(page.all("#documents .document.failed")) == 1, "four files read, one refused: "
-              + str([e.text for e in page.all("#documents .document")]))
-        reason = page.one("#documents .document.failed .document-state").text
+        until(lambda: page.script("""const n = s => document.querySelectorAll('#documents .document.' + s).length;
+              return n('ready') === 4 && n('failed') === 1 && n('queued') === 0 && !document.querySelector('#uploads li')"""), "four files read, one refused")
+        reason = page.script("return document.querySelector('#documents .document.failed .document-state').textContent")
         check(len(reason) > 10, "the reason of the failed one: " + reason)
         page.fits("the documents")
         page.shot("2-documents-" + tag)
@@ -95,13 +93,13 @@ def walk(folder, width, height):
         box = page.one("#question")
         box.send_keys("What is the minimum purchase commitment of the Buyer?", Keys.ENTER)
         page.one("#answers .card .coverage")
-        places = [e.text for e in page.all("#answers .card .citations:first-of-type .place")]
+        places = [e.text for e in page.all("#answers .card > .citations .place")]
         check(places and any(".pdf" in p for p in places), "a cited place: %r" % places)
         page.fits("the answer")
         page.shot("3-answer-" + tag)
 
         # the citation opens its page with the words marked
-        button = next(e for e in page.all("#answers .card .place") if ".pdf" in e.text)
+        button = next(e for e in page.all("#answers .card > .citations .place") if ".pdf" in e.text)
         name = button.text.split(",")[0]
         quote = button.find_element(By.XPATH, "..").find_element(By.CSS_SELECTOR, ".quote").text
         button.click()
