@@ -27,8 +27,8 @@
 /* ---- device: the path (instructions and storage types) and the worker threads ---- */
 struct kernel_device;
 /* path: NULL or "auto" = the best this processor has; "scalar" (f32 activations, f32 KV: the reference), "scalar-int8"
- * (twin of the fast paths' int8 linear), "avx2", "avx512-vnni" (also "avx512"), "avx512-bf16". n_threads 0: the CPUs this process may
- * use. ERR_UNSUPPORTED (unknown or not on this processor), ERR_NOMEM. */
+ * (twin of the fast paths' int8 linear), "avx2", "avx512-vnni" (also "avx512"), "avx512-bf16". n_threads 0: the CPUs
+ * this process may use. ERR_UNSUPPORTED (unknown or not on this processor), ERR_NOMEM. */
 int kernel_device_open(struct kernel_device **out, const char *path, int n_threads, struct error *e);
 void kernel_device_close(struct kernel_device *dev);
 const char *kernel_device_path(const struct kernel_device *dev);
@@ -47,8 +47,8 @@ struct kernel_source {
     uint64_t n_out, n_in, row_bytes;
     void (*row_to_f32)(int type, const void *row, float *out, uint64_t n); /* dequantises n values of one row */
 };
-/* A weight matrix as a path wants it: Q4_0, Q8_0 and F32 are interleaved in groups of 16 outputs (same bits, same
- * size); other types stay as they are and are dequantised a group at a time. */
+/* A weight matrix as a path wants it: Q4_0, Q8_0, F32, F16 and BF16 are interleaved in groups of 16 outputs (same bits,
+ * same size); other types stay as they are and are dequantised a group at a time. */
 struct kernel_matrix {
     struct kernel_source source;
     uint8_t *packed; /* NULL: computed from source.data */

@@ -58,6 +58,8 @@ struct cpu_ops {
     void (*gemm_q4)(const struct gemm *g);
     void (*gemm_q8)(const struct gemm *g);
     void (*gemm_f32)(const struct gemm *g);
+    void (*gemm_f16)(const struct gemm *g);  /* NULL: such weights are dequantised a group at a time */
+    void (*gemm_bf16)(const struct gemm *g); /* likewise */
     void (*rms_norm)(const float *x, const float *weight, float *y, size_t n, float eps);
     void (*swiglu)(const float *gate, const float *up, float *y, size_t n);
     void (*conv1d)(const struct kernel_conv1d *a, const struct kernel_mamba_item *it, size_t c0, size_t c1);

@@ -46,8 +46,11 @@ static void pack_task(void *ctx, size_t group, int thread) {
         const uint8_t *row = (const uint8_t *)s->data + (group * GROUP + r) * s->row_bytes;
         if (s->type == KERNEL_F32)
             for (size_t k = 0; k < s->n_in; k++) memcpy(out + (k * GROUP + r) * 4, row + 4 * k, 4);
+        if (s->type == KERNEL_F16 || s->type == KERNEL_BF16)
+            for (size_t k = 0; k < s->n_in; k++) memcpy(out + (k * GROUP + r) * 2, row + 2 * k, 2);
+        if (s->type != KERNEL_Q4_0 && s->type != KERNEL_Q8_0) continue;
         size_t n_blocks = s->n_in / BLOCK, values = s->type == KERNEL_Q4_0 ? Q4_GROUP_BLOCK : Q8_GROUP_BLOCK;
-        for (size_t b = 0; s->type != KERNEL_F32 && b < n_blocks; b++) {
+        for (size_t b = 0; b < n_blocks; b++) {
             const uint8_t *block = row + b * (s->type == KERNEL_Q4_0 ? 18 : 34);
             if (s->type == KERNEL_Q4_0)
                 pack_block_q4(out + b * values, r, block);
@@ -77,7 +80,10 @@ int kernel_matrix_open(struct kernel_matrix *m, struct kernel_device *dev, const
     if (s->type == KERNEL_Q4_0) m->group_bytes = s->n_in / BLOCK * (Q4_GROUP_BLOCK + 32);
     if (s->type == KERNEL_Q8_0) m->group_bytes = s->n_in / BLOCK * (Q8_GROUP_BLOCK + 32);
     if (s->type == KERNEL_F32) m->group_bytes = s->n_in * GROUP * 4;
-    if (!m->int8 && !(s->type == KERNEL_F32 && dev->ops->int8)) return 0; /* the reference reads the source itself */
+    bool half = (s->type == KERNEL_F16 && dev->ops->gemm_f16) || (s->type == KERNEL_BF16 && dev->ops->gemm_bf16);
+    if (half) m->group_bytes = s->n_in * GROUP * 2;
+    if (!m->int8 && !half && !(s->type == KERNEL_F32 && dev->ops->int8))
+        return 0; /* the reference reads the source itself */
     size_t groups = (s->n_out + GROUP - 1) / GROUP;
     m->bytes = groups * m->group_bytes;
     m->packed = aligned_alloc(64, (m->bytes + 63) & ~(uint64_t)63);
@@ -256,7 +262,12 @@ static void group_times_rows(struct kernel_device *dev, const struct kernel_matr
     g.w = m->packed ? m->packed + group * m->group_bytes : (const uint8_t *)dequantised_group(dev, m, group, thread);
     g.x = x->x + row * x->ldx;
     g.ldx = x->ldx;
-    dev->ops->gemm_f32(&g);
+    if (m->packed && m->source.type == KERNEL_F16)
+        dev->ops->gemm_f16(&g);
+    else if (m->packed && m->source.type == KERNEL_BF16)
+        dev->ops->gemm_bf16(&g);
+    else
+        dev->ops->gemm_f32(&g);
 }
 
 struct linear {

@@ -53,17 +53,24 @@ static void vector_log_sum_exp(const float *x, size_t n, float *max, double *sum
     *max = m;
 }
 
-/* ---- linear, f32 weights ---- */
-INLINE void gemm_f32_rows(const struct gemm *g, size_t row, const int rows) {
+/* ---- linear, f32 activations: weights f32, f16 or bf16, widened as they are read ---- */
+INLINE vf load_weights(const uint8_t *w, size_t i, const int type) {
+    if (type == KERNEL_F16) return v_from_f16((const uint16_t *)(const void *)w + i);
+    if (type == KERNEL_BF16) return v_from_bf16((const uint16_t *)(const void *)w + i);
+    return v_load((const float *)(const void *)w + i);
+}
+INLINE void gemm_f32_rows(const struct gemm *g, size_t row, const int rows, const int type) {
     enum { N = GROUP / VL };
-    const float *w = (const float *)(const void *)g->w, *x = g->x + row * g->ldx;
+    const float *x = g->x + row * g->ldx;
     vf acc[8][N];
 #pragma GCC unroll 8
     for (int r = 0; r < rows; r++)
         for (int j = 0; j < N; j++) acc[r][j] = v_set(0);
     for (size_t k = 0; k < g->n_in; k++) {
         vf v[N];
-        for (int j = 0; j < N; j++) v[j] = v_load(w + k * GROUP + j * VL);
+        if (rows == 1 && k % 4 == 0)
+            _mm_prefetch((const char *)g->w + k * GROUP * (type == KERNEL_F32 ? 4 : 2) + 8192, _MM_HINT_T1);
+        for (int j = 0; j < N; j++) v[j] = load_weights(g->w, k * GROUP + (size_t)j * VL, type);
 #pragma GCC unroll 8
         for (int r = 0; r < rows; r++)
             for (int j = 0; j < N; j++) acc[r][j] = v_fma(v_set(x[(size_t)r * g->ldx + k]), v[j], acc[r][j]);
@@ -75,10 +82,19 @@ INLINE void gemm_f32_rows(const struct gemm *g, size_t row, const int rows) {
         for (size_t i = 0; i < g->n_out; i++) y[i] = g->add ? y[i] + out[i] : out[i];
     }
 }
-static void vector_gemm_f32(const struct gemm *g) {
+INLINE void gemm_f32_type(const struct gemm *g, const int type) {
     size_t row = 0;
-    for (; row + 4 <= g->n_rows; row += 4) gemm_f32_rows(g, row, 4);
-    for (; row < g->n_rows; row++) gemm_f32_rows(g, row, 1);
+    for (; row + 4 <= g->n_rows; row += 4) gemm_f32_rows(g, row, 4, type);
+    for (; row < g->n_rows; row++) gemm_f32_rows(g, row, 1, type);
+}
+static void vector_gemm_f32(const struct gemm *g) {
+    gemm_f32_type(g, KERNEL_F32);
+}
+static void vector_gemm_f16(const struct gemm *g) {
+    gemm_f32_type(g, KERNEL_F16);
+}
+static void vector_gemm_bf16(const struct gemm *g) {
+    gemm_f32_type(g, KERNEL_BF16);
 }
 
 /* A decode step streams the weights once, at the speed of memory. The processor's own prefetchers lose the second

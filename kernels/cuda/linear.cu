@@ -197,7 +197,11 @@ __device__ __forceinline__ uint32_t i8x2_to_bf16x2(uint32_t v, uint32_t sel) {
     uint32_t lo, hi, r;
     asm("lop3.b32 %0, %1, %2, %3, 0xea;" : "=r"(lo) : "r"(p), "r"(0x007f007fu), "r"(0x43004300u));
     asm("lop3.b32 %0, %1, %2, %3, 0xea;" : "=r"(hi) : "r"(p), "r"(0x00800080u), "r"(0x43004300u));
+#if __CUDA_ARCH__ >= 900
     asm("sub.bf16x2 %0, %1, %2;" : "=r"(r) : "r"(lo), "r"(hi));
+#else
+    asm("fma.rn.bf16x2 %0, %1, %2, %3;" : "=r"(r) : "r"(hi), "r"(0xbf80bf80u), "r"(lo)); /* lo - hi; sm_80 has no bf16 subtraction */
+#endif
     return r;
 }
 __device__ __forceinline__ void mma_bf16(float (&c)[4], uint32_t a0, uint32_t a1, uint32_t a2, uint32_t a3, uint32_t b0, uint32_t b1) {

@@ -29,6 +29,11 @@ struct scan_smem {
     float4 y[2][TT][CH];  /* a channel's 4 partial sums */
 };
 
+/* The barrier of all threads of the block, met by walkers and helpers at different places of the program. */
+__device__ __forceinline__ void join() {
+    asm volatile("bar.sync 2, %0;" ::"n"(WALKERS + 128) : "memory");
+}
+
 __global__ void __launch_bounds__(WALKERS + 128, 2)
     selective_scan_kernel(bf16 *y, const bf16 *x, const bf16 *dt_raw, const bf16 *z, const float *B, const float *C, const float *A,
                           const float *D, const float *dt_bias, float *state, int T, int x_stride, int dt_stride, int z_stride, int y_stride,
@@ -44,7 +49,7 @@ __global__ void __launch_bounds__(WALKERS + 128, 2)
         float a[8], h[8];
 #pragma unroll
         for (int i = 0; i < 8; i++) a[i] = ap[i / 4 * 16 + i % 4] * LOG2E, h[i] = home[i / 4 * 16 + i % 4];
-        __syncthreads();
+        join();
         for (int k = 1; k <= n_tiles + 1; k++) {
             if (k <= n_tiles) {
                 const scan_tile &s = sm.tile[(k - 1) % SLOTS];
@@ -78,7 +83,7 @@ __global__ void __launch_bounds__(WALKERS + 128, 2)
                     for (int i = 0; i < GROUP; i++) out[(size_t)(g * GROUP + i) * CH * 4] = p[i][0], out[(size_t)(g * GROUP + i) * CH * 4 + 4] = p[i][1];
                 }
             }
-            __syncthreads();
+            join();
         }
 #pragma unroll
         for (int i = 0; i < 8; i++) home[i / 4 * 16 + i % 4] = h[i];
@@ -131,7 +136,7 @@ __global__ void __launch_bounds__(WALKERS + 128, 2)
                 if (t < n) y[((size_t)(k - 2) * TT + (size_t)t) * y_stride + c0 + ch] = __float2bfloat16(v);
             }
         }
-        __syncthreads();
+        join();
     }
 }
 

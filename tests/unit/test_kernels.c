@@ -142,12 +142,12 @@ static void test_int8_products_lie_near_the_exact_ones(void **state) {
 
 static void test_f32_and_foreign_block_types_multiply(void **state) {
     (void)state;
-    const int types[] = {KERNEL_F32, TENSOR_F16, TENSOR_Q4_K, TENSOR_Q6_K, TENSOR_Q5_0};
+    const int types[] = {KERNEL_F32, TENSOR_F16, TENSOR_BF16, TENSOR_Q4_K, TENSOR_Q6_K, TENSOR_Q5_0};
     const char *paths[] = {"scalar", "avx2", "avx512-vnni", "avx512-bf16"};
     for (size_t p = 0; p < sizeof paths / sizeof paths[0]; p++) {
         struct kernel_device *dev = device(paths[p], 2);
         if (!dev) continue;
-        for (size_t t = 0; t < 5; t++) {
+        for (size_t t = 0; t < 6; t++) {
             size_t n_rows = 6, n_out = 21, n_in = types[t] == KERNEL_F32 ? 40 : 512,
                    row = (size_t)tensor_row_bytes((enum tensor_type)types[t], n_in);
             uint8_t *w = calloc(n_out, row);
