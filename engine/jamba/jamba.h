@@ -4,7 +4,7 @@
  * of the Mamba layers, its position. A Mamba state cannot be rewound: fork or save a session where you will want to come back.
  * Invariance: what a token's row computes depends on the tokens before it, the weights and the kernel path, never on chunk cuts,
  * batch mates or thread count, bit for bit.
- * One call at a time computes on a model (a lock inside; calls queue). A session must not be used by two threads at once.
+ * One call at a time computes on a model; calls queue and take turns, a chunk each, in the order they came. A session must not be used by two threads at once.
  *
  *     struct jamba_model *m; struct jamba_session *s; struct error e;
  *     if (jamba_model_open(&m, "engine/models", NULL, &e)) fail(&e);
@@ -35,7 +35,7 @@ struct jamba_config {
 struct jamba_model_options {
     int n_threads;          /* 0: the CPUs this process may use */
     const char *device;     /* NULL or "cpu"; "cuda", "cuda:1" where built with it */
-    const char *path;       /* kernel path: NULL or "auto"; "scalar", "avx2", "avx512", ... ERR_UNSUPPORTED when the processor lacks it */
+    const char *path;       /* kernel path: NULL or "auto"; "scalar", "avx2", "avx512-vnni", "avx512-bf16", ... (kernels.h). ERR_UNSUPPORTED when the processor lacks it */
     bool random_weights;    /* keep shapes and tokenizer, replace every weight by noise of the same scale (for evaluation columns) */
     uint64_t random_seed;
     const char *quantize;   /* GPU: NULL or "none" = bf16 weights; "int8" = all linear layers int8 with a scale a row */
@@ -133,7 +133,7 @@ struct jamba_sampling {
     uint64_t seed;
 };
 /* Decodes up to max_tokens; stops behind an eos token, when `allowed` gives 0, or when on_token returns false. A forced token (one
- * allowed) costs no logits; a forced run is read in one prefill. logprob is the natural log-probability within the allowed tokens. */
+ * allowed) costs no logits; a forced run is read in one prefill. On success the session has read every token handed out. logprob is the natural log-probability within the allowed tokens. */
 int jamba_generate(struct jamba_session *s, const struct jamba_constraint *c, const struct jamba_sampling *sampling, uint32_t max_tokens,
                    bool (*on_token)(void *ctx, int32_t id, float logprob), void *ctx, const struct jamba_run *run, struct error *e);
 
