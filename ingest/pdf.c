@@ -319,7 +319,8 @@ static int page_lines(struct layout *l, uint32_t page_index) {
     for (size_t i = from; i < end; i++)
         if (l->lines[i].n) l->lines[kept++] = l->lines[i];
     l->n_lines = kept;
-    if (page->gutter > 0 ? sort_columns(l, from, page->gutter) : sort_blocks(l, from)) return l->w->code;
+    if (l->n_lines > from && (page->gutter > 0 ? sort_columns(l, from, page->gutter) : sort_blocks(l, from)))
+        return l->w->code;
     /* edges: of the lines of the same flow */
     for (size_t i = from; i < l->n_lines; i++) {
         struct line *a = &l->lines[i];

@@ -454,6 +454,16 @@ static void *into_arena(struct writer *w, const void *items, size_t n, size_t si
     return p;
 }
 
+#define TITLE_MAX 500 /* bytes; an unclosed <title> would hold the whole page */
+
+static struct slice cut_title(struct slice t) {
+    t = slice_trim(t);
+    if (t.len <= TITLE_MAX) return t;
+    t.len = TITLE_MAX;
+    while (t.len && ((unsigned char)t.data[t.len] & 0xc0) == 0x80) t.len--;
+    return t;
+}
+
 int writer_finish(struct writer *w) {
     if (w->in_block) writer_end(w);
     if (w->in_table) writer_table_end(w);
@@ -469,6 +479,7 @@ int writer_finish(struct writer *w) {
     }
     if (w->code) return w->code;
     struct ingest_document *d = w->d;
+    d->title = cut_title(d->title);
     if (w->page_pending) w->pages[w->n_pages - 1].span.start = (uint32_t)w->text.len;
     for (size_t i = 0; i < w->n_pages; i++)
         w->pages[i].span.end = i + 1 < w->n_pages ? w->pages[i + 1].span.start : (uint32_t)w->text.len;
