@@ -80,7 +80,8 @@ static json_t *load_json(const char *folder, const char *name, struct arena *a, 
     json_t *root = NULL;
     struct slice path = arena_slice_printf(a, "%s/%s", folder, name);
     *rc = path.len ? file_read(path.data, CONFIG_MAX_BYTES, &b, e) : error_set(e, ERR_NOMEM, name, "Out of memory.");
-    if (!*rc && !json_is_object(root = json_loadb(b.data ? b.data : "", b.len, JSON_REJECT_DUPLICATES, &bad)))
+    if (!*rc) root = json_loadb(b.data ? b.data : "", b.len, JSON_REJECT_DUPLICATES, &bad);
+    if (!*rc && !json_is_object(root)) /* json_is_object is a macro that names its argument twice */
         *rc = error_set(e, ERR_FORMAT, name, "The file is no JSON object (line %d): %.200s.", bad.line, bad.text);
     buf_free(&b);
     if (!*rc) return root;
