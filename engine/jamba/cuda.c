@@ -1,20 +1,20 @@
-/* cuda.c: the CUDA backend: opens a model on a device and walks the layers for all rows of a pass. Same forward pass as cpu.c; arithmetic is in
- * kernels/cuda/. A pass of prefill goes through the GEMMs and the chunk kernels; a step (one token each of at most CUDA_STEP_ROWS timelines)
- * goes through the decode kernels, recorded once as a graph and replayed. The two paths may differ in the last bits; each of them gives
- * the same bits for a row whatever stands beside it.
+/* cuda.c: the CUDA backend's table: opens a model over its devices and sends passes through the stages. A stage's own work is in cuda_stage.c.
+ *
+ * With one stage a pass runs in the caller. With more, the caller runs the first stage of a pass, hands the pass to the thread of the second, which
+ * runs it and hands it on; so n passes are under way at once. The inbox of a stage has two slots, taken in turn:
+ *
+ *     stage k writes slot s of stage k + 1 when its layers are done:  waits for done[k + 1] (host) and freed[s] (device), copies, marks sent[s]
+ *     stage k + 1 reads it:                                           waits for the hand-over (host) and sent[s] (device), runs, marks freed[s]
+ *
+ * A pass of which nothing is asked is not waited for: the next call finds it under way, and what looks at a state waits for all of them first.
  */
 #include "engine/jamba/cuda_backend.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* ---- open and close ---- */
-static size_t max2(size_t a, size_t b) {
-    return a > b ? a : b;
-}
-
 static int check_shape(const struct jamba_config *c, struct error *e) {
     if (c->d_state != 16) return error_set(e, ERR_UNSUPPORTED, "cuda", "The GPU scan is written for d_state 16; this model has %u.", c->d_state);
     if (c->d_conv < 2 || c->d_conv > 4) return error_set(e, ERR_UNSUPPORTED, "cuda", "The GPU convolution takes 2 to 4 taps; this model has %u.", c->d_conv);
@@ -27,133 +27,219 @@ static int check_shape(const struct jamba_config *c, struct error *e) {
     return 0;
 }
 
-/* The device block of a step's tables: each table at a multiple of 16 bytes. */
-static size_t step_tables_bytes(const struct jamba_config *c) {
-    return CUDA_MAX_ITEMS * (sizeof(void *) + 2 * sizeof(int32_t) + (c->n_layer - c->n_attention_layer) * sizeof(struct cuda_mamba_state));
+/* ---- passes through the stages ---- */
+/* Waits until the stages are done with every pass handed to them; says what went wrong in one that nobody waited for. */
+static int drain(struct cuda_model *cm, struct error *e) {
+    int rc = 0;
+    if (cm->n_stages == 1) return 0;
+    pthread_mutex_lock(&cm->lock);
+    for (int k = 1; k < cm->n_stages; k++)
+        while (cm->done[k] != cm->n_passes) pthread_cond_wait(&cm->moved, &cm->lock);
+    if (cm->failed) {
+        rc = cm->failed;
+        if (e) *e = cm->error;
+        cm->failed = 0;
+    }
+    pthread_mutex_unlock(&cm->lock);
+    return rc;
 }
 
-struct block {
-    void **p;
-    size_t bytes;
+/* Stage k's share of a pass, and its hand-over. A pass goes on through the stages also when it failed, so that the counts stay whole. */
+static int run_stage(struct cuda_model *cm, int k, struct cuda_pass *p, struct error *e) {
+    struct cuda_stage *st = cm->stage[k], *next = k + 1 < cm->n_stages ? cm->stage[k + 1] : NULL;
+    const unsigned slot = p->step ? 0 : p->number % 2;
+    pthread_mutex_lock(&cm->lock);
+    bool failed = cm->failed != 0;
+    pthread_mutex_unlock(&cm->lock);
+    int rc = cuda_device_set(st->device, e);
+    if (k) st->h = st->inbox[slot];
+    if (!rc && k) rc = cuda_event_wait(cm->stage[k - 1]->sent[slot], st->stream, e);
+    if (!rc && !failed) rc = cuda_stage_pass(st, p, e);
+    if (next) {
+        pthread_mutex_lock(&cm->lock);
+        while (!p->step && !cm->stop && (int)(p->number - cm->done[k + 1]) > 1) pthread_cond_wait(&cm->moved, &cm->lock);
+        pthread_mutex_unlock(&cm->lock);
+        if (!rc) rc = cuda_event_wait(next->freed[slot], st->stream, e);
+        if (!rc) rc = cuda_copy_peer(next->inbox[slot], next->device, st->h, st->device, (size_t)p->n_rows * cm->m->config.d_model * sizeof(float), st->stream, e);
+        if (!rc) rc = cuda_event_mark(st->sent[slot], st->stream, e);
+    }
+    if (!rc && k) rc = cuda_event_mark(st->freed[slot], st->stream, e);
+    if (!rc && !next) rc = cuda_sync(st->stream, e);
+    return rc;
+}
+
+static void fail_once(struct cuda_model *cm, int rc, const struct error *e) {
+    if (!rc || cm->failed) return;
+    cm->failed = rc;
+    cm->error = *e;
+}
+
+/* To stage k's queue; the lock is held. */
+static void hand_over(struct cuda_model *cm, int k, const struct cuda_pass *p) {
+    *cm->queue[k][p->number % 2] = *p;
+    cm->handed[k]++;
+    pthread_cond_broadcast(&cm->moved);
+}
+
+struct driver {
+    struct cuda_model *cm;
+    int stage;
 };
-/* The buffers of a pass of `rows` rows. Returns how many there are. */
-static size_t workspace(struct cuda_model *cm, size_t rows, struct block *b) {
-    const struct jamba_config *c = &cm->m->config;
-    const size_t q = c->n_attention_layer ? (size_t)c->n_head * c->head_dim : 0, kv = c->n_attention_layer ? (size_t)c->n_kv_head * c->head_dim : 0;
-    const size_t pad = CUDA_STEP_ROWS;
-    const size_t used = max2(c->n_expert_used, 1), experts = max2(c->n_expert, 1);
-    size_t n = 0;
-    if (rows < pad) rows = pad;
-    const size_t wide = max2(max2(2 * (size_t)c->d_inner, q + 2 * kv), 2 * (size_t)c->d_ff);
-#define BLOCK(P, BYTES) b[n++] = (struct block){(void **)&cm->P, (BYTES)}
-    BLOCK(h, rows * c->d_model * 4);
-    BLOCK(x, rows * max2(c->d_model, q) * 2);
-    BLOCK(wide, rows * wide * 2);
-    BLOCK(u, rows * max2(c->d_inner, c->d_ff) * 2);
-    BLOCK(y, rows * c->d_inner * 2);
-    BLOCK(xdbc, rows * (c->dt_rank + 32) * 4);
-    BLOCK(bc, rows * 32 * 4);
-    BLOCK(dt, rows * c->dt_rank * 2);
-    BLOCK(router_logits, rows * experts * 4);
-    BLOCK(router_weight, rows * used * 4);
-    BLOCK(router_expert, rows * used * 4);
-    BLOCK(order, rows * used * 4);
-    BLOCK(place, rows * used * 4);
-    BLOCK(offset, (3 * experts + 1) * 4);
-    BLOCK(expert_in, experts > 1 ? rows * used * c->d_model * 2 : 16);
-    BLOCK(expert_out, experts > 1 ? rows * used * c->d_model * 2 : 16);
-    BLOCK(logits, (size_t)CUDA_MAX_ITEMS * c->n_vocab * 4);
-    BLOCK(logprob, rows * 4);
-    BLOCK(ids, rows * 4);
-    BLOCK(targets, rows * 4);
-    BLOCK(step_tables, step_tables_bytes(c));
-#undef BLOCK
-    return n;
-}
-static size_t workspace_bytes(struct cuda_model *cm, size_t rows) {
-    struct block b[32];
-    size_t sum = 0, n = workspace(cm, rows, b);
-    for (size_t i = 0; i < n; i++) sum += (b[i].bytes + 511) & ~(size_t)511;
-    return sum;
+static void *drive(void *arg) {
+    struct driver d = *(struct driver *)arg;
+    struct cuda_model *cm = d.cm;
+    const int k = d.stage;
+    struct cuda_pass *p = malloc(sizeof *p);
+    free(arg);
+    pthread_mutex_lock(&cm->lock);
+    for (;;) {
+        while (cm->handed[k] == cm->done[k] && !cm->stop) pthread_cond_wait(&cm->moved, &cm->lock);
+        if (cm->stop) break;
+        struct error e = {0};
+        int rc;
+        if (p) *p = *cm->queue[k][cm->done[k] % 2];
+        pthread_mutex_unlock(&cm->lock);
+        rc = p ? run_stage(cm, k, p, &e) : error_set(&e, ERR_NOMEM, "", "There is no memory for a pass.");
+        pthread_mutex_lock(&cm->lock);
+        fail_once(cm, rc, &e);
+        if (p && k + 1 < cm->n_stages) hand_over(cm, k + 1, p);
+        cm->done[k]++;
+        pthread_cond_broadcast(&cm->moved);
+    }
+    pthread_mutex_unlock(&cm->lock);
+    free(p);
+    return NULL;
 }
 
+static int run_pass(struct cuda_model *cm, struct cuda_pass *p, struct error *e) {
+    int rc;
+    if (cm->n_stages == 1) return run_stage(cm, 0, p, e);
+    if (p->step) { /* one after another: a step waits for its token anyway */
+        rc = 0;
+        for (int k = 0; !rc && k < cm->n_stages; k++) rc = run_stage(cm, k, p, e);
+        return rc;
+    }
+    p->number = cm->n_passes;
+    rc = run_stage(cm, 0, p, e);
+    pthread_mutex_lock(&cm->lock);
+    fail_once(cm, rc, e);
+    cm->n_passes++;
+    hand_over(cm, 1, p);
+    pthread_mutex_unlock(&cm->lock);
+    return rc;
+}
+
+static int cuda_forward(void *ctx, struct backend_item *items, size_t n_items, struct error *e) {
+    struct cuda_model *cm = ctx;
+    const int chunk = cm->stage[0]->chunk_rows;
+    size_t item = 0, done = 0; /* next item, its tokens that are read */
+    bool step = n_items <= CUDA_STEP_ROWS, asked = false;
+    struct cuda_pass *p = &cm->pass;
+    for (size_t i = 0; i < n_items; i++) {
+        step = step && items[i].n_tokens == 1;
+        asked = asked || items[i].want != JAMBA_WANT_NOTHING;
+    }
+    int rc = step ? drain(cm, e) : 0;
+    while (!rc && item < n_items) {
+        p->step = step;
+        p->n_seg = p->n_rows = 0;
+        while (item < n_items && p->n_seg < CUDA_MAX_ITEMS && p->n_rows < chunk) {
+            size_t left = items[item].n_tokens - done, room = (size_t)(chunk - p->n_rows), take = left < room ? left : room;
+            p->seg[p->n_seg++] = (struct cuda_segment){.session = items[item].state,
+                                                       .first = p->n_rows,
+                                                       .n = (int)take,
+                                                       .token = items[item].tokens[done],
+                                                       .tokens = items[item].tokens + done,
+                                                       .from = done,
+                                                       .is_end = take == left,
+                                                       .item = items[item]};
+            p->n_rows += (int)take;
+            done += take;
+            if (take == left) item++, done = 0;
+        }
+        rc = run_pass(cm, p, e);
+    }
+    if (rc) {
+        struct error told;
+        drain(cm, &told);
+    } else if (asked || step) {
+        rc = drain(cm, e);
+    }
+    return rc;
+}
+
+/* ---- open and close ---- */
 static void cuda_close(void *ctx) {
     struct cuda_model *cm = ctx;
     if (!cm) return;
-    struct block b[32];
-    size_t n = workspace(cm, 1, b);
-    for (size_t i = 0; i < n; i++) cuda_free(*b[i].p);
-    cuda_free(cm->decode_scratch);
-    cuda_host_free(cm->step_tables_host);
-    cuda_host_free(cm->logits_host);
-    for (int i = 0; i < cm->n_graphs; i++) cuda_graph_close(cm->graphs[i].graph);
-    cuda_weights_close(cm);
-    cuda_pool_close(cm);
-    cuda_gemm_close(cm->gemm);
-    cuda_stream_close(cm->stream);
-    pthread_mutex_destroy(&cm->pool_lock);
+    if (cm->n_threads) drain(cm, NULL);
+    pthread_mutex_lock(&cm->lock);
+    cm->stop = true;
+    pthread_cond_broadcast(&cm->moved);
+    pthread_mutex_unlock(&cm->lock);
+    for (int i = 0; i < cm->n_threads; i++) pthread_join(cm->thread[i], NULL);
+    for (int k = 0; k < CUDA_MAX_STAGES; k++) {
+        cuda_stage_close(cm->stage[k]);
+        free(cm->queue[k][0]), free(cm->queue[k][1]);
+    }
+    pthread_mutex_destroy(&cm->lock);
+    pthread_cond_destroy(&cm->moved);
     free(cm);
 }
 
+static int start_threads(struct cuda_model *cm, struct error *e) {
+    for (int k = 0; k < cm->n_stages; k++)
+        for (int i = 0; i < 2; i++)
+            if (!(cm->queue[k][i] = malloc(sizeof *cm->queue[k][i]))) return error_set(e, ERR_NOMEM, "", "There is no memory for the model.");
+    for (int k = 1; k < cm->n_stages; k++) {
+        struct driver *d = malloc(sizeof *d);
+        if (!d) return error_set(e, ERR_NOMEM, "", "There is no memory for the model.");
+        *d = (struct driver){cm, k};
+        if (pthread_create(&cm->thread[cm->n_threads], NULL, drive, d)) {
+            free(d);
+            return error_set(e, ERR_NOMEM, "", "A thread for a GPU could not be started.");
+        }
+        cm->n_threads++;
+    }
+    return 0;
+}
+
 static int cuda_open(void **ctx, struct jamba_model *m, const struct jamba_model_options *o, struct error *e) {
-    const struct jamba_config *c = &m->config;
-    size_t free_bytes, total;
-    char name[128];
     *ctx = NULL;
-    int rc = check_shape(c, e);
+    int rc = check_shape(&m->config, e);
     if (rc) return rc;
     struct cuda_model *cm = calloc(1, sizeof *cm);
     if (!cm) return error_set(e, ERR_NOMEM, "", "There is no memory for the model.");
-    if (pthread_mutex_init(&cm->pool_lock, NULL)) {
+    if (pthread_mutex_init(&cm->lock, NULL)) {
+        free(cm);
+        return error_set(e, ERR_NOMEM, "", "There is no memory for the model.");
+    }
+    if (pthread_cond_init(&cm->moved, NULL)) {
+        pthread_mutex_destroy(&cm->lock);
         free(cm);
         return error_set(e, ERR_NOMEM, "", "There is no memory for the model.");
     }
     cm->m = m;
-    if (o->device && o->device[4] == ':') cm->device = atoi(o->device + 5);
-    if (o->quantize && strcmp(o->quantize, "int8") == 0)
-        cm->int8 = true;
-    else if (o->quantize && strcmp(o->quantize, "none") != 0)
-        rc = error_set(e, ERR_ARG, o->quantize, "There is no quantisation of this name; \"none\" and \"int8\" can be.");
-    if (!rc) rc = cuda_device_use(cm->device, name, &free_bytes, &total, e);
-    if (!rc) {
-        snprintf(cm->path, sizeof cm->path, "cuda %s %s", strstr(name, "sm_") ? strstr(name, "sm_") : name, cm->int8 ? "int8" : "bf16");
-        rc = cuda_stream_open(&cm->stream, e);
+    rc = cuda_plan_make(cm->plan, &cm->n_stages, m, o, e);
+    for (int k = 0; !rc && k < cm->n_stages; k++) {
+        const struct cuda_plan *p = &cm->plan[k];
+        struct cuda_stage *st = calloc(1, sizeof *st);
+        if (!st || pthread_mutex_init(&st->pool_lock, NULL)) {
+            free(st);
+            rc = error_set(e, ERR_NOMEM, "", "There is no memory for the model.");
+            break;
+        }
+        cm->stage[k] = st;
+        cuda_stage_init(st, m, k, cm->n_stages, p->first, p->end);
+        st->device = p->device;
+        st->int8 = o->quantize && strcmp(o->quantize, "int8") == 0;
+        rc = cuda_stage_load(st, p, e);
+        if (!rc && k) rc = cuda_peer_enable(cm->stage[k - 1]->device, st->device, e);
+        if (!rc && k) rc = cuda_peer_enable(st->device, cm->stage[k - 1]->device, e);
+        const char *arch = strstr(p->name, "sm_");
+        if (k == 0) snprintf(cm->path, sizeof cm->path, "cuda %s %s", arch ? arch : p->name, st->int8 ? "int8" : "bf16");
     }
-    if (!rc) rc = cuda_weights_open(cm, e);
-    if (!rc) rc = cuda_gemm_open(&cm->gemm, cm->largest_matrix, e);
-    /* What is left: KV pages and the workspace. A smaller workspace only means more passes. */
-    if (!rc) rc = cuda_device_use(cm->device, name, &free_bytes, &total, e);
-    if (!rc) {
-        uint32_t positions = o->kv_tokens ? o->kv_tokens : c->context_length + 32 * CUDA_KV_PAGE;
-        size_t kv = c->n_attention_layer ? (size_t)positions * c->n_attention_layer * 2 * c->n_kv_head * c->head_dim * 2 : 0;
-        size_t rows = CUDA_MAX_CHUNK, reserve = (size_t)512 << 20;
-        if (rows > positions) rows = (positions + 127) / 128 * 128;
-        while (rows > 128 && workspace_bytes(cm, rows) + kv + reserve > free_bytes) rows /= 2;
-        if (workspace_bytes(cm, rows) + kv + reserve > free_bytes)
-            rc = error_set(e, ERR_NOMEM, name, "Beside the weights, %u tokens of context need %.1f GiB; %.1f GiB are free. Ask for fewer.", positions,
-                           (double)(workspace_bytes(cm, rows) + kv + reserve) / (1 << 30), (double)free_bytes / (1 << 30));
-        cm->chunk_rows = (int)rows;
-        cm->workspace_bytes = workspace_bytes(cm, rows);
-        if (!rc && c->n_attention_layer) rc = cuda_pool_open(cm, positions, e);
-        cm->decode_scratch_bytes = c->n_attention_layer ? cuda_attention_decode_scratch(CUDA_STEP_ROWS, (int)c->n_head, (int)c->head_dim, (int)positions) : 0;
-        if (!rc) rc = cuda_alloc(&cm->decode_scratch, cm->decode_scratch_bytes, e);
-    }
-    struct block b[32];
-    size_t n = workspace(cm, (size_t)cm->chunk_rows, b);
-    for (size_t i = 0; !rc && i < n; i++) {
-        rc = cuda_alloc(b[i].p, b[i].bytes, e);
-        if (!rc) rc = cuda_zero(*b[i].p, b[i].bytes, cm->stream, e);
-    }
-    cm->step_tables_bytes = step_tables_bytes(c);
-    if (!rc) rc = cuda_host_alloc((void **)&cm->step_tables_host, cm->step_tables_bytes, e);
-    if (!rc) rc = cuda_host_alloc((void **)&cm->logits_host, c->n_vocab * sizeof(float), e);
-    if (!rc) {
-        cm->page_tables = (const int32_t **)(void *)cm->step_tables;
-        cm->n_keys = (int32_t *)(void *)(cm->step_tables + CUDA_MAX_ITEMS * sizeof(void *));
-        cm->step_ids = cm->n_keys + CUDA_MAX_ITEMS;
-        cm->mamba_states = (struct cuda_mamba_state *)(void *)(cm->step_ids + CUDA_MAX_ITEMS);
-        rc = cuda_sync(cm->stream, e);
-    }
+    if (!rc && cm->n_stages > 1) rc = start_threads(cm, e);
     if (rc)
         cuda_close(cm);
     else
@@ -166,335 +252,67 @@ static const char *cuda_path(void *ctx) {
 }
 static uint64_t cuda_bytes(void *ctx) {
     const struct cuda_model *cm = ctx;
-    return cm->bytes;
+    uint64_t sum = 0;
+    for (int k = 0; k < cm->n_stages; k++) sum += cm->stage[k]->bytes;
+    return sum;
 }
 
-/* ---- one pass ---- */
-struct segment { /* rows of one timeline in the pass */
-    struct cuda_state *s;
-    int first, n;
-    int32_t token; /* the first one: all there is in a step */
-};
-struct pass {
-    struct cuda_model *cm;
-    struct segment seg[CUDA_MAX_ITEMS];
-    int n_seg, n_rows;
-    bool step; /* one row each, few: decode kernels */
-    int max_keys; /* step: of any timeline, own row included, rounded up */
-    int n_shared; /* step: keys that lie in the same full pages for all */
-};
-
-static int linear(struct pass *p, const struct cuda_matrix *w, const uint16_t *x, int ldx, uint16_t *y, float *y32, int ldy, bool add, struct error *e) {
-    if (p->step) return cuda_gemv(w, x, ldx, p->n_rows, y, y32, ldy, add, p->cm->stream, e);
-    return cuda_linear(p->cm->gemm, w, x, ldx, p->n_rows, y, y32, ldy, add, p->cm->stream, e);
-}
-
-static int mamba_mixer(struct pass *p, const struct cuda_layer *l, uint32_t mamba_index, struct error *e) {
-    struct cuda_model *cm = p->cm;
-    const struct jamba_config *c = &cm->m->config;
-    const int D = (int)c->d_inner, R = (int)c->dt_rank, H = (int)c->d_model;
-    cuda_stream st = cm->stream;
-    int rc = linear(p, &l->ssm_in, cm->x, H, cm->wide, NULL, 2 * D, false, e); /* [rows, 2 d_inner]: x then z */
-    if (p->step) {
-        const struct cuda_mamba_state *states = cm->mamba_states + (size_t)mamba_index * CUDA_MAX_ITEMS;
-        if (!rc) rc = cuda_conv1d_step(cm->u, D, cm->wide, 2 * D, l->conv, l->conv_bias, states, p->n_rows, D, (int)c->d_conv, st, e);
-    } else {
-        for (int i = 0; !rc && i < p->n_seg; i++) {
-            const struct segment *g = &p->seg[i];
-            rc = cuda_conv1d_silu(cm->u + (size_t)g->first * c->d_inner, D, cm->wide + (size_t)g->first * 2 * c->d_inner, 2 * D, l->conv, l->conv_bias,
-                                  g->s->conv + mamba_index * cuda_conv_elements(c), g->n, D, (int)c->d_conv, st, e);
-        }
-    }
-    if (!rc) rc = linear(p, &l->ssm_x, cm->u, D, NULL, cm->xdbc, R + 32, false, e);
-    if (p->step) {
-        const struct cuda_mamba_state *states = cm->mamba_states + (size_t)mamba_index * CUDA_MAX_ITEMS;
-        if (!rc)
-            rc = cuda_scan_step(cm->y, D, cm->u, D, cm->xdbc, l->dt_norm, l->b_norm, l->c_norm, l->ssm_dt.bf16, cm->wide + D, 2 * D, l->a, l->d, l->dt_bias,
-                                states, p->n_rows, D, R, c->rms_norm_eps, st, e);
-    } else {
-        if (!rc) rc = cuda_mamba_norms(cm->dt, cm->bc, cm->xdbc, l->dt_norm, l->b_norm, l->c_norm, p->n_rows, R, c->rms_norm_eps, st, e);
-        /* dt_proj overwrites the x half of `wide`, which the convolution is done with */
-        if (!rc) rc = linear(p, &l->ssm_dt, cm->dt, R, cm->wide, NULL, 2 * D, false, e);
-        for (int i = 0; !rc && i < p->n_seg; i++) {
-            const struct segment *g = &p->seg[i];
-            const size_t r = (size_t)g->first, d = c->d_inner;
-            rc = cuda_selective_scan(cm->y + r * d, cm->u + r * d, cm->wide + r * 2 * d, cm->wide + r * 2 * d + d, cm->bc + r * 32, cm->bc + r * 32 + 16,
-                                     l->a, l->d, l->dt_bias, g->s->ssm + mamba_index * cuda_ssm_elements(c), g->n, D, D, 2 * D, 2 * D, D, 32, st, e);
-        }
-    }
-    if (!rc) rc = linear(p, &l->ssm_out, cm->y, D, NULL, cm->h, H, true, e);
-    return rc;
-}
-
-static int attention_mixer(struct pass *p, const struct cuda_layer *l, uint32_t attention_index, struct error *e) {
-    struct cuda_model *cm = p->cm;
-    const struct jamba_config *c = &cm->m->config;
-    const int H = (int)c->d_model, layer = (int)attention_index;
-    const int q = (int)(c->n_head * c->head_dim), kv = (int)(c->n_kv_head * c->head_dim), ld = q + 2 * kv;
-    const float scale = 1.0f / sqrtf((float)c->head_dim);
-    cuda_stream st = cm->stream;
-    int rc = linear(p, &l->qkv, cm->x, H, cm->wide, NULL, ld, false, e);
-    if (p->step) {
-        if (!rc) rc = cuda_kv_append_step(&cm->kv, layer, cm->page_tables, cm->n_keys, cm->wide + q, cm->wide + q + kv, ld, p->n_rows, st, e);
-        if (!rc)
-            rc = cuda_attention_decode(cm->x, cm->wide, ld, &cm->kv, layer, cm->page_tables, cm->n_keys, p->max_keys, p->n_shared, p->n_rows, (int)c->n_head, scale,
-                                       cm->decode_scratch, st, e);
-    } else {
-        for (int i = 0; !rc && i < p->n_seg; i++) {
-            const struct segment *g = &p->seg[i];
-            const uint16_t *row = cm->wide + (size_t)g->first * (size_t)ld;
-            rc = cuda_kv_append(&cm->kv, layer, g->s->pages_device, (int)g->s->n_tokens, row + q, row + q + kv, ld, g->n, st, e);
-            if (!rc)
-                rc = cuda_attention_prefill(cm->x + (size_t)g->first * (size_t)q, row, ld, &cm->kv, layer, g->s->pages_device, g->n, (int)g->s->n_tokens,
-                                            (int)c->n_head, scale, st, e);
-        }
-    }
-    return rc ? rc : linear(p, &l->o, cm->x, q, NULL, cm->h, H, true, e);
-}
-
-static int dense_ffn(struct pass *p, const struct cuda_layer *l, struct error *e) {
-    struct cuda_model *cm = p->cm;
-    const int H = (int)cm->m->config.d_model, I = (int)cm->m->config.d_ff;
-    int rc;
-    if (p->step) {
-        rc = cuda_gemv_swiglu(&l->gate_up, cm->x, H, p->n_rows, cm->u, I, cm->stream, e);
-    } else {
-        rc = linear(p, &l->gate_up, cm->x, H, cm->wide, NULL, 2 * I, false, e);
-        if (!rc) rc = cuda_swiglu(cm->u, cm->wide, p->n_rows, I, cm->stream, e);
-    }
-    return rc ? rc : linear(p, &l->down, cm->u, I, NULL, cm->h, H, true, e);
-}
-
-/* One expert of a stack. */
-static struct cuda_matrix expert_of(const struct cuda_matrix *w, size_t i) {
-    const size_t n = (size_t)w->n_out * (size_t)w->n_in;
-    return (struct cuda_matrix){.bf16 = w->bf16 ? w->bf16 + i * n : NULL,
-                                .i8 = w->i8 ? w->i8 + i * n : NULL,
-                                .scale = w->scale ? w->scale + i * (size_t)w->n_out : NULL,
-                                .n_out = w->n_out,
-                                .n_in = w->n_in};
-}
-
-static int moe_ffn(struct pass *p, const struct cuda_layer *l, struct error *e) {
-    struct cuda_model *cm = p->cm;
-    const struct jamba_config *c = &cm->m->config;
-    const int H = (int)c->d_model, I = (int)c->d_ff, E = (int)c->n_expert, K = (int)c->n_expert_used;
-    cuda_stream st = cm->stream;
-    int rc = linear(p, &l->router, cm->x, H, NULL, cm->router_logits, E, false, e);
-    int32_t offset[65];
-    int32_t *active = cm->offset + 2 * E + 1;
-    if (!rc)
-        rc = p->step ? cuda_moe_route_step(cm->router_weight, cm->order, cm->place, cm->offset, active, cm->router_logits, p->n_rows, E, K, st, e)
-                     : cuda_moe_route(cm->router_expert, cm->router_weight, cm->order, cm->place, cm->offset, cm->router_logits, p->n_rows, E, K, st, e);
-    if (!rc) rc = cuda_moe_gather(cm->expert_in, cm->x, cm->order, p->n_rows * K, K, H, st, e);
-    if (p->step) { /* all experts in one launch: nobody has to know here how many rows each got */
-        const int most = p->n_rows * K < E ? p->n_rows * K : E;
-        if (!rc) rc = cuda_moe_gemv(&l->exps_gate_up, cm->offset, active, most, cm->expert_in, p->n_rows, true, cm->u, st, e);
-        if (!rc) rc = cuda_moe_gemv(&l->exps_down, cm->offset, active, most, cm->u, p->n_rows, false, cm->expert_out, st, e);
-    } else if (!rc) {
-        rc = cuda_download(offset, cm->offset, ((size_t)E + 1) * sizeof *offset, st, e);
-    }
-    for (int i = 0; !rc && !p->step && i < E; i++) {
-        /* rows of one expert may be more than the buffers of a pass hold: at most chunk_rows at a time */
-        for (int at = offset[i]; !rc && at < offset[i + 1]; at += cm->chunk_rows) {
-            int n = offset[i + 1] - at < cm->chunk_rows ? offset[i + 1] - at : cm->chunk_rows;
-            struct cuda_matrix gate_up = expert_of(&l->exps_gate_up, (size_t)i), down = expert_of(&l->exps_down, (size_t)i);
-            rc = cuda_linear(cm->gemm, &gate_up, cm->expert_in + (size_t)at * c->d_model, H, n, cm->wide, NULL, 2 * I, false, st, e);
-            if (!rc) rc = cuda_swiglu(cm->u, cm->wide, n, I, st, e);
-            if (!rc) rc = cuda_linear(cm->gemm, &down, cm->u, I, n, cm->expert_out + (size_t)at * c->d_model, NULL, H, false, st, e);
-        }
-    }
-    return rc ? rc : cuda_moe_combine(cm->h, cm->expert_out, cm->place, cm->router_weight, p->n_rows, K, H, st, e);
-}
-
-static int trace_rows(struct pass *p, int layer, struct error *e) {
-    if (!jamba_trace.layer) return 0;
-    size_t n = (size_t)p->n_rows * p->cm->m->config.d_model;
-    float *host = malloc(n * sizeof *host);
-    if (!host) return error_set(e, ERR_NOMEM, "", "There is no memory for the trace.");
-    int rc = cuda_download(host, p->cm->h, n * sizeof *host, p->cm->stream, e);
-    if (!rc) jamba_trace.layer(jamba_trace.ctx, layer, host, (size_t)p->n_rows);
-    free(host);
-    return rc;
-}
-
-static int layers(struct pass *p, struct error *e) {
-    struct cuda_model *cm = p->cm;
-    const struct jamba_config *c = &cm->m->config;
-    const int H = (int)c->d_model;
-    int rc = cuda_embedding(cm->h, &cm->embedding, p->step ? cm->step_ids : cm->ids, p->n_rows, cm->stream, e);
-    if (!rc) rc = trace_rows(p, -1, e);
-    for (uint32_t i = 0; !rc && i < c->n_layer; i++) {
-        const struct jamba_layer *l = &cm->m->weights.layers[i];
-        rc = cuda_rms_norm(cm->x, cm->h, cm->layers[i].attn_norm, p->n_rows, H, c->rms_norm_eps, cm->stream, e);
-        if (!rc) rc = l->is_attention ? attention_mixer(p, &cm->layers[i], l->attention_index, e) : mamba_mixer(p, &cm->layers[i], l->mamba_index, e);
-        if (!rc) rc = cuda_rms_norm(cm->x, cm->h, cm->layers[i].ffn_norm, p->n_rows, H, c->rms_norm_eps, cm->stream, e);
-        if (!rc) rc = l->is_moe ? moe_ffn(p, &cm->layers[i], e) : dense_ffn(p, &cm->layers[i], e);
-        if (!rc) rc = trace_rows(p, (int)i, e);
-    }
-    return rc;
-}
-
-/* Forks of one reading: how many keys lie in the same full pages for every timeline of the step. */
-static int shared_keys(const struct pass *p) {
-    const struct cuda_state *a = p->seg[0].s;
-    int n = p->n_rows > 1 ? (int)(a->n_tokens / CUDA_KV_PAGE) : 0;
-    for (int i = 1; i < p->n_rows; i++) {
-        const struct cuda_state *b = p->seg[i].s;
-        int full = (int)(b->n_tokens / CUDA_KV_PAGE);
-        if (full < n) n = full;
-        for (int k = 0; k < n; k++)
-            if (a->pages[k] != b->pages[k]) n = k;
-    }
-    return p->cm->kv.n_pages ? n * CUDA_KV_PAGE : 0;
-}
-
-/* A step's tables, then the recorded graph for this number of timelines and this reach of keys. */
-static int run_step(struct pass *p, struct error *e) {
-    struct cuda_model *cm = p->cm;
-    const struct jamba_config *c = &cm->m->config;
-    const uint32_t n_mamba = c->n_layer - c->n_attention_layer;
-    const int32_t **tables = (const int32_t **)(void *)cm->step_tables_host;
-    int32_t *keys = (int32_t *)(void *)(cm->step_tables_host + CUDA_MAX_ITEMS * sizeof(void *)), *ids = keys + CUDA_MAX_ITEMS;
-    struct cuda_mamba_state *states = (struct cuda_mamba_state *)(void *)(ids + CUDA_MAX_ITEMS);
-    int longest = 1;
-    for (int i = 0; i < p->n_rows; i++) {
-        const struct cuda_state *s = p->seg[i].s;
-        tables[i] = s->pages_device;
-        keys[i] = (int32_t)s->n_tokens + 1;
-        ids[i] = p->seg[i].token;
-        if (keys[i] > longest) longest = keys[i];
-        for (uint32_t m = 0; m < n_mamba; m++)
-            states[(size_t)m * CUDA_MAX_ITEMS + (size_t)i] =
-                (struct cuda_mamba_state){s->conv + m * cuda_conv_elements(c), s->ssm + m * cuda_ssm_elements(c)};
-    }
-    int rc = cuda_upload_async(cm->step_tables, cm->step_tables_host, cm->step_tables_bytes, cm->stream, e);
-    if (rc) return rc;
-    p->max_keys = 1024; /* a power of two, so that few graphs serve all lengths; at most what the scratch was made for */
-    while (p->max_keys < longest) p->max_keys *= 2;
-    int cap = cm->kv.n_pages * CUDA_KV_PAGE;
-    if (cm->kv.n_pages && p->max_keys > cap) p->max_keys = cap;
-    p->n_shared = shared_keys(p);
-    if (jamba_trace.layer) return layers(p, e);
-    for (int i = 0; i < cm->n_graphs; i++)
-        if (cm->graphs[i].n_items == p->n_rows && cm->graphs[i].max_keys == p->max_keys && cm->graphs[i].n_shared == p->n_shared) return cuda_graph_run(cm->graphs[i].graph, cm->stream, e);
-    if (cm->n_graphs == (int)(sizeof cm->graphs / sizeof cm->graphs[0])) { /* the oldest makes room */
-        cuda_graph_close(cm->graphs[0].graph);
-        memmove(&cm->graphs[0], &cm->graphs[1], sizeof cm->graphs - sizeof cm->graphs[0]);
-        cm->n_graphs--;
-    }
-    cuda_graph g = NULL;
-    struct error first = {0};
-    rc = cuda_graph_begin(cm->stream, e);
-    if (rc) return rc;
-    int failed = layers(p, &first);
-    rc = cuda_graph_end(&g, cm->stream, e); /* ends the recording also when a launch was refused */
-    if (failed) {
-        cuda_graph_close(g);
-        if (e) *e = first;
-        return failed;
-    }
-    if (rc) return rc;
-    cm->graphs[cm->n_graphs].n_items = p->n_rows;
-    cm->graphs[cm->n_graphs].max_keys = p->max_keys;
-    cm->graphs[cm->n_graphs].n_shared = p->n_shared;
-    cm->graphs[cm->n_graphs++].graph = g;
-    return cuda_graph_run(g, cm->stream, e);
-}
-
-/* Head over n final-norm rows (f32 on the device, [n, d_model]) -> cm->logits [n, n_vocab]. */
-static int head(struct cuda_model *cm, const uint16_t *rows, int n, struct error *e) {
-    const int H = (int)cm->m->config.d_model, V = (int)cm->m->config.n_vocab;
-    int rc = 0;
-    for (int at = 0; !rc && at < n; at += CUDA_STEP_ROWS) {
-        int take = n - at < CUDA_STEP_ROWS ? n - at : CUDA_STEP_ROWS;
-        rc = cuda_gemv(&cm->head, rows + (size_t)at * cm->m->config.d_model, H, take, NULL, cm->logits + (size_t)at * cm->m->config.n_vocab, V, false, cm->stream, e);
-    }
-    return rc;
-}
-
-static int want_last(struct cuda_model *cm, const struct cuda_state *s, const struct backend_item *it, struct error *e) {
-    const struct jamba_config *c = &cm->m->config;
-    const int H = (int)c->d_model;
-    if (it->want == JAMBA_WANT_HIDDEN) return cuda_download(it->out, s->last, c->d_model * sizeof(float), cm->stream, e);
-    if (it->want != JAMBA_WANT_LOGITS) return 0;
-    int rc = cuda_to_bf16(cm->x, s->last, (size_t)H, cm->stream, e);
-    if (!rc) rc = head(cm, cm->x, 1, e);
-    if (!rc) rc = cuda_download_async(cm->logits_host, cm->logits, c->n_vocab * sizeof(float), cm->stream, e);
-    if (!rc) rc = cuda_sync(cm->stream, e);
-    if (!rc && !it->rows) memcpy(it->out, cm->logits_host, c->n_vocab * sizeof(float));
-    for (size_t i = 0; !rc && it->rows && i < it->n_rows; i++) it->out[i] = cm->logits_host[it->rows[i]];
-    return rc;
-}
-
-/* Log-probabilities of n tokens of a timeline: row i - 1 predicts token i; `before` (the row before the pass) predicts the first. */
-static int want_logprobs(struct cuda_model *cm, const float *before, int first, int n, const int32_t *tokens, float *out,
-                         struct error *e) {
-    const struct jamba_config *c = &cm->m->config;
-    const int H = (int)c->d_model;
-    uint16_t *rows = cm->wide; /* free behind the layers: [n, d_model] bf16 */
-    int rc = cuda_to_bf16(rows, before, (size_t)H, cm->stream, e);
-    if (!rc && n > 1) rc = cuda_rms_norm(rows + H, cm->h + (size_t)first * c->d_model, cm->output_norm, n - 1, H, c->rms_norm_eps, cm->stream, e);
-    if (!rc) rc = cuda_upload(cm->targets, tokens, (size_t)n * sizeof *tokens, cm->stream, e);
-    for (int at = 0; !rc && at < n; at += CUDA_MAX_ITEMS) {
-        int take = n - at < CUDA_MAX_ITEMS ? n - at : CUDA_MAX_ITEMS;
-        rc = cuda_linear(cm->gemm, &cm->head, rows + (size_t)at * c->d_model, H, take, NULL, cm->logits, (int)c->n_vocab, false, cm->stream, e);
-        if (!rc) rc = cuda_logprobs(cm->logprob + at, cm->logits, cm->targets + at, take, (int)c->n_vocab, cm->stream, e);
-    }
-    return rc ? rc : cuda_download(out, cm->logprob, (size_t)n * sizeof *out, cm->stream, e);
-}
-
-static int cuda_forward(void *ctx, struct backend_item *items, size_t n_items, struct error *e) {
+/* ---- a session's state: one part a stage ---- */
+static void session_close(void *ctx, void *state) {
     struct cuda_model *cm = ctx;
-    const struct jamba_config *c = &cm->m->config;
-    const int H = (int)c->d_model;
-    size_t item = 0, done = 0; /* next item, its tokens that are read */
-    char name[128];
-    size_t f, t;
-    int rc = cuda_device_use(cm->device, name, &f, &t, e); /* a thread has its own current device */
-    bool step = n_items <= CUDA_STEP_ROWS;
-    for (size_t i = 0; i < n_items; i++) step = step && items[i].n_tokens == 1;
-    while (!rc && item < n_items) {
-        struct pass p = {.cm = cm, .step = step};
-        struct {
-            size_t item, from;
-            bool last;
-        } part[CUDA_MAX_ITEMS];
-        while (!rc && item < n_items && p.n_seg < CUDA_MAX_ITEMS && p.n_rows < cm->chunk_rows) {
-            size_t left = items[item].n_tokens - done, room = (size_t)(cm->chunk_rows - p.n_rows), take = left < room ? left : room;
-            struct cuda_state *s = items[item].state;
-            rc = cuda_state_extend(cm, s, take, e);
-            if (!rc && !step) rc = cuda_upload(cm->ids + p.n_rows, items[item].tokens + done, take * sizeof(int32_t), cm->stream, e);
-            p.seg[p.n_seg] = (struct segment){s, p.n_rows, (int)take, items[item].tokens[done]};
-            part[p.n_seg].item = item, part[p.n_seg].from = done, part[p.n_seg].last = take == left;
-            p.n_seg++;
-            p.n_rows += (int)take;
-            done += take;
-            if (take == left) item++, done = 0;
-        }
-        if (!rc) rc = step ? run_step(&p, e) : layers(&p, e);
-        for (int i = 0; !rc && i < p.n_seg; i++) {
-            const struct segment *g = &p.seg[i];
-            struct backend_item *it = &items[part[i].item];
-            if (it->want == JAMBA_WANT_LOGPROBS)
-                rc = want_logprobs(cm, g->s->last, g->first, g->n, it->tokens + part[i].from, it->out + part[i].from, e);
-            if (!rc)
-                rc = cuda_rms_norm_f32(g->s->last, cm->h + (size_t)(g->first + g->n - 1) * (size_t)H, cm->output_norm, 1, H, c->rms_norm_eps, cm->stream, e);
-            g->s->has_last = true;
-            g->s->n_tokens += (uint32_t)g->n;
-            if (!rc && part[i].last) rc = want_last(cm, g->s, it, e);
-        }
-        if (!rc) rc = cuda_sync(cm->stream, e);
+    struct cuda_session *s = state;
+    struct error ignored;
+    if (!s) return;
+    drain(cm, &ignored);
+    for (int k = 0; k < cm->n_stages; k++) cuda_state_close(cm->stage[k], s->part[k]);
+    free(s);
+}
+
+static int session_make(void **out, struct cuda_model *cm, uint32_t max_tokens, const struct cuda_session *from, struct error *e) {
+    *out = NULL;
+    struct cuda_session *s = calloc(1, sizeof *s);
+    if (!s) return error_set(e, ERR_NOMEM, "", "There is no memory for a session.");
+    int rc = from ? drain(cm, e) : 0;
+    for (int k = 0; !rc && k < cm->n_stages; k++) {
+        rc = cuda_device_set(cm->stage[k]->device, e);
+        if (rc) break;
+        rc = from ? cuda_state_fork(&s->part[k], cm->stage[k], from->part[k], e) : cuda_state_open(&s->part[k], cm->stage[k], max_tokens, e);
     }
+    if (rc)
+        session_close(cm, s);
+    else
+        *out = s;
     return rc;
+}
+static int session_open(void **state, void *ctx, uint32_t max_tokens, struct error *e) {
+    return session_make(state, ctx, max_tokens, NULL, e);
+}
+static int session_fork(void **out, void *ctx, const void *state, struct error *e) {
+    return session_make(out, ctx, 0, state, e);
+}
+static uint64_t session_bytes(void *ctx, const void *state, uint32_t n_tokens) {
+    (void)state;
+    return cuda_session_bytes(ctx, n_tokens);
+}
+static int session_write(void *ctx, const void *state, uint32_t n_tokens, int (*put)(void *, const void *, size_t), void *put_ctx, struct error *e) {
+    struct cuda_session s = *(const struct cuda_session *)state;
+    int rc = drain(ctx, e);
+    return rc ? rc : cuda_session_move(ctx, &s, n_tokens, put, NULL, put_ctx, e);
+}
+static int session_read(void *ctx, void *state, uint32_t n_tokens, int (*get)(void *, void *, size_t), void *get_ctx, struct error *e) {
+    int rc = drain(ctx, e);
+    return rc ? rc : cuda_session_move(ctx, state, n_tokens, NULL, get, get_ctx, e);
 }
 
 static int cuda_last(void *ctx, void *state, enum jamba_want want, const int32_t *rows, size_t n_rows, float *out, struct error *e) {
     struct cuda_model *cm = ctx;
-    struct cuda_state *s = state;
-    if (!s->has_last) return error_set(e, ERR_ARG, "", "This session has read nothing yet, so it predicts nothing.");
+    struct cuda_stage *st = cm->stage[cm->n_stages - 1];
+    struct cuda_state *s = ((struct cuda_session *)state)->part[cm->n_stages - 1];
+    int rc = drain(cm, e);
+    if (!rc) rc = cuda_device_set(st->device, e);
+    if (!rc && !s->has_last) return error_set(e, ERR_ARG, "", "This session has read nothing yet, so it predicts nothing.");
     struct backend_item it = {.state = state, .want = want, .rows = rows, .n_rows = n_rows, .out = out};
-    return want_last(cm, s, &it, e);
+    return rc ? rc : cuda_stage_last(st, s, &it, e);
 }
 
 const struct backend backend_cuda = {.name = "cuda",
@@ -502,12 +320,12 @@ const struct backend backend_cuda = {.name = "cuda",
                                      .close = cuda_close,
                                      .path = cuda_path,
                                      .bytes = cuda_bytes,
-                                     .state_open = cuda_state_open,
-                                     .state_fork = cuda_state_fork,
-                                     .state_close = cuda_state_close,
+                                     .state_open = session_open,
+                                     .state_fork = session_fork,
+                                     .state_close = session_close,
                                      .forward = cuda_forward,
                                      .last = cuda_last,
-                                     .state_bytes = cuda_state_bytes,
-                                     .state_write = cuda_state_write,
-                                     .state_read = cuda_state_read,
+                                     .state_bytes = session_bytes,
+                                     .state_write = session_write,
+                                     .state_read = session_read,
                                      .default_chunk = CUDA_MAX_CHUNK};

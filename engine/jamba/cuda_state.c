@@ -1,15 +1,15 @@
-/* cuda_state.c: a session's state on a device: page table into the model's KV pool, conv and SSM state, the last final-norm row. Full pages
+/* cuda_state.c: a session's state on the device of a stage: page table into the model's KV pool, conv and SSM state, the last final-norm row. Full pages
  * are shared between forks and never written again; a page that is not full is copied when a session is forked. */
 #include "engine/jamba/cuda_backend.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-int cuda_pool_open(struct cuda_model *cm, uint32_t positions, struct error *e) {
+int cuda_pool_open(struct cuda_stage *cm, uint32_t positions, struct error *e) {
     const struct jamba_config *c = &cm->m->config;
     int n = (int)((positions + CUDA_KV_PAGE - 1) / CUDA_KV_PAGE);
-    cm->kv = (struct cuda_kv){NULL, n, (int)c->n_attention_layer, (int)c->n_kv_head, (int)c->head_dim};
-    cm->page_bytes = (size_t)c->n_attention_layer * 2 * CUDA_KV_PAGE * c->n_kv_head * c->head_dim * 2;
+    cm->kv = (struct cuda_kv){NULL, n, (int)cm->n_attention, (int)c->n_kv_head, (int)c->head_dim};
+    cm->page_bytes = (size_t)cm->n_attention * 2 * CUDA_KV_PAGE * c->n_kv_head * c->head_dim * 2;
     cm->page_refs = calloc((size_t)n, sizeof *cm->page_refs);
     cm->page_free = malloc((size_t)n * sizeof *cm->page_free);
     if (!cm->page_refs || !cm->page_free) return error_set(e, ERR_NOMEM, "", "There is no memory for the table of pages.");
@@ -21,13 +21,13 @@ int cuda_pool_open(struct cuda_model *cm, uint32_t positions, struct error *e) {
     return rc ? rc : cuda_zero(cm->kv.pool, cm->kv_bytes, cm->stream, e);
 }
 
-void cuda_pool_close(struct cuda_model *cm) {
+void cuda_pool_close(struct cuda_stage *cm) {
     cuda_free(cm->kv.pool);
     free(cm->page_refs);
     free(cm->page_free);
 }
 
-static int page_take(struct cuda_model *cm, int32_t *page, struct error *e) {
+static int page_take(struct cuda_stage *cm, int32_t *page, struct error *e) {
     int rc = 0;
     pthread_mutex_lock(&cm->pool_lock);
     if (cm->n_page_free == 0) {
@@ -41,18 +41,13 @@ static int page_take(struct cuda_model *cm, int32_t *page, struct error *e) {
     pthread_mutex_unlock(&cm->pool_lock);
     return rc;
 }
-static void page_release(struct cuda_model *cm, int32_t page) {
+static void page_release(struct cuda_stage *cm, int32_t page) {
     pthread_mutex_lock(&cm->pool_lock);
     if (--cm->page_refs[page] == 0) cm->page_free[cm->n_page_free++] = page;
     pthread_mutex_unlock(&cm->pool_lock);
 }
 
-static uint32_t mamba_layers(const struct jamba_config *c) {
-    return c->n_layer - c->n_attention_layer;
-}
-
-int cuda_state_open(void **state, void *ctx, uint32_t max_tokens, struct error *e) {
-    struct cuda_model *cm = ctx;
+int cuda_state_open(struct cuda_state **state, struct cuda_stage *cm, uint32_t max_tokens, struct error *e) {
     const struct jamba_config *c = &cm->m->config;
     *state = NULL;
     struct cuda_state *s = calloc(1, sizeof *s);
@@ -60,8 +55,8 @@ int cuda_state_open(void **state, void *ctx, uint32_t max_tokens, struct error *
     s->max_tokens = max_tokens;
     s->max_pages = (int)((max_tokens + CUDA_KV_PAGE - 1) / CUDA_KV_PAGE);
     s->pages = malloc((size_t)s->max_pages * sizeof *s->pages);
-    size_t conv = mamba_layers(c) * cuda_conv_elements(c) * 2, ssm = mamba_layers(c) * cuda_ssm_elements(c) * 4;
-    int rc = s->pages ? 0 : error_set(e, ERR_NOMEM, "", "There is no memory for a session.");
+    size_t conv = cm->n_mamba * cuda_conv_elements(c) * 2, ssm = cm->n_mamba * cuda_ssm_elements(c) * 4;
+    int rc = s->pages ? cuda_device_set(cm->device, e) : error_set(e, ERR_NOMEM, "", "There is no memory for a session.");
     if (!rc) rc = cuda_alloc((void **)&s->pages_device, (size_t)s->max_pages * sizeof *s->pages, e);
     if (!rc) rc = cuda_alloc((void **)&s->conv, conv, e);
     if (!rc) rc = cuda_alloc((void **)&s->ssm, ssm, e);
@@ -75,10 +70,10 @@ int cuda_state_open(void **state, void *ctx, uint32_t max_tokens, struct error *
     return rc;
 }
 
-void cuda_state_close(void *ctx, void *state) {
-    struct cuda_model *cm = ctx;
-    struct cuda_state *s = state;
+void cuda_state_close(struct cuda_stage *cm, struct cuda_state *s) {
+    struct error ignored;
     if (!s) return;
+    cuda_device_set(cm->device, &ignored);
     for (int i = 0; i < s->n_pages; i++) page_release(cm, s->pages[i]);
     cuda_free(s->pages_device);
     cuda_free(s->conv);
@@ -88,7 +83,7 @@ void cuda_state_close(void *ctx, void *state) {
     free(s);
 }
 
-static int pages_grow(struct cuda_model *cm, struct cuda_state *s, int want, struct error *e) {
+static int pages_grow(struct cuda_stage *cm, struct cuda_state *s, int want, struct error *e) {
     int rc = 0, had = s->n_pages;
     while (!rc && s->n_pages < want) {
         rc = page_take(cm, &s->pages[s->n_pages], e);
@@ -98,22 +93,20 @@ static int pages_grow(struct cuda_model *cm, struct cuda_state *s, int want, str
     return rc;
 }
 
-int cuda_state_extend(struct cuda_model *cm, struct cuda_state *s, size_t n_more, struct error *e) {
-    if (!cm->m->config.n_attention_layer) return 0;
+int cuda_state_extend(struct cuda_stage *cm, struct cuda_state *s, size_t n_more, struct error *e) {
+    if (!cm->n_attention) return 0;
     return pages_grow(cm, s, (int)((s->n_tokens + n_more + CUDA_KV_PAGE - 1) / CUDA_KV_PAGE), e);
 }
 
-int cuda_state_fork(void **out, void *ctx, const void *state, struct error *e) {
-    struct cuda_model *cm = ctx;
+int cuda_state_fork(struct cuda_state **out, struct cuda_stage *cm, const struct cuda_state *from, struct error *e) {
     const struct jamba_config *c = &cm->m->config;
-    const struct cuda_state *from = state;
-    int rc = cuda_state_open(out, ctx, from->max_tokens, e);
+    int rc = cuda_state_open(out, cm, from->max_tokens, e);
     if (rc) return rc;
     struct cuda_state *s = *out;
     s->n_tokens = from->n_tokens;
     s->has_last = from->has_last;
     int full = (int)(from->n_tokens / CUDA_KV_PAGE);
-    if (!c->n_attention_layer) full = 0;
+    if (!cm->n_attention) full = 0;
     pthread_mutex_lock(&cm->pool_lock);
     for (int i = 0; i < full; i++) {
         s->pages[i] = from->pages[i];
@@ -122,14 +115,14 @@ int cuda_state_fork(void **out, void *ctx, const void *state, struct error *e) {
     s->n_pages = full;
     pthread_mutex_unlock(&cm->pool_lock);
     rc = cuda_upload(s->pages_device, s->pages, (size_t)full * sizeof *s->pages, cm->stream, e);
-    if (!rc && c->n_attention_layer && from->n_tokens % CUDA_KV_PAGE) {
+    if (!rc && cm->n_attention && from->n_tokens % CUDA_KV_PAGE) {
         rc = pages_grow(cm, s, full + 1, e);
         if (!rc)
             rc = cuda_copy(cm->kv.pool + (size_t)s->pages[full] * cm->page_bytes / 2, cm->kv.pool + (size_t)from->pages[full] * cm->page_bytes / 2,
                            cm->page_bytes, cm->stream, e);
     }
-    if (!rc) rc = cuda_copy(s->conv, from->conv, mamba_layers(c) * cuda_conv_elements(c) * 2, cm->stream, e);
-    if (!rc) rc = cuda_copy(s->ssm, from->ssm, mamba_layers(c) * cuda_ssm_elements(c) * 4, cm->stream, e);
+    if (!rc) rc = cuda_copy(s->conv, from->conv, cm->n_mamba * cuda_conv_elements(c) * 2, cm->stream, e);
+    if (!rc) rc = cuda_copy(s->ssm, from->ssm, cm->n_mamba * cuda_ssm_elements(c) * 4, cm->stream, e);
     if (!rc) rc = cuda_copy(s->last, from->last, c->d_model * sizeof(float), cm->stream, e);
     if (!rc) rc = cuda_sync(cm->stream, e);
     if (rc) {
@@ -139,67 +132,59 @@ int cuda_state_fork(void **out, void *ctx, const void *state, struct error *e) {
     return rc;
 }
 
-/* File order: conv, ssm, last; then page by page, layer by layer, the K rows in use and the V rows in use. */
-uint64_t cuda_state_bytes(void *ctx, const void *state, uint32_t n_tokens) {
-    const struct cuda_model *cm = ctx;
-    const struct jamba_config *c = &cm->m->config;
-    (void)state;
-    return mamba_layers(c) * (cuda_conv_elements(c) * 2 + cuda_ssm_elements(c) * 4) + c->d_model * 4 +
+/* File order: conv, ssm of all layers, last; then page by page, layer by layer, the K rows in use and the V rows in use. */
+uint64_t cuda_session_bytes(const struct cuda_model *model, uint32_t n_tokens) {
+    const struct jamba_config *c = &model->m->config;
+    return (c->n_layer - c->n_attention_layer) * (cuda_conv_elements(c) * 2 + cuda_ssm_elements(c) * 4) + c->d_model * 4 +
            (uint64_t)n_tokens * c->n_attention_layer * 2 * c->n_kv_head * c->head_dim * 2;
 }
 
 /* Moves a state through a host buffer, one way or the other. */
 struct mover {
-    struct cuda_model *cm;
     void *host;
     int (*put)(void *, const void *, size_t);
     int (*get)(void *, void *, size_t);
     void *ctx;
 };
-static int move(struct mover *m, void *device, size_t bytes, struct error *e) {
+static int move(struct mover *m, struct cuda_stage *cm, void *device, size_t bytes, struct error *e) {
     const size_t step = (size_t)16 << 20;
-    int rc = 0;
+    int rc = cuda_device_set(cm->device, e);
     for (size_t at = 0; !rc && at < bytes; at += step) {
         size_t n = bytes - at < step ? bytes - at : step;
         if (m->put) {
-            rc = cuda_download(m->host, (char *)device + at, n, m->cm->stream, e);
+            rc = cuda_download(m->host, (char *)device + at, n, cm->stream, e);
             if (!rc) rc = m->put(m->ctx, m->host, n); /* says itself what went wrong, as does get */
         } else {
             rc = m->get(m->ctx, m->host, n);
-            if (!rc) rc = cuda_upload((char *)device + at, m->host, n, m->cm->stream, e);
+            if (!rc) rc = cuda_upload((char *)device + at, m->host, n, cm->stream, e);
         }
     }
     return rc;
 }
-static int move_state(struct mover *m, const struct cuda_state *s, uint32_t n_tokens, struct error *e) {
-    struct cuda_model *cm = m->cm;
-    const struct jamba_config *c = &cm->m->config;
+int cuda_session_move(struct cuda_model *model, struct cuda_session *s, uint32_t n_tokens, int (*put)(void *, const void *, size_t),
+                      int (*get)(void *, void *, size_t), void *ctx, struct error *e) {
+    const struct jamba_config *c = &model->m->config;
     const size_t width = (size_t)c->n_kv_head * c->head_dim;
-    m->host = malloc((size_t)16 << 20);
-    if (!m->host) return error_set(e, ERR_NOMEM, "", "There is no memory for the snapshot.");
-    int rc = move(m, s->conv, mamba_layers(c) * cuda_conv_elements(c) * 2, e);
-    if (!rc) rc = move(m, s->ssm, mamba_layers(c) * cuda_ssm_elements(c) * 4, e);
-    if (!rc) rc = move(m, s->last, c->d_model * 4, e);
+    struct mover m = {malloc((size_t)16 << 20), put, get, ctx};
+    int rc = m.host ? 0 : error_set(e, ERR_NOMEM, "", "There is no memory for the snapshot.");
+    for (int k = 0; !rc && get && k < model->n_stages; k++) {
+        rc = cuda_device_set(model->stage[k]->device, e);
+        if (!rc) rc = cuda_state_extend(model->stage[k], s->part[k], n_tokens, e);
+    }
+    for (int k = 0; !rc && k < model->n_stages; k++)
+        rc = move(&m, model->stage[k], s->part[k]->conv, model->stage[k]->n_mamba * cuda_conv_elements(c) * 2, e);
+    for (int k = 0; !rc && k < model->n_stages; k++)
+        rc = move(&m, model->stage[k], s->part[k]->ssm, model->stage[k]->n_mamba * cuda_ssm_elements(c) * 4, e);
+    if (!rc) rc = move(&m, model->stage[model->n_stages - 1], s->part[model->n_stages - 1]->last, c->d_model * 4, e);
     for (uint32_t t = 0, p = 0; !rc && c->n_attention_layer && t < n_tokens; t += CUDA_KV_PAGE, p++) {
         size_t rows = n_tokens - t < CUDA_KV_PAGE ? n_tokens - t : CUDA_KV_PAGE;
-        for (size_t part = 0; !rc && part < 2 * (size_t)c->n_attention_layer; part++)
-            rc = move(m, cm->kv.pool + (size_t)s->pages[p] * cm->page_bytes / 2 + part * CUDA_KV_PAGE * width, rows * width * 2, e);
+        for (int k = 0; !rc && k < model->n_stages; k++) {
+            struct cuda_stage *cm = model->stage[k];
+            for (size_t half = 0; !rc && half < 2 * (size_t)cm->n_attention; half++)
+                rc = move(&m, cm, cm->kv.pool + (size_t)s->part[k]->pages[p] * cm->page_bytes / 2 + half * CUDA_KV_PAGE * width, rows * width * 2, e);
+        }
     }
-    free(m->host);
-    return rc;
-}
-int cuda_state_write(void *ctx, const void *state, uint32_t n_tokens, int (*put)(void *, const void *, size_t), void *put_ctx, struct error *e) {
-    struct mover m = {.cm = ctx, .put = put, .ctx = put_ctx};
-    return move_state(&m, state, n_tokens, e);
-}
-int cuda_state_read(void *ctx, void *state, uint32_t n_tokens, int (*get)(void *, void *, size_t), void *get_ctx, struct error *e) {
-    struct mover m = {.cm = ctx, .get = get, .ctx = get_ctx};
-    struct cuda_state *s = state;
-    int rc = cuda_state_extend(m.cm, s, n_tokens, e);
-    if (!rc) rc = move_state(&m, s, n_tokens, e);
-    if (!rc) {
-        s->n_tokens = n_tokens;
-        s->has_last = n_tokens > 0;
-    }
+    free(m.host);
+    for (int k = 0; !rc && get && k < model->n_stages; k++) s->part[k]->n_tokens = n_tokens, s->part[k]->has_last = n_tokens > 0;
     return rc;
 }

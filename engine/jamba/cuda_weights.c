@@ -16,13 +16,13 @@ static uint16_t to_bf16(float f) {
 }
 
 struct upload {
-    struct cuda_model *cm;
+    struct cuda_stage *cm;
     uint16_t *stage_host, *stage_device; /* STAGE_BYTES each */
     float *row;                          /* longest row, f32 */
     uint64_t seed;
 };
 
-static int device_alloc(struct cuda_model *cm, void **p, size_t bytes, struct error *e) {
+static int device_alloc(struct cuda_stage *cm, void **p, size_t bytes, struct error *e) {
     int rc = cuda_alloc(p, bytes, e);
     if (!rc) cm->bytes += bytes;
     return rc;
@@ -158,7 +158,7 @@ static int upload_layer(struct upload *u, struct cuda_layer *to, const struct ja
     return rc;
 }
 
-int cuda_weights_open(struct cuda_model *cm, struct error *e) {
+int cuda_weights_open(struct cuda_stage *cm, struct error *e) {
     const struct jamba_config *c = &cm->m->config;
     const struct jamba_weights *w = &cm->m->weights;
     struct upload u = {.cm = cm};
@@ -167,16 +167,21 @@ int cuda_weights_open(struct cuda_model *cm, struct error *e) {
     int rc = 0;
     u.stage_host = malloc(STAGE_BYTES);
     u.row = malloc(longest * sizeof *u.row);
-    cm->layers = calloc(c->n_layer, sizeof *cm->layers);
+    cm->layers = calloc(cm->end - cm->first, sizeof *cm->layers);
     if (!u.stage_host || !u.row || !cm->layers) rc = error_set(e, ERR_NOMEM, "", "There is no memory to load the model.");
     if (!rc) rc = cuda_alloc((void **)&u.stage_device, STAGE_BYTES, e);
-    if (!rc) rc = upload_one(&u, &cm->embedding, w->token_embd, false, e);
-    if (!rc && w->output == w->token_embd)
+    /* noise: a layer's seed is its number, so that a shape has the same weights however it is cut */
+    if (!rc && (cm->index == 0 || (cm->is_last && w->output == w->token_embd))) rc = upload_one(&u, &cm->embedding, w->token_embd, false, e);
+    u.seed = 1;
+    if (cm->is_last && w->output == w->token_embd)
         cm->head = cm->embedding;
-    else if (!rc)
+    else if (!rc && cm->is_last)
         rc = upload_one(&u, &cm->head, w->output, cm->int8, e);
-    if (!rc) rc = upload_f32(&u, &cm->output_norm, w->output_norm, 1, e);
-    for (uint32_t i = 0; !rc && i < c->n_layer; i++) rc = upload_layer(&u, &cm->layers[i], &w->layers[i], e);
+    if (!rc && cm->is_last) rc = upload_f32(&u, &cm->output_norm, w->output_norm, 1, e);
+    for (uint32_t i = cm->first; !rc && i < cm->end; i++) {
+        u.seed = (uint64_t)(i + 1) << 16;
+        rc = upload_layer(&u, &cm->layers[i - cm->first], &w->layers[i], e);
+    }
     if (!rc) rc = cuda_sync(cm->stream, e);
     cuda_free(u.stage_device);
     free(u.stage_host);
@@ -190,8 +195,8 @@ static void matrix_free(struct cuda_matrix *w) {
     cuda_free(w->scale);
 }
 
-void cuda_weights_close(struct cuda_model *cm) {
-    for (uint32_t i = 0; cm->layers && i < cm->m->config.n_layer; i++) {
+void cuda_weights_close(struct cuda_stage *cm) {
+    for (uint32_t i = 0; cm->layers && i < cm->end - cm->first; i++) {
         struct cuda_layer *l = &cm->layers[i];
         struct cuda_matrix *all[] = {&l->qkv, &l->o, &l->ssm_in, &l->ssm_x, &l->ssm_dt, &l->ssm_out, &l->gate_up, &l->down, &l->router, &l->exps_gate_up, &l->exps_down};
         float *vectors[] = {l->attn_norm, l->ffn_norm, l->conv, l->conv_bias, l->dt_bias, l->a, l->d, l->dt_norm, l->b_norm, l->c_norm};
@@ -199,7 +204,7 @@ void cuda_weights_close(struct cuda_model *cm) {
         for (size_t j = 0; j < sizeof vectors / sizeof vectors[0]; j++) cuda_free(vectors[j]);
     }
     free(cm->layers);
-    if (cm->head.bf16 != cm->embedding.bf16 || cm->head.i8) matrix_free(&cm->head);
+    if (cm->head.i8 || cm->head.bf16 != cm->embedding.bf16) matrix_free(&cm->head);
     matrix_free(&cm->embedding);
     cuda_free(cm->output_norm);
 }

@@ -1,7 +1,11 @@
 /* shape.c: see shape.h. Geometry: jamba-spec, the published config.json of each line. */
 #include "engine/jamba/shape.h"
 #include "engine/jamba/model.h"
+#ifdef ANTINOMY_CUDA
+#include "engine/jamba/cuda_backend.h"
+#endif
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,7 +30,8 @@ static const struct tensor *dummy(struct arena *a, const char *name, uint64_t ne
 }
 #endif
 
-int jamba_model_open_shape(struct jamba_model **out, const char *shape, const struct jamba_model_options *o, struct error *e) {
+/* A model of the shape without weights and without a backend. */
+static int build(struct jamba_model **out, const char *shape, const struct jamba_model_options *o, struct error *e) {
     const struct shape *s = NULL;
     *out = NULL;
     for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++)
@@ -82,11 +87,48 @@ int jamba_model_open_shape(struct jamba_model **out, const char *shape, const st
             whole &= (l->ffn_gate = dummy(a, "ffn_gate", H, I, 1)) && (l->ffn_up = dummy(a, "ffn_up", H, I, 1)) && (l->ffn_down = dummy(a, "ffn_down", I, H, 1));
     }
     c->n_attention_layer = n_attention;
-    int rc = whole ? m->backend->open(&m->backend_ctx, m, o, e) : error_set(e, ERR_NOMEM, "", "Out of memory.");
+    int rc = whole ? 0 : error_set(e, ERR_NOMEM, "", "Out of memory.");
     if (rc)
         jamba_model_close(m);
     else
         *out = m;
     return rc;
 #endif
+}
+
+int jamba_model_open_shape(struct jamba_model **out, const char *shape, const struct jamba_model_options *o, struct error *e) {
+    struct jamba_model *m = NULL;
+    *out = NULL;
+    int rc = build(&m, shape, o, e);
+    if (!rc) rc = m->backend->open(&m->backend_ctx, m, o, e);
+    if (rc)
+        jamba_model_close(m);
+    else
+        *out = m;
+    return rc;
+}
+
+int jamba_shape_plan(const char *shape, const struct jamba_model_options *o, void (*line)(void *ctx, const char *text), void *ctx, struct error *e) {
+    struct jamba_model *m = NULL;
+    int rc = build(&m, shape, o, e);
+#ifdef ANTINOMY_CUDA
+    struct cuda_plan plan[CUDA_MAX_STAGES];
+    int n = 0;
+    if (!rc) rc = cuda_plan_make(plan, &n, m, o, e);
+    for (int k = 0; !rc && k < n; k++) {
+        const struct cuda_plan *p = &plan[k];
+        const double g = 1 << 30;
+        char text[400];
+        snprintf(text, sizeof text,
+                 "device %d, layers %u to %u: %.3f GiB of weights, %.3f for %u tokens of context, %.3f of scratch, %.3f to work in (%u rows a pass): %.3f in all, of "
+                 "%.3f free; %u tokens of context would fit",
+                 p->device, p->first, p->end - 1, (double)p->weights / g, (double)p->kv / g, p->positions, (double)p->scratch / g, (double)p->workspace / g, p->chunk_rows,
+                 (double)p->total / g, (double)p->free / g, p->max_positions);
+        line(ctx, text);
+    }
+#else
+    (void)line, (void)ctx;
+#endif
+    jamba_model_close(m);
+    return rc;
 }

@@ -6,7 +6,8 @@ prefix over pieces of 16,384 steps (Hillis and Steele 1986), everything else wri
 
 IDS: little-endian int32 token ids. HIDDEN: what tests/bench/real_256k left: a line of text "positions n p1 .. pn d_model d", then n * d float32:
 the final-norm rows of our engine behind p1 .. pn tokens. Prints the relative error of each row, and of the next token's distribution;
-exits with 1 when a row is farther off than LIMIT (default 0.06).
+exits with 1 when a row is farther off than LIMIT (default 0.02: weights and activations of the GPU are rounded to bf16, 2^-9 at most each time, and 30
+layers add such errors up like noise; measured 0.004 to 0.008 up to 262,144 tokens).
 Dense layers only (the bundled model); tested with torch 2.11 on a GPU.
 """
 import glob
@@ -64,7 +65,7 @@ def dequantise(kind, raw, ne):
         out = b[:, 2:].copy().view(np.int8).astype(np.float32) * b[:, :2].copy().view(np.float16).astype(np.float32)
     else:
         raise SystemExit(f"tensor type {kind} is not read here")
-    return torch.from_numpy(np.ascontiguousarray(out.reshape(ne[::-1]))).to(DEVICE)
+    return torch.from_numpy(np.array(out.reshape(ne[::-1]))).to(DEVICE)
 
 
 def load(folder):
@@ -183,7 +184,7 @@ def forward(meta, t, ids, positions):
 
 def main():
     folder, ids_path, hidden_path = sys.argv[1:4]
-    limit = float(sys.argv[4]) if len(sys.argv) > 4 else 0.06
+    limit = float(sys.argv[4]) if len(sys.argv) > 4 else 0.02
     with open(hidden_path, "rb") as f:
         head = f.readline().split()
         n = int(head[1])

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "engine/jamba/model.h"
+#include "engine/jamba/shape.h"
 
 #ifndef ANTINOMY_CUDA
 static void test_cuda(void **state) {
@@ -627,6 +628,60 @@ static void test_chunks_forks_and_snapshots_keep_every_bit(void **state) {
     jamba_model_close(m);
 }
 
+/* A small mixture of experts, its layers in one, two and three stages, all on one device: passes in flight, and still the same bits. */
+static void test_stages_keep_every_bit(void **state) {
+    (void)state;
+    if (!device()) return;
+    enum { N = 3000, FORKS = 3, LP = 300 };
+    static const char *const devices[] = {"cuda", "cuda:0,0", "cuda:0,0,0"};
+    int32_t ids[N];
+    uint32_t x = 12345;
+    for (int i = 0; i < N; i++) {
+        x = x * 1664525u + 1013904223u;
+        ids[i] = (int32_t)(x >> 8) % 1024;
+    }
+    struct buf first = {0};
+    float logits[2 + FORKS][1024], kept[2 + FORKS][1024], lp[LP], kept_lp[LP];
+    for (int d = 0; d < 3; d++) {
+        struct jamba_model *m;
+        struct jamba_model_options o = {.device = devices[d], .kv_tokens = 16384};
+        OK(jamba_model_open_shape(&m, "tiny", &o, &err));
+        struct jamba_session *s, *f[FORKS];
+        struct jamba_batch_item items[FORKS];
+        OK(jamba_session_open(&s, m, 4096, &err));
+        struct jamba_run run = {.chunk = 256}; /* nothing is asked of a chunk: the next one enters while it is under way */
+        OK(jamba_session_prefill(s, ids, N - 8, &run, &err));
+        OK(jamba_session_logits(s, logits[0], &err));
+        for (int i = 0; i < 8; i++) OK(jamba_session_prefill(s, ids + N - 8 + i, 1, NULL, &err));
+        OK(jamba_session_logits(s, logits[1], &err));
+        for (int i = 0; i < 1024; i++) assert_true(isfinite(logits[1][i]));
+        struct buf b = {0};
+        snapshot(s, &b);
+        for (int i = 0; i < FORKS; i++) {
+            OK(jamba_session_fork(&f[i], s, &err));
+            items[i] = (struct jamba_batch_item){.session = f[i], .tokens = ids + i, .n_tokens = 1, .want = JAMBA_WANT_LOGITS, .out = logits[2 + i]};
+        }
+        OK(jamba_batch_run(m, items, FORKS, NULL, &err));
+        items[0] = (struct jamba_batch_item){.session = f[0], .tokens = ids + 100, .n_tokens = LP, .want = JAMBA_WANT_LOGPROBS, .out = lp};
+        OK(jamba_batch_run(m, items, 1, &run, &err));
+        if (d == 0) {
+            first = b;
+            memcpy(kept, logits, sizeof kept);
+            memcpy(kept_lp, lp, sizeof lp);
+        } else {
+            assert_int_equal(b.len, first.len);
+            assert_memory_equal(b.data, first.data, b.len);
+            assert_memory_equal(kept, logits, sizeof kept);
+            assert_memory_equal(kept_lp, lp, sizeof lp);
+            buf_free(&b);
+        }
+        for (int i = 0; i < FORKS; i++) jamba_session_close(f[i]);
+        jamba_session_close(s);
+        jamba_model_close(m);
+    }
+    buf_free(&first);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_linear_equals_plain_loops),
@@ -636,6 +691,7 @@ int main(void) {
         cmocka_unit_test(test_moe_routing_is_stable_and_complete),
         cmocka_unit_test(test_bundled_model_equals_the_cpu_layer_by_layer),
         cmocka_unit_test(test_chunks_forks_and_snapshots_keep_every_bit),
+        cmocka_unit_test(test_stages_keep_every_bit),
     };
     if (getenv("ONLY")) cmocka_set_test_filter(getenv("ONLY")); /* with wildcards: test_*_plain_loops */
     if (getenv("SKIP")) cmocka_set_skip_filter(getenv("SKIP"));
