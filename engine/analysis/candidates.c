@@ -49,6 +49,7 @@ static bool same_code(const struct detect_set *s, const struct frame *a, const s
         struct slice t = s->lexicon.items[w->id].stem;
         bool digit = false;
         for (size_t k = 0; k < t.len; k++) digit |= words_digit((unsigned char)t.data[k]);
+        if (w->class == WORD_CODE && words_digit((unsigned char)t.data[0])) continue; /* a year */
         if (one_document && !(digit && w->class == WORD_CODE && t.len > 2))
             continue; /* names head many accounts of one report */
         const struct frame_word *x = subject_find(s, b, w->id);

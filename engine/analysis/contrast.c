@@ -568,3 +568,33 @@ bool contrast_movement(const struct detect_set *s, const struct frame *f) {
             return true;
     return false;
 }
+
+/* Short sentences under different headings of one document: what they speak of stands above them ("A trial is scheduled
+ * to begin in May"). */
+bool contrast_headings(const struct detect_set *s, const struct frame *a, const struct frame *b) {
+    const struct subject_statement *x = &s->units[a->unit], *y = &s->units[b->unit];
+    if (x->doc != y->doc || x->head_word == y->head_word) return false;
+    uint32_t heavy[2] = {0, 0}, shared = 0;
+    for (int side = 0; side < 2; side++) {
+        const struct subject_statement *u = side ? y : x, *v = side ? x : y;
+        for (uint32_t i = 0; i < u->n_head_words; i++) {
+            const struct word *w = &s->words[u->head_word + i];
+            if ((w->class != WORD_CONTENT && w->class != WORD_NAME && w->class != WORD_CODE) ||
+                s->lexicon.items[w->id].flags & LEXICON_LIGHT)
+                continue;
+            heavy[side]++;
+            for (uint32_t k = 0; k < v->n_head_words; k++) shared += s->words[v->head_word + k].id == w->id;
+        }
+    }
+    if (!heavy[0] || !heavy[1] || shared) return false;
+    for (int side = 0; side < 2; side++) {
+        const struct frame *f = side ? b : a;
+        uint32_t n = 0;
+        for (uint32_t k = 0; k < f->n_words; k++) {
+            const struct frame_word *w = &s->frame_words[f->word + k];
+            n += w->place < 2 && w->class != WORD_ENTITY && !(s->lexicon.items[w->id].flags & LEXICON_LIGHT);
+        }
+        if (n <= 3) return true;
+    }
+    return false;
+}

@@ -54,5 +54,7 @@ bool contrast_including(const struct detect_set *s, const struct frame *a, const
 bool contrast_swapped(const struct detect_set *s, const struct frame *a, const struct frame *b);
 /* "revenue was up 14 %": how something moved, told for one part of a report after the other. */
 bool contrast_movement(const struct detect_set *s, const struct frame *f);
+/* Short sentences under different headings of one document: what they speak of stands above them. */
+bool contrast_headings(const struct detect_set *s, const struct frame *a, const struct frame *b);
 
 #endif

@@ -10,6 +10,7 @@
 
 #define COLUMNS_MAX 24
 #define ROWS_MAX 400
+#define FIGURES_MAX 3 /* totals of wider tables are accounts, often torn by their layout */
 
 struct cell {
     struct ingest_span span;
@@ -145,6 +146,9 @@ static int check_sums(struct detect_set *s, uint32_t doc, struct row *rows, uint
         if (pass == 1 && (wrong == 0 || wrong > 2 || wrong > right + 1)) return 0;
         for (uint32_t r = 2; r < n; r++) {
             if (!rows[r].total) continue;
+            uint32_t figures = 0;
+            for (uint32_t c = 1; c < rows[r].n; c++) figures += rows[r].cells[c].number;
+            if (figures > FIGURES_MAX) continue;
             for (uint32_t c = 1; c < rows[r].n; c++) {
                 if (!rows[r].cells[c].number) continue;
                 double sum = 0, all = 0, totals = 0;

@@ -388,6 +388,7 @@ struct sameness subject_sameness(const struct detect_set *s, const struct frame 
         r.doubt += 0.14f;
     if (contrast_agents(s, a, b)) r.apart = true;
     if (contrast_report(s, a, b)) r.doubt += 0.2f;
+    if (a->class != ANALYSIS_MODALITY && contrast_headings(s, a, b)) r.doubt += 0.14f;
     if (a->class != ANALYSIS_MODALITY && ua->doc == ub->doc && (contrast_movement(s, a) || contrast_movement(s, b)))
         r.doubt += 0.14f;
     if (contrast_non(s, a, b) || contrast_swapped(s, a, b)) r.apart = true;

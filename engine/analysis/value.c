@@ -472,6 +472,19 @@ int value_frame(struct detect_set *s, uint32_t unit, uint32_t fact) {
                 return 0;
             break;
         }
+    if (f->kind == INGEST_DATE && !row && u->n_words) { /* "At 31 December 2022, ...": says when, not what */
+        uint32_t at = 0, first = 0;
+        while (first < u->n_words &&
+               (s->words[u->word + first].flags & WORD_LEAD || s->words[u->word + first].class == WORD_SKIP))
+            first++;
+        while (at < u->n_words && s->words[u->word + at].start < f->span.start) at++;
+        uint32_t k = f->span.end;
+        while (k < d->text.len && d->text.data[k] == ' ') k++;
+        if (at < first + 9 && first < u->n_words && k < d->text.len && d->text.data[k] == ',' &&
+            words_in(s, u->doc, &s->words[u->word + first],
+                     "during at as on in for since by from until effective before after"))
+            return 0;
+    }
     if (f->kind == INGEST_DATE && !row && content < 2) return 0; /* "Expires 6 July": of what? */
     if (!states && !label && (content < 2 || f->kind == INGEST_DATE)) return 0;
     { /* "150 x 4.6 mm": one of several measures of a thing */

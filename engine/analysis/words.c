@@ -277,6 +277,10 @@ static void mark_statement(struct detect_set *s, struct subject_statement *u) {
              raw(s, u->doc, &w[i - 1], "believes") || raw(s, u->doc, &w[i - 1], "complains")))
             marks |= MARK_ATTRIBUTED;
     }
+    for (uint32_t i = 0; i + 1 < u->n_words && i < 9; i++)
+        if (words_in(s, u->doc, &w[i], "these") && !(w[i].flags & (WORD_LEAD | WORD_CONDITION)) &&
+            !(w[i + 1].flags & WORD_CAPITAL))
+            marks |= MARK_ANAPHORA;
     for (uint32_t i = 0; i < u->n_words; i++) {
         if (w[i].flags & WORD_LEAD) continue;
         if (words_in(s, u->doc, &w[i], "this these such that it its they their his her") &&
