@@ -65,6 +65,15 @@ struct slice jamba_token_bytes(const struct jamba_model *m, int32_t id);
 /* Id of a control token by name ("<|quote|>"), -1 when the model has none of that name. */
 int32_t jamba_control_token(const struct jamba_model *m, const char *name);
 
+/* Text of tokens as they come, in whole UTF-8 characters: an unfinished one is held back until the next token; bytes that can be none
+ * become U+FFFD. Control tokens give no text. Starts zeroed; out is appended to. */
+struct jamba_text {
+    char held[4];
+    unsigned n_held;
+};
+void jamba_text_push(struct jamba_text *t, const struct jamba_model *m, int32_t id, struct buf *out);
+void jamba_text_end(struct jamba_text *t, struct buf *out); /* what is still held becomes U+FFFD */
+
 /* ---- sessions ---- */
 int jamba_session_open(struct jamba_session **out, struct jamba_model *m, uint32_t max_tokens, struct error *e);
 /* A second timeline that goes on from the same state; KV pages are shared, not copied. */

@@ -178,6 +178,42 @@ static void test_words_of_any_length_merge_by_rank(void **state) {
     }
 }
 
+static void test_streamed_text_never_splits_a_character(void **state) {
+    static const char text[] =
+        "Stra\xc3\x9f"
+        "e \xe6\x97\xa5\xe6\x9c\xac \xf0\x9f\xa6\x99 \xf0\x9f\x91\xa9\xe2\x80\x8d\xe2\x9a\x96\xef\xb8\x8f.";
+    int32_t *ids;
+    size_t n;
+    struct error e = {0};
+    struct buf b = {0};
+    struct jamba_text t = {0};
+    (void)state;
+    assert_int_equal(jamba_tokenize(model, text, sizeof text - 1, &ids, NULL, &n, &e), 0);
+    int held = 0;
+    for (size_t i = 0; i < n; i++) {
+        jamba_text_push(&t, model, ids[i], &b);
+        jamba_text_push(&t, model, 6, &b); /* <|quote|> gives no text */
+        assert_true(b.len == 0 || utf8_valid(b.data, b.len));
+        held += t.n_held > 0;
+    }
+    jamba_text_end(&t, &b);
+    assert_true(held > 3); /* the test would be idle if no token ended inside a character */
+    assert_int_equal(b.len, sizeof text - 1);
+    assert_memory_equal(b.data, text, b.len);
+    b.len = 0;
+    jamba_text_push(&t, model, model->tokenizer->byte_id[0xe6], &b); /* cut off, then plain text, then the end */
+    jamba_text_push(&t, model, model->tokenizer->byte_id['a'], &b);
+    jamba_text_push(&t, model, model->tokenizer->byte_id[0xe6], &b);
+    jamba_text_end(&t, &b);
+    assert_int_equal(b.len, 7);
+    assert_memory_equal(b.data,
+                        "\xef\xbf\xbd"
+                        "a\xef\xbf\xbd",
+                        7);
+    free(ids);
+    buf_free(&b);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_ids_equal_the_golden_rows),
@@ -185,6 +221,7 @@ int main(void) {
         cmocka_unit_test(test_invalid_utf8_is_refused_with_its_byte),
         cmocka_unit_test(test_ids_out_of_range_have_no_bytes),
         cmocka_unit_test(test_words_of_any_length_merge_by_rank),
+        cmocka_unit_test(test_streamed_text_never_splits_a_character),
     };
     return cmocka_run_group_tests(tests, open_model, close_model);
 }
