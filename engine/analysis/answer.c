@@ -19,7 +19,7 @@ enum {
     SEARCH_TOP = 48, /* statements asked of the search: enough to fill a window with sections */
     NEAREST = 3,     /* shown beside the answer, or instead of one */
     QUESTION_MAX_BYTES = 8192,
-    DISAGREE_TOP = 3 /* the first statements of the search that may stand for the answer when they conflict */
+    ITEMS_MAX = 12 /* of a list, shown behind the statement that leads it in */
 };
 
 struct answer {
@@ -237,6 +237,21 @@ static void add_citation(struct answer *x, json_t *list, const struct place *p, 
     json_array_append_new(list, c);
 }
 
+/* The list items that the statement leads in ("... if:"): without them half a sentence would be shown. Returns how many
+ * follow it. */
+static uint32_t items_below(const struct corpus *c, const struct place *p) {
+    const struct ingest_document *d = c->docs[p->doc].doc;
+    struct ingest_span s = d->statements[p->statement].span;
+    uint32_t n = 0;
+    for (uint32_t i = p->statement + 1; i < d->n_statements && n < ITEMS_MAX; i++, n++) {
+        struct ingest_span lead = d->statements[i].lead_in;
+        if (d->statements[i].kind != INGEST_LIST_ITEM || lead.end <= lead.start || lead.start < s.start ||
+            lead.end > s.end)
+            break;
+    }
+    return n;
+}
+
 static int build(struct answer *x, json_t *out, struct error *e) {
     int rc;
     json_t *citations = json_array();
@@ -271,11 +286,17 @@ static int build(struct answer *x, json_t *out, struct error *e) {
         run_init(&run, x->ev, NULL, 0, 0);
         if ((rc = ask_short_answer(x->an, x->c, &first, x->behind_question, &run.run, x->a, &x->said, e))) goto fail;
     }
-    is_short = x->said.len && short_answer_place(x->c, &first, x->said, &mark);
+    uint32_t n_items = items_below(x->c, &first);
+    is_short = x->said.len && n_items == 0 && short_answer_place(x->c, &first, x->said, &mark);
     if (is_short)
         text = ingest_text(x->c->docs[first.doc].doc, mark);
     else
         text = place_text(x->c, &first, x->a);
+    for (uint32_t i = 1; i <= n_items; i++) {
+        struct place item = {first.doc, first.statement + i, NAN, NAN};
+        struct slice body = ingest_text(x->c->docs[item.doc].doc, place_statement(x->c, &item)->span);
+        text = arena_slice_printf(x->a, "%.*s\n%.*s", (int)text.len, text.data, (int)body.len, body.data);
+    }
     /* A conflict about other words of the statement than the ones that answer is not this question's. */
     if (conflict.pair && is_short && conflict.own->span.end > conflict.own->span.start &&
         (mark.end <= conflict.own->span.start || mark.start >= conflict.own->span.end))
@@ -298,6 +319,10 @@ static int build(struct answer *x, json_t *out, struct error *e) {
             struct place by = {conflict.pair->by.document, conflict.pair->by.statement, NAN, NAN};
             add_citation(x, citations, &by, &conflict.pair->by.span, false, e);
         }
+    }
+    for (uint32_t i = 1; i <= n_items; i++) {
+        struct place item = {first.doc, first.statement + i, NAN, NAN};
+        add_citation(x, citations, &item, NULL, true, e);
     }
     for (size_t i = 1; i < x->n_evidence; i++) add_citation(x, citations, &x->evidence[i], NULL, true, e);
     x->evidence[0] = first;
