@@ -29,11 +29,6 @@ struct scan_smem {
     float4 y[2][TT][CH];  /* a channel's 4 partial sums */
 };
 
-/* The barrier of all threads of the block, met by walkers and helpers at different places of the program. */
-__device__ __forceinline__ void join() {
-    asm volatile("bar.sync 2, %0;" ::"n"(WALKERS + 128) : "memory");
-}
-
 __global__ void __launch_bounds__(WALKERS + 128, 2)
     selective_scan_kernel(bf16 *y, const bf16 *x, const bf16 *dt_raw, const bf16 *z, const float *B, const float *C, const float *A,
                           const float *D, const float *dt_bias, float *state, int T, int x_stride, int dt_stride, int z_stride, int y_stride,
@@ -42,16 +37,42 @@ __global__ void __launch_bounds__(WALKERS + 128, 2)
     scan_smem &sm = *(scan_smem *)raw;
     const int c0 = blockIdx.x * CH, n_tiles = (T + TT - 1) / TT;
 
-    if (threadIdx.x < WALKERS) { /* tile k - 1 in interval k */
-        const int ch = threadIdx.x / 4 * 2, part = threadIdx.x % 4; /* first of two channels in the block, and which 4 states */
-        float *home = state + (size_t)(c0 + ch) * 16 + 4 * part;
+    const bool walks = threadIdx.x < WALKERS;
+    /* a walker: first of two channels in the block, and which 4 states; a helper: one channel, every fourth step */
+    const int tid = walks ? threadIdx.x : threadIdx.x - WALKERS, part = tid % 4;
+    const int ch = walks ? tid / 4 * 2 : tid % CH, step = tid / CH;
+    float *home = state + (size_t)(c0 + ch) * 16 + 4 * part;
+    float a[8], h[8], bias = 0, skip = 0;
+    if (walks) {
         const float *ap = A + (size_t)(c0 + ch) * 16 + 4 * part;
-        float a[8], h[8];
 #pragma unroll
         for (int i = 0; i < 8; i++) a[i] = ap[i / 4 * 16 + i % 4] * LOG2E, h[i] = home[i / 4 * 16 + i % 4];
-        join();
-        for (int k = 1; k <= n_tiles + 1; k++) {
-            if (k <= n_tiles) {
+    } else {
+        bias = dt_bias[c0 + ch], skip = D[c0 + ch];
+    }
+    auto load = [&](int tile) { /* helpers */
+        if (tile < n_tiles) {
+            scan_tile &s = sm.tile[tile % SLOTS];
+            int row = tid / 4, col = tid % 4; /* 32 rows of 4 x 16 bytes */
+            size_t t = (size_t)tile * TT + (size_t)row;
+            bool ok = t < (size_t)T;
+            size_t ts = ok ? t : 0;
+            cp_async16(&s.x[row][8 * col], x + ts * x_stride + c0 + 8 * col, ok);
+            cp_async16(&s.dt[row][8 * col], dt_raw + ts * dt_stride + c0 + 8 * col, ok);
+            cp_async16(&s.z[row][8 * col], z + ts * z_stride + c0 + 8 * col, ok);
+            cp_async16(&s.B[row][4 * col], B + ts * bc_stride + 4 * col, ok);
+            cp_async16(&s.C[row][4 * col], C + ts * bc_stride + 4 * col, ok);
+        }
+        cp_async_commit();
+    };
+    if (!walks) {
+#pragma unroll
+        for (int i = 0; i < AHEAD; i++) load(i);
+    }
+    /* in interval k tile k + AHEAD is asked for, tile k prepared, tile k - 1 walked, tile k - 2 finished */
+    for (int k = 0; k <= n_tiles + 1; k++) {
+        if (walks) {
+            if (k >= 1 && k <= n_tiles) {
                 const scan_tile &s = sm.tile[(k - 1) % SLOTS];
                 const float2 *dt = &sm.dt[(k - 1) & 1][0][ch];
                 float *out = (float *)&sm.y[(k - 1) & 1][0][ch] + part;
@@ -83,60 +104,38 @@ __global__ void __launch_bounds__(WALKERS + 128, 2)
                     for (int i = 0; i < GROUP; i++) out[(size_t)(g * GROUP + i) * CH * 4] = p[i][0], out[(size_t)(g * GROUP + i) * CH * 4 + 4] = p[i][1];
                 }
             }
-            join();
+        } else {
+            if (k < n_tiles) {
+                load(k + AHEAD);
+                cp_async_wait<AHEAD>();
+                asm volatile("bar.sync 1, 128;" ::: "memory");
+                const scan_tile &s = sm.tile[k % SLOTS];
+                const int n = min(TT, T - k * TT);
+#pragma unroll
+                for (int i = 0; i < TT / 4; i++) {
+                    int t = step + 4 * i;
+                    float d = softplus(__bfloat162float(s.dt[t][ch]) + bias);
+                    if (t >= n) d = 0; /* behind the end: exp(0) h + 0 leaves the state alone */
+                    sm.dt[k & 1][t][ch] = make_float2(d, d * __bfloat162float(s.x[t][ch]));
+                }
+            }
+            if (k >= 2) {
+                const scan_tile &s = sm.tile[(k - 2) % SLOTS];
+                const int n = min(TT, T - (k - 2) * TT);
+#pragma unroll
+                for (int i = 0; i < TT / 4; i++) {
+                    int t = step + 4 * i;
+                    float4 q = sm.y[k & 1][t][ch];
+                    float v = fmaf(skip, __bfloat162float(s.x[t][ch]), (q.x + q.y) + (q.z + q.w)) * silu(__bfloat162float(s.z[t][ch]));
+                    if (t < n) y[((size_t)(k - 2) * TT + (size_t)t) * y_stride + c0 + ch] = __float2bfloat16(v);
+                }
+            }
         }
+        __syncthreads();
+    }
+    if (walks) {
 #pragma unroll
         for (int i = 0; i < 8; i++) home[i / 4 * 16 + i % 4] = h[i];
-        return;
-    }
-
-    /* the helpers: in interval k tile k is prepared, tile k - 2 is finished, tile k + AHEAD is asked for */
-    const int tid = threadIdx.x - WALKERS, ch = tid % CH, step = tid / CH;
-    const float bias = dt_bias[c0 + ch], skip = D[c0 + ch];
-    auto load = [&](int tile) {
-        if (tile < n_tiles) {
-            scan_tile &s = sm.tile[tile % SLOTS];
-            int row = tid / 4, col = tid % 4; /* 32 rows of 4 x 16 bytes */
-            size_t t = (size_t)tile * TT + (size_t)row;
-            bool ok = t < (size_t)T;
-            size_t ts = ok ? t : 0;
-            cp_async16(&s.x[row][8 * col], x + ts * x_stride + c0 + 8 * col, ok);
-            cp_async16(&s.dt[row][8 * col], dt_raw + ts * dt_stride + c0 + 8 * col, ok);
-            cp_async16(&s.z[row][8 * col], z + ts * z_stride + c0 + 8 * col, ok);
-            cp_async16(&s.B[row][4 * col], B + ts * bc_stride + 4 * col, ok);
-            cp_async16(&s.C[row][4 * col], C + ts * bc_stride + 4 * col, ok);
-        }
-        cp_async_commit();
-    };
-#pragma unroll
-    for (int i = 0; i < AHEAD; i++) load(i);
-    for (int k = 0; k <= n_tiles + 1; k++) {
-        if (k < n_tiles) {
-            load(k + AHEAD);
-            cp_async_wait<AHEAD>();
-            asm volatile("bar.sync 1, 128;" ::: "memory");
-            const scan_tile &s = sm.tile[k % SLOTS];
-            const int n = min(TT, T - k * TT);
-#pragma unroll
-            for (int i = 0; i < TT / 4; i++) {
-                int t = step + 4 * i;
-                float d = softplus(__bfloat162float(s.dt[t][ch]) + bias);
-                if (t >= n) d = 0; /* behind the end: exp(0) h + 0 leaves the state alone */
-                sm.dt[k & 1][t][ch] = make_float2(d, d * __bfloat162float(s.x[t][ch]));
-            }
-        }
-        if (k >= 2) {
-            const scan_tile &s = sm.tile[(k - 2) % SLOTS];
-            const int n = min(TT, T - (k - 2) * TT);
-#pragma unroll
-            for (int i = 0; i < TT / 4; i++) {
-                int t = step + 4 * i;
-                float4 q = sm.y[k & 1][t][ch];
-                float v = fmaf(skip, __bfloat162float(s.x[t][ch]), (q.x + q.y) + (q.z + q.w)) * silu(__bfloat162float(s.z[t][ch]));
-                if (t < n) y[((size_t)(k - 2) * TT + (size_t)t) * y_stride + c0 + ch] = __float2bfloat16(v);
-            }
-        }
-        join();
     }
 }
 

@@ -628,12 +628,13 @@ static void test_chunks_forks_and_snapshots_keep_every_bit(void **state) {
     jamba_model_close(m);
 }
 
-/* A small mixture of experts, its layers in one, two and three stages, all on one device: passes in flight, and still the same bits. */
+/* A small mixture of experts, its layers in one, two and three stages on one device, and over two where there are two: passes in flight, and still the
+ * same bits. */
 static void test_stages_keep_every_bit(void **state) {
     (void)state;
     if (!device()) return;
     enum { N = 3000, FORKS = 3, LP = 300 };
-    static const char *const devices[] = {"cuda", "cuda:0,0", "cuda:0,0,0"};
+    static const char *const devices[] = {"cuda", "cuda:0,0", "cuda:0,0,0", "cuda:0,1"};
     int32_t ids[N];
     uint32_t x = 12345;
     for (int i = 0; i < N; i++) {
@@ -642,7 +643,7 @@ static void test_stages_keep_every_bit(void **state) {
     }
     struct buf first = {0};
     float logits[2 + FORKS][1024], kept[2 + FORKS][1024], lp[LP], kept_lp[LP];
-    for (int d = 0; d < 3; d++) {
+    for (int d = 0; d < (cuda_device_count() > 1 ? 4 : 3); d++) {
         struct jamba_model *m;
         struct jamba_model_options o = {.device = devices[d], .kv_tokens = 16384};
         OK(jamba_model_open_shape(&m, "tiny", &o, &err));
