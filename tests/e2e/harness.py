@@ -49,6 +49,7 @@ def main():
         except Exception as error:
             failed += 1
             traceback.print_exc(file=sys.stdout)
+            print("   files: " + " ".join("%s:%d" % (os.path.relpath(f, folder), os.path.getsize(f)) for f in list(files_below(folder))[:40] if os.path.exists(f)))
             print("not ok %s: %s" % (function.__name__, str(error).replace("\n", " ")[:300]), flush=True)
         finally:
             for server in list(Server.running):
