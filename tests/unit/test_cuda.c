@@ -113,9 +113,7 @@ static int setup(void **state) {
 /* bf16 results are rounded to 8 bits: 2^-9 at most, 1.7e-3 in the mean. */
 #define BF16_LIMIT 2.5e-3
 
-static void test_linear_equals_plain_loops(void **state) {
-    (void)state;
-    if (!device()) return;
+static void linear_equals_plain_loops(bool gemm) {
     static const int shapes[][3] = {{1, 16, 64}, {3, 33, 64}, {8, 288, 1152}, {17, 129, 256}, {64, 2304, 576}, {5, 1025, 4096}, {31, 64, 128}, {32, 16384, 128}};
     struct cuda_gemm *g;
     OK(cuda_gemm_open(&g, 8 << 20, &err));
@@ -142,7 +140,7 @@ static void test_linear_equals_plain_loops(void **state) {
             /* the GEMM multiplies int8 weights rounded to bf16 */
             const double limit32 = int8 ? 3e-3 : 1e-5;
             float *y32 = poisoned((size_t)T * (size_t)N * 4), *got;
-            if (N % 8 == 0) { /* cuBLASLt wants rows of 16 bytes */
+            if (gemm && N % 8 == 0) { /* cuBLASLt wants rows of 16 bytes */
                 OK(cuda_linear(g, int8 ? &q : &m, dx, K, T, NULL, y32, N, false, stream, &err));
                 got = fetch_f32(y32, (size_t)T * (size_t)N);
                 close_to("gemm f32", got, ref, (size_t)T * (size_t)N, limit32);
@@ -158,6 +156,10 @@ static void test_linear_equals_plain_loops(void **state) {
                 close_to("gemm bf16", got, ref, (size_t)T * (size_t)N, BF16_LIMIT + limit32);
                 free(got);
                 cuda_free(y);
+            }
+            if (gemm) {
+                cuda_free(y32);
+                continue;
             }
             int rows = T < CUDA_STEP_ROWS ? T : CUDA_STEP_ROWS;
             OK(cuda_gemv(int8 ? &q : &m, dx, K, rows, NULL, y32, N, false, stream, &err));
@@ -176,6 +178,16 @@ static void test_linear_equals_plain_loops(void **state) {
         cuda_free(dx), cuda_free(dw), cuda_free(q.i8), cuda_free(q.scale);
     }
     cuda_gemm_close(g);
+}
+
+static void test_gemm_equals_plain_loops(void **state) {
+    (void)state;
+    if (device()) linear_equals_plain_loops(true);
+}
+/* Apart from the GEMM, so that a race checker sees our kernels alone. */
+static void test_gemv_equals_plain_loops(void **state) {
+    (void)state;
+    if (device()) linear_equals_plain_loops(false);
 }
 
 static double silu(double v) {
@@ -685,7 +697,8 @@ static void test_stages_keep_every_bit(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_linear_equals_plain_loops),
+        cmocka_unit_test(test_gemm_equals_plain_loops),
+        cmocka_unit_test(test_gemv_equals_plain_loops),
         cmocka_unit_test(test_norms_and_swiglu_equal_plain_loops),
         cmocka_unit_test(test_mamba_chunk_pieces_and_steps_agree),
         cmocka_unit_test(test_attention_equals_plain_loops_and_decode_equals_prefill),
