@@ -1,12 +1,16 @@
-/* cuda.c: the CUDA backend's table: opens a model over its devices and sends passes through the stages. A stage's own work is in cuda_stage.c.
+/* cuda.c: the CUDA backend's table: opens a model over its devices and sends passes through the stages. A stage's own
+ * work is in cuda_stage.c.
  *
- * With one stage a pass runs in the caller. With more, the caller runs the first stage of a pass, hands the pass to the thread of the second, which
- * runs it and hands it on; so n passes are under way at once. The inbox of a stage has two slots, taken in turn:
+ * With one stage a pass runs in the caller. With more, the caller runs the first stage of a pass, hands the pass to the
+ * thread of the second, which runs it and hands it on; so n passes are under way at once. The inbox of a stage has two
+ * slots, taken in turn:
  *
- *     stage k writes slot s of stage k + 1 when its layers are done:  waits for done[k + 1] (host) and freed[s] (device), copies, marks sent[s]
- *     stage k + 1 reads it:                                           waits for the hand-over (host) and sent[s] (device), runs, marks freed[s]
+ *     stage k writes slot s of stage k + 1 when its layers are done:  waits for done[k + 1] (host) and freed[s]
+ * (device), copies, marks sent[s] stage k + 1 reads it:                                           waits for the
+ * hand-over (host) and sent[s] (device), runs, marks freed[s]
  *
- * A pass of which nothing is asked is not waited for: the next call finds it under way, and what looks at a state waits for all of them first.
+ * A pass of which nothing is asked is not waited for: the next call finds it under way, and what looks at a state waits
+ * for all of them first. When one fails behind the first stage, its sessions remember.
  */
 #include "engine/jamba/cuda_backend.h"
 
@@ -16,62 +20,84 @@
 
 /* ---- open and close ---- */
 static int check_shape(const struct jamba_config *c, struct error *e) {
-    if (c->d_state != 16) return error_set(e, ERR_UNSUPPORTED, "cuda", "The GPU scan is written for d_state 16; this model has %u.", c->d_state);
-    if (c->d_conv < 2 || c->d_conv > 4) return error_set(e, ERR_UNSUPPORTED, "cuda", "The GPU convolution takes 2 to 4 taps; this model has %u.", c->d_conv);
+    if (c->d_state != 16)
+        return error_set(e, ERR_UNSUPPORTED, "cuda", "The GPU scan is written for d_state 16; this model has %u.",
+                         c->d_state);
+    if (c->d_conv < 2 || c->d_conv > 4)
+        return error_set(e, ERR_UNSUPPORTED, "cuda", "The GPU convolution takes 2 to 4 taps; this model has %u.",
+                         c->d_conv);
     if (c->n_attention_layer && c->head_dim != 64 && c->head_dim != 128)
-        return error_set(e, ERR_UNSUPPORTED, "cuda", "The GPU attention is written for head dimensions 64 and 128; this model has %u.", c->head_dim);
+        return error_set(e, ERR_UNSUPPORTED, "cuda",
+                         "The GPU attention is written for head dimensions 64 and 128; this model has %u.",
+                         c->head_dim);
     if (c->d_model % 16 || c->d_ff % 16 || c->d_inner % 32 || c->dt_rank % 16)
-        return error_set(e, ERR_UNSUPPORTED, "cuda", "A width of this model (%u, %u, %u, %u) is no multiple of 16.", c->d_model, c->d_ff, c->d_inner, c->dt_rank);
+        return error_set(e, ERR_UNSUPPORTED, "cuda", "A width of this model (%u, %u, %u, %u) is no multiple of 16.",
+                         c->d_model, c->d_ff, c->d_inner, c->dt_rank);
     if (c->n_expert > 64 || c->n_expert_used > 8)
-        return error_set(e, ERR_UNSUPPORTED, "cuda", "%u experts with %u used are more than the GPU router takes.", c->n_expert, c->n_expert_used);
+        return error_set(e, ERR_UNSUPPORTED, "cuda", "%u experts with %u used are more than the GPU router takes.",
+                         c->n_expert, c->n_expert_used);
     return 0;
 }
 
 /* ---- passes through the stages ---- */
-/* Waits until the stages are done with every pass handed to them; says what went wrong in one that nobody waited for. */
-static int drain(struct cuda_model *cm, struct error *e) {
-    int rc = 0;
-    if (cm->n_stages == 1) return 0;
+/* Waits until the stages are done with every pass handed to them. */
+static void drain(struct cuda_model *cm) {
+    if (cm->n_stages == 1) return;
     pthread_mutex_lock(&cm->lock);
     for (int k = 1; k < cm->n_stages; k++)
         while (cm->done[k] != cm->n_passes) pthread_cond_wait(&cm->moved, &cm->lock);
-    if (cm->failed) {
-        rc = cm->failed;
-        if (e) *e = cm->error;
-        cm->failed = 0;
-    }
+    pthread_mutex_unlock(&cm->lock);
+}
+
+/* 0, or what went wrong in a pass of this session that nobody waited for. */
+static int session_check(struct cuda_model *cm, const struct cuda_session *s, struct error *e) {
+    pthread_mutex_lock(&cm->lock);
+    int rc = s->failed;
+    if (rc && e) *e = s->error;
     pthread_mutex_unlock(&cm->lock);
     return rc;
 }
 
-/* Stage k's share of a pass, and its hand-over. A pass goes on through the stages also when it failed, so that the counts stay whole. */
+/* Waits, then the same. */
+static int settle(struct cuda_model *cm, const struct cuda_session *s, struct error *e) {
+    drain(cm);
+    return session_check(cm, s, e);
+}
+
+/* Stage k's share of a pass, and its way into the next stage's inbox. */
 static int run_stage(struct cuda_model *cm, int k, struct cuda_pass *p, struct error *e) {
     struct cuda_stage *st = cm->stage[k], *next = k + 1 < cm->n_stages ? cm->stage[k + 1] : NULL;
     const unsigned slot = p->step ? 0 : p->number % 2;
-    pthread_mutex_lock(&cm->lock);
-    bool failed = cm->failed != 0;
-    pthread_mutex_unlock(&cm->lock);
     int rc = cuda_device_set(st->device, e);
+    for (int i = 0; !rc && k && i < p->n_seg; i++)
+        rc = session_check(cm, p->seg[i].session, e); /* a pass before this one */
     if (k) st->h = st->inbox[slot];
     if (!rc && k) rc = cuda_event_wait(cm->stage[k - 1]->sent[slot], st->stream, e);
-    if (!rc && !failed) rc = cuda_stage_pass(st, p, e);
+    if (!rc) rc = cuda_stage_pass(st, p, e);
     if (next) {
         pthread_mutex_lock(&cm->lock);
-        while (!p->step && !cm->stop && (int)(p->number - cm->done[k + 1]) > 1) pthread_cond_wait(&cm->moved, &cm->lock);
+        while (!p->step && !cm->stop && (int)(p->number - cm->done[k + 1]) > 1)
+            pthread_cond_wait(&cm->moved, &cm->lock);
         pthread_mutex_unlock(&cm->lock);
         if (!rc) rc = cuda_event_wait(next->freed[slot], st->stream, e);
-        if (!rc) rc = cuda_copy_peer(next->inbox[slot], next->device, st->h, st->device, (size_t)p->n_rows * cm->m->config.d_model * sizeof(float), st->stream, e);
+        if (!rc)
+            rc = cuda_copy_peer(next->inbox[slot], next->device, st->h, st->device,
+                                (size_t)p->n_rows * cm->m->config.d_model * sizeof(float), st->stream, e);
         if (!rc) rc = cuda_event_mark(st->sent[slot], st->stream, e);
     }
     if (!rc && k) rc = cuda_event_mark(st->freed[slot], st->stream, e);
     if (!rc && !next) rc = cuda_sync(st->stream, e);
+    if (rc && k) {
+        pthread_mutex_lock(&cm->lock);
+        for (int i = 0; i < p->n_seg; i++) {
+            struct cuda_session *s = p->seg[i].session;
+            if (s->failed) continue;
+            s->failed = rc;
+            if (e) s->error = *e;
+        }
+        pthread_mutex_unlock(&cm->lock);
+    }
     return rc;
-}
-
-static void fail_once(struct cuda_model *cm, int rc, const struct error *e) {
-    if (!rc || cm->failed) return;
-    cm->failed = rc;
-    cm->error = *e;
 }
 
 /* To stage k's queue; the lock is held. */
@@ -89,44 +115,44 @@ static void *drive(void *arg) {
     struct driver d = *(struct driver *)arg;
     struct cuda_model *cm = d.cm;
     const int k = d.stage;
-    struct cuda_pass *p = malloc(sizeof *p);
     free(arg);
     pthread_mutex_lock(&cm->lock);
     for (;;) {
         while (cm->handed[k] == cm->done[k] && !cm->stop) pthread_cond_wait(&cm->moved, &cm->lock);
         if (cm->stop) break;
-        struct error e = {0};
-        int rc;
-        if (p) *p = *cm->queue[k][cm->done[k] % 2];
+        struct cuda_pass *p =
+            cm->queue[k][cm->done[k] % 2]; /* its place is taken again only when done[k] has moved on */
         pthread_mutex_unlock(&cm->lock);
-        rc = p ? run_stage(cm, k, p, &e) : error_set(&e, ERR_NOMEM, "", "There is no memory for a pass.");
+        struct error e = {0}; /* a session keeps it */
+        if (!p->skip && run_stage(cm, k, p, &e)) p->skip = true;
         pthread_mutex_lock(&cm->lock);
-        fail_once(cm, rc, &e);
-        if (p && k + 1 < cm->n_stages) hand_over(cm, k + 1, p);
+        if (k + 1 < cm->n_stages) {
+            /* a pass that was skipped has not waited for a place */
+            while (!cm->stop && (int)(p->number - cm->done[k + 1]) > 1) pthread_cond_wait(&cm->moved, &cm->lock);
+            hand_over(cm, k + 1, p);
+        }
         cm->done[k]++;
         pthread_cond_broadcast(&cm->moved);
     }
     pthread_mutex_unlock(&cm->lock);
-    free(p);
     return NULL;
 }
 
 static int run_pass(struct cuda_model *cm, struct cuda_pass *p, struct error *e) {
-    int rc;
+    int rc = 0;
     if (cm->n_stages == 1) return run_stage(cm, 0, p, e);
     if (p->step) { /* one after another: a step waits for its token anyway */
-        rc = 0;
         for (int k = 0; !rc && k < cm->n_stages; k++) rc = run_stage(cm, k, p, e);
         return rc;
     }
     p->number = cm->n_passes;
     rc = run_stage(cm, 0, p, e);
+    if (rc) return rc; /* nobody else has heard of it */
     pthread_mutex_lock(&cm->lock);
-    fail_once(cm, rc, e);
     cm->n_passes++;
     hand_over(cm, 1, p);
     pthread_mutex_unlock(&cm->lock);
-    return rc;
+    return 0;
 }
 
 static int cuda_forward(void *ctx, struct backend_item *items, size_t n_items, struct error *e) {
@@ -139,12 +165,21 @@ static int cuda_forward(void *ctx, struct backend_item *items, size_t n_items, s
         step = step && items[i].n_tokens == 1;
         asked = asked || items[i].want != JAMBA_WANT_NOTHING;
     }
-    int rc = step ? drain(cm, e) : 0;
+    int rc = 0;
+    if (step) drain(cm);
+    for (size_t i = 0; !rc && i < n_items;
+         i++) { /* room for all of it before any of it is read: a full pool leaves every session where it stood */
+        struct cuda_session *s = items[i].state;
+        rc = session_check(cm, s, e);
+        if (!rc) rc = cuda_device_set(cm->stage[0]->device, e);
+        if (!rc) rc = cuda_state_extend(cm->stage[0], s->part[0], items[i].n_tokens, e);
+    }
     while (!rc && item < n_items) {
-        p->step = step;
+        p->step = step, p->skip = false;
         p->n_seg = p->n_rows = 0;
         while (item < n_items && p->n_seg < CUDA_MAX_ITEMS && p->n_rows < chunk) {
-            size_t left = items[item].n_tokens - done, room = (size_t)(chunk - p->n_rows), take = left < room ? left : room;
+            size_t left = items[item].n_tokens - done, room = (size_t)(chunk - p->n_rows),
+                   take = left < room ? left : room;
             p->seg[p->n_seg++] = (struct cuda_segment){.session = items[item].state,
                                                        .first = p->n_rows,
                                                        .n = (int)take,
@@ -159,12 +194,8 @@ static int cuda_forward(void *ctx, struct backend_item *items, size_t n_items, s
         }
         rc = run_pass(cm, p, e);
     }
-    if (rc) {
-        struct error told;
-        drain(cm, &told);
-    } else if (asked || step) {
-        rc = drain(cm, e);
-    }
+    if (rc || asked || step) drain(cm); /* the results are there, and nobody holds on to the caller's tokens */
+    for (size_t i = 0; !rc && (asked || step) && i < n_items; i++) rc = session_check(cm, items[i].state, e);
     return rc;
 }
 
@@ -172,7 +203,7 @@ static int cuda_forward(void *ctx, struct backend_item *items, size_t n_items, s
 static void cuda_close(void *ctx) {
     struct cuda_model *cm = ctx;
     if (!cm) return;
-    if (cm->n_threads) drain(cm, NULL);
+    if (cm->n_threads == cm->n_stages - 1) drain(cm); /* else it was never opened */
     pthread_mutex_lock(&cm->lock);
     cm->stop = true;
     pthread_cond_broadcast(&cm->moved);
@@ -190,7 +221,8 @@ static void cuda_close(void *ctx) {
 static int start_threads(struct cuda_model *cm, struct error *e) {
     for (int k = 0; k < cm->n_stages; k++)
         for (int i = 0; i < 2; i++)
-            if (!(cm->queue[k][i] = malloc(sizeof *cm->queue[k][i]))) return error_set(e, ERR_NOMEM, "", "There is no memory for the model.");
+            if (!(cm->queue[k][i] = malloc(sizeof *cm->queue[k][i])))
+                return error_set(e, ERR_NOMEM, "", "There is no memory for the model.");
     for (int k = 1; k < cm->n_stages; k++) {
         struct driver *d = malloc(sizeof *d);
         if (!d) return error_set(e, ERR_NOMEM, "", "There is no memory for the model.");
@@ -237,7 +269,8 @@ static int cuda_open(void **ctx, struct jamba_model *m, const struct jamba_model
         if (!rc && k) rc = cuda_peer_enable(cm->stage[k - 1]->device, st->device, e);
         if (!rc && k) rc = cuda_peer_enable(st->device, cm->stage[k - 1]->device, e);
         const char *arch = strstr(p->name, "sm_");
-        if (k == 0) snprintf(cm->path, sizeof cm->path, "cuda %s %s", arch ? arch : p->name, st->int8 ? "int8" : "bf16");
+        if (k == 0)
+            snprintf(cm->path, sizeof cm->path, "cuda %s %s", arch ? arch : p->name, st->int8 ? "int8" : "bf16");
     }
     if (!rc && cm->n_stages > 1) rc = start_threads(cm, e);
     if (rc)
@@ -261,22 +294,23 @@ static uint64_t cuda_bytes(void *ctx) {
 static void session_close(void *ctx, void *state) {
     struct cuda_model *cm = ctx;
     struct cuda_session *s = state;
-    struct error ignored;
     if (!s) return;
-    drain(cm, &ignored);
+    drain(cm);
     for (int k = 0; k < cm->n_stages; k++) cuda_state_close(cm->stage[k], s->part[k]);
     free(s);
 }
 
-static int session_make(void **out, struct cuda_model *cm, uint32_t max_tokens, const struct cuda_session *from, struct error *e) {
+static int session_make(void **out, struct cuda_model *cm, uint32_t max_tokens, const struct cuda_session *from,
+                        struct error *e) {
     *out = NULL;
     struct cuda_session *s = calloc(1, sizeof *s);
     if (!s) return error_set(e, ERR_NOMEM, "", "There is no memory for a session.");
-    int rc = from ? drain(cm, e) : 0;
+    int rc = from ? settle(cm, from, e) : 0;
     for (int k = 0; !rc && k < cm->n_stages; k++) {
         rc = cuda_device_set(cm->stage[k]->device, e);
         if (rc) break;
-        rc = from ? cuda_state_fork(&s->part[k], cm->stage[k], from->part[k], e) : cuda_state_open(&s->part[k], cm->stage[k], max_tokens, e);
+        rc = from ? cuda_state_fork(&s->part[k], cm->stage[k], from->part[k], e)
+                  : cuda_state_open(&s->part[k], cm->stage[k], max_tokens, e);
     }
     if (rc)
         session_close(cm, s);
@@ -294,23 +328,27 @@ static uint64_t session_bytes(void *ctx, const void *state, uint32_t n_tokens) {
     (void)state;
     return cuda_session_bytes(ctx, n_tokens);
 }
-static int session_write(void *ctx, const void *state, uint32_t n_tokens, int (*put)(void *, const void *, size_t), void *put_ctx, struct error *e) {
+static int session_write(void *ctx, const void *state, uint32_t n_tokens, int (*put)(void *, const void *, size_t),
+                         void *put_ctx, struct error *e) {
     struct cuda_session s = *(const struct cuda_session *)state;
-    int rc = drain(ctx, e);
+    int rc = settle(ctx, state, e);
     return rc ? rc : cuda_session_move(ctx, &s, n_tokens, put, NULL, put_ctx, e);
 }
-static int session_read(void *ctx, void *state, uint32_t n_tokens, int (*get)(void *, void *, size_t), void *get_ctx, struct error *e) {
-    int rc = drain(ctx, e);
+static int session_read(void *ctx, void *state, uint32_t n_tokens, int (*get)(void *, void *, size_t), void *get_ctx,
+                        struct error *e) {
+    int rc = settle(ctx, state, e);
     return rc ? rc : cuda_session_move(ctx, state, n_tokens, NULL, get, get_ctx, e);
 }
 
-static int cuda_last(void *ctx, void *state, enum jamba_want want, const int32_t *rows, size_t n_rows, float *out, struct error *e) {
+static int cuda_last(void *ctx, void *state, enum jamba_want want, const int32_t *rows, size_t n_rows, float *out,
+                     struct error *e) {
     struct cuda_model *cm = ctx;
     struct cuda_stage *st = cm->stage[cm->n_stages - 1];
     struct cuda_state *s = ((struct cuda_session *)state)->part[cm->n_stages - 1];
-    int rc = drain(cm, e);
+    int rc = settle(cm, state, e);
     if (!rc) rc = cuda_device_set(st->device, e);
-    if (!rc && !s->has_last) return error_set(e, ERR_ARG, "", "This session has read nothing yet, so it predicts nothing.");
+    if (!rc && !s->has_last)
+        return error_set(e, ERR_ARG, "", "This session has read nothing yet, so it predicts nothing.");
     struct backend_item it = {.state = state, .want = want, .rows = rows, .n_rows = n_rows, .out = out};
     return rc ? rc : cuda_stage_last(st, s, &it, e);
 }

@@ -1,13 +1,14 @@
-/* cuda_backend.h: inside the CUDA backend only (cuda.c, cuda_plan.c, cuda_stage.c, cuda_state.c, cuda_weights.c): the model on its devices, and a
- * session's state there.
+/* cuda_backend.h: inside the CUDA backend only (cuda.c, cuda_plan.c, cuda_stage.c, cuda_state.c, cuda_weights.c): the
+ * model on its devices, and a session's state there.
  *
- * A model's layers are cut into stages, in order, one a device (option device "cuda:0,1"; one device: one stage). A pass of prefill goes
- * through the stages one after another; while a stage works on one pass, the stage before works on the next. What crosses is the
- * residual stream, by a copy between devices. The cut changes no bit.
+ * A model's layers are cut into stages, in order, one a device (option device "cuda:0,1"; one device: one stage). A
+ * pass of prefill goes through the stages one after another; while a stage works on one pass, the stage before works on
+ * the next. What crosses is the residual stream, by a copy between devices. The cut changes no bit.
  *
- * Storage: linear weights bf16, or int8 with a scale a row (option quantize "int8": ExpertsInt8's scheme for every linear layer but the
- * router and dt_proj); norms, A, D, conv and biases f32. Residual stream f32, activations bf16, Mamba state f32, conv state and KV bf16.
- * A pass handles up to chunk_rows rows of all its items; longer prefills are cut here, at any border, with the same bits.
+ * Storage: linear weights bf16, or int8 with a scale a row (option quantize "int8": ExpertsInt8's scheme for every
+ * linear layer but the router and dt_proj); norms, A, D, conv and biases f32. Residual stream f32, activations bf16,
+ * Mamba state f32, conv state and KV bf16. A pass handles up to chunk_rows rows of all its items; longer prefills are
+ * cut here, at any border, with the same bits.
  */
 #ifndef ANTINOMY_JAMBA_CUDA_BACKEND_H
 #define ANTINOMY_JAMBA_CUDA_BACKEND_H
@@ -22,19 +23,19 @@
 
 struct cuda_layer {
     float *attn_norm, *ffn_norm;
-    struct cuda_matrix qkv, o;                         /* [q | k | v] rows */
+    struct cuda_matrix qkv, o; /* [q | k | v] rows */
     struct cuda_matrix ssm_in, ssm_x, ssm_dt, ssm_out;
     float *conv, *conv_bias, *dt_bias, *a, *d, *dt_norm, *b_norm, *c_norm;
-    struct cuda_matrix gate_up, down;                  /* dense: gate rows, then up rows */
+    struct cuda_matrix gate_up, down; /* dense: gate rows, then up rows */
     struct cuda_matrix router;
-    struct cuda_matrix exps_gate_up, exps_down;        /* n_out is one expert's; experts stacked */
+    struct cuda_matrix exps_gate_up, exps_down; /* n_out is one expert's; experts stacked */
 };
 
 struct cuda_stage {
     struct jamba_model *m;
     int device;
-    int index;    /* 0: takes the token ids */
-    bool is_last; /* has the final norm and the head */
+    int index;                                                               /* 0: takes the token ids */
+    bool is_last;                                                            /* has the final norm and the head */
     uint32_t first, end, first_attention, n_attention, first_mamba, n_mamba; /* its layers */
     bool int8;
     cuda_stream stream;
@@ -53,7 +54,7 @@ struct cuda_stage {
     pthread_mutex_t pool_lock;
     /* workspace of one pass */
     int chunk_rows;
-    float *h;            /* [rows, d_model] residual; behind the first stage it is one of the inboxes */
+    float *h; /* [rows, d_model] residual; behind the first stage it is one of the inboxes */
     float *inbox[2];
     cuda_event sent[2];  /* this stage's residual lies in the next one's inbox */
     cuda_event freed[2]; /* this stage is done with its inbox */
@@ -68,7 +69,8 @@ struct cuda_stage {
     float *logits, *logprob;
     int32_t *ids, *targets;
     /* What a step's kernels look up, one block on the device and its pinned twin, filled and sent once a step:
-     * page tables [CUDA_MAX_ITEMS], n_keys [CUDA_MAX_ITEMS], ids [CUDA_MAX_ITEMS], mamba states [n_mamba][CUDA_MAX_ITEMS] */
+     * page tables [CUDA_MAX_ITEMS], n_keys [CUDA_MAX_ITEMS], ids [CUDA_MAX_ITEMS], mamba states
+     * [n_mamba][CUDA_MAX_ITEMS] */
     char *step_tables, *step_tables_host;
     size_t step_tables_bytes;
     const int32_t **page_tables;
@@ -91,11 +93,12 @@ struct cuda_stage {
 struct cuda_plan {
     int device;
     char name[128];
-    uint32_t first, end;        /* layers */
-    uint64_t free, weights, kv, scratch /* GEMM and decode */, workspace, reserve /* cuBLAS, modules, states of a few sessions */;
-    uint64_t total;             /* all of them */
-    uint32_t positions;         /* of all sessions together */
-    uint32_t max_positions;     /* that would fit with the same workspace */
+    uint32_t first, end; /* layers */
+    uint64_t free, weights, kv, scratch /* GEMM and decode */, workspace,
+        reserve /* cuBLAS, modules, states of a few sessions */;
+    uint64_t total;         /* all of them */
+    uint32_t positions;     /* of all sessions together */
+    uint32_t max_positions; /* that would fit with the same workspace */
     uint32_t chunk_rows;
 };
 
@@ -105,10 +108,10 @@ struct cuda_segment {
     struct cuda_session *session;
     struct cuda_state *s; /* the session's half in the stage that runs */
     int first, n;
-    int32_t token;        /* the first one: all there is in a step */
+    int32_t token; /* the first one: all there is in a step */
     const int32_t *tokens;
-    size_t from;          /* place of the first token in the item */
-    bool is_end;          /* the item's last tokens */
+    size_t from; /* place of the first token in the item */
+    bool is_end; /* the item's last tokens */
     struct backend_item item;
 };
 struct cuda_pass {
@@ -116,6 +119,7 @@ struct cuda_pass {
     struct cuda_segment seg[CUDA_MAX_ITEMS];
     int n_seg, n_rows;
     unsigned number;
+    bool skip;    /* it failed in a stage before: goes on for the count alone */
     bool step;    /* one row each, few: decode kernels */
     int max_keys; /* step: of any timeline, own row included, rounded up */
     int n_shared; /* step: keys that lie in the same full pages for all */
@@ -131,9 +135,13 @@ struct cuda_state {
     float *last;    /* [d_model] final-norm row */
 };
 
-/* A session: its state in every stage. */
+/* A session: its state in every stage. A pass that failed behind the first stage, when its caller may have gone on,
+ * leaves it `failed`: the stages no longer stand at the same token, so every later call on it says what happened. Under
+ * the model's lock. */
 struct cuda_session {
     struct cuda_state *part[CUDA_MAX_STAGES];
+    int failed;
+    struct error error;
 };
 
 /* The model: its stages, and the threads that drive those behind the first (the caller drives that one). */
@@ -149,10 +157,8 @@ struct cuda_model {
     int n_threads;
     bool stop;
     unsigned n_passes, handed[CUDA_MAX_STAGES], done[CUDA_MAX_STAGES];
-    struct cuda_pass pass; /* the caller's: one computes at a time */
+    struct cuda_pass pass;                       /* the caller's: one computes at a time */
     struct cuda_pass *queue[CUDA_MAX_STAGES][2]; /* by pass number, as the inboxes */
-    int failed; /* of a pass that its caller did not wait for: the next call says so */
-    struct error error;
 };
 
 static inline size_t cuda_conv_elements(const struct jamba_config *c) {
@@ -162,16 +168,19 @@ static inline size_t cuda_ssm_elements(const struct jamba_config *c) {
     return (size_t)c->d_inner * c->d_state;
 }
 
-/* Fills plans for the model's devices (options device, quantize, kv_tokens; m needs only its config and which layer is what). ERR_NOMEM with what would
- * fit when it does not. */
-int cuda_plan_make(struct cuda_plan plan[CUDA_MAX_STAGES], int *n_stages, const struct jamba_model *m, const struct jamba_model_options *o, struct error *e);
+/* Fills plans for the model's devices (options device, quantize, kv_tokens; m needs only its config and which layer is
+ * what). ERR_NOMEM with what would fit when it does not. */
+int cuda_plan_make(struct cuda_plan plan[CUDA_MAX_STAGES], int *n_stages, const struct jamba_model *m,
+                   const struct jamba_model_options *o, struct error *e);
 /* Sets a stage's layers; allocates nothing. */
-void cuda_stage_init(struct cuda_stage *cm, const struct jamba_model *m, int index, int n_stages, uint32_t first, uint32_t end);
+void cuda_stage_init(struct cuda_stage *cm, const struct jamba_model *m, int index, int n_stages, uint32_t first,
+                     uint32_t end);
 
 size_t cuda_stage_workspace(struct cuda_stage *cm, size_t rows);
 int cuda_stage_load(struct cuda_stage *cm, const struct cuda_plan *plan, struct error *e);
 void cuda_stage_close(struct cuda_stage *cm);
-int cuda_stage_pass(struct cuda_stage *cm, struct cuda_pass *p, struct error *e); /* h is what the stage before left, then what this one leaves */
+int cuda_stage_pass(struct cuda_stage *cm, struct cuda_pass *p,
+                    struct error *e); /* h is what the stage before left, then what this one leaves */
 int cuda_stage_last(struct cuda_stage *cm, const struct cuda_state *s, const struct backend_item *it, struct error *e);
 
 int cuda_weights_open(struct cuda_stage *cm, struct error *e);
@@ -182,10 +191,12 @@ void cuda_pool_close(struct cuda_stage *cm);
 int cuda_state_open(struct cuda_state **state, struct cuda_stage *cm, uint32_t max_tokens, struct error *e);
 int cuda_state_fork(struct cuda_state **out, struct cuda_stage *cm, const struct cuda_state *from, struct error *e);
 void cuda_state_close(struct cuda_stage *cm, struct cuda_state *s);
-int cuda_state_extend(struct cuda_stage *cm, struct cuda_state *s, size_t n_more, struct error *e); /* pages for n_more tokens */
+int cuda_state_extend(struct cuda_stage *cm, struct cuda_state *s, size_t n_more,
+                      struct error *e); /* pages for n_more tokens */
 uint64_t cuda_session_bytes(const struct cuda_model *cm, uint32_t n_tokens);
 /* put: out to a file; get: from it. The bytes do not depend on the stages. */
-int cuda_session_move(struct cuda_model *cm, struct cuda_session *s, uint32_t n_tokens, int (*put)(void *, const void *, size_t),
-                      int (*get)(void *, void *, size_t), void *ctx, struct error *e);
+int cuda_session_move(struct cuda_model *cm, struct cuda_session *s, uint32_t n_tokens,
+                      int (*put)(void *, const void *, size_t), int (*get)(void *, void *, size_t), void *ctx,
+                      struct error *e);
 
 #endif

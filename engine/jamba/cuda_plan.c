@@ -1,5 +1,6 @@
-/* cuda_plan.c: before anything is loaded: which layers go to which device, what each device will hold, and what context fits. The sums follow what
- * cuda_weights.c, cuda_state.c and cuda_stage.c allocate; bench_gpu prints them beside the measured memory.
+/* cuda_plan.c: before anything is loaded: which layers go to which device, what each device will hold, and what context
+ * fits. The sums follow what cuda_weights.c, cuda_state.c and cuda_stage.c allocate; bench_gpu prints them beside the
+ * measured memory.
  */
 #include "engine/jamba/cuda_backend.h"
 
@@ -7,7 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RESERVE_BYTES ((uint64_t)512 << 20) /* cuBLAS, modules, states of sessions: kept free, not counted in the total */
+#define RESERVE_BYTES                                                                                                  \
+    ((uint64_t)512 << 20) /* cuBLAS, modules, states of sessions: kept free, not counted in the total */
 #define GEMM_WORKSPACE_BYTES ((uint64_t)64 << 20)
 #define GIB(x) ((double)(x) / (1 << 30))
 
@@ -20,14 +22,17 @@ static uint64_t matrix(uint64_t n_out, uint64_t n_in, bool int8) {
     return int8 ? piece(n_out * n_in) + piece(n_out * 4) : piece(n_out * n_in * 2);
 }
 
-void cuda_stage_init(struct cuda_stage *cm, const struct jamba_model *m, int index, int n_stages, uint32_t first, uint32_t end) {
+void cuda_stage_init(struct cuda_stage *cm, const struct jamba_model *m, int index, int n_stages, uint32_t first,
+                     uint32_t end) {
     cm->m = (struct jamba_model *)m;
     cm->index = index;
     cm->is_last = index == n_stages - 1;
     cm->first = first, cm->end = end;
     for (uint32_t i = 0; i < end; i++) {
         const bool attention = m->weights.layers[i].is_attention;
-        *(i < first ? attention ? &cm->first_attention : &cm->first_mamba : attention ? &cm->n_attention : &cm->n_mamba) += 1;
+        *(i < first   ? attention ? &cm->first_attention : &cm->first_mamba
+          : attention ? &cm->n_attention
+                      : &cm->n_mamba) += 1;
     }
 }
 
@@ -38,10 +43,10 @@ static uint64_t weights_bytes(const struct cuda_stage *cm, uint64_t *largest_int
     const uint64_t q = (uint64_t)c->n_head * c->head_dim, kv = (uint64_t)c->n_kv_head * c->head_dim;
     const bool tied = w->output == w->token_embd, int8 = cm->int8;
     uint64_t sum = cm->index == 0 || (cm->is_last && tied) ? matrix(V, H, false) : 0, most = 0;
-#define MATRIX(N_OUT, N_IN)                                                                                                                     \
-    do {                                                                                                                                        \
-        sum += matrix((N_OUT), (N_IN), int8);                                                                                                   \
-        if ((N_OUT) * (N_IN) > most) most = (N_OUT) * (N_IN);                                                                                   \
+#define MATRIX(N_OUT, N_IN)                                                                                            \
+    do {                                                                                                               \
+        sum += matrix((N_OUT), (N_IN), int8);                                                                          \
+        if ((N_OUT) * (N_IN) > most) most = (N_OUT) * (N_IN);                                                          \
     } while (0)
     if (cm->is_last) sum += piece(H * 4);
     if (cm->is_last && !tied) MATRIX(V, H);
@@ -52,7 +57,8 @@ static uint64_t weights_bytes(const struct cuda_stage *cm, uint64_t *largest_int
             MATRIX(q + 2 * kv, H);
             MATRIX(H, q);
         } else {
-            sum += piece(D * c->d_conv * 4) + 3 * piece(D * 4) + piece(D * c->d_state * 4) + piece(R * 4) + 2 * piece(c->d_state * 4) + matrix(D, R, false);
+            sum += piece(D * c->d_conv * 4) + 3 * piece(D * 4) + piece(D * c->d_state * 4) + piece(R * 4) +
+                   2 * piece(c->d_state * 4) + matrix(D, R, false);
             MATRIX(2 * D, H);
             MATRIX(R + 2 * c->d_state, D);
             MATRIX(H, D);
@@ -72,8 +78,10 @@ static uint64_t weights_bytes(const struct cuda_stage *cm, uint64_t *largest_int
 
 /* Work of a layer for one token in the middle of a full context, in operations. */
 static double layer_cost(const struct jamba_config *c, const struct jamba_layer *l) {
-    const double H = c->d_model, I = c->d_ff, D = c->d_inner, R = c->dt_rank, q = (double)c->n_head * c->head_dim, kv = (double)c->n_kv_head * c->head_dim;
-    double mixer = l->is_attention ? 2 * H * (2 * q + 2 * kv) + 2 * q * c->context_length : 2 * D * (3 * H + 2 * R + 32) + 150 * D;
+    const double H = c->d_model, I = c->d_ff, D = c->d_inner, R = c->dt_rank, q = (double)c->n_head * c->head_dim,
+                 kv = (double)c->n_kv_head * c->head_dim;
+    double mixer =
+        l->is_attention ? 2 * H * (2 * q + 2 * kv) + 2 * q * c->context_length : 2 * D * (3 * H + 2 * R + 32) + 150 * D;
     return mixer + 6 * H * I * (l->is_moe ? c->n_expert_used : 1);
 }
 
@@ -85,7 +93,8 @@ static void cut(uint32_t border[CUDA_MAX_STAGES + 1], int n, const struct jamba_
     border[0] = 0;
     for (uint32_t i = 0; i < L && k < n; i++) {
         double cost = layer_cost(&m->config, &m->weights.layers[i]), goal = total * k / n;
-        /* the border before layer i, when adding it would miss the goal by more than leaving it out; every stage gets a layer */
+        /* the border before layer i, when adding it would miss the goal by more than leaving it out; every stage gets a
+         * layer */
         if (i > border[k - 1] && (sum + cost - goal > goal - sum || L - i <= (uint32_t)(n - k))) border[k++] = i;
         sum += cost;
     }
@@ -95,25 +104,30 @@ static void cut(uint32_t border[CUDA_MAX_STAGES + 1], int n, const struct jamba_
 static int parse_devices(int device[CUDA_MAX_STAGES], int *n, const char *option, struct error *e) {
     const int count = cuda_device_count();
     *n = 0;
-    if (count == 0) return error_set(e, ERR_DEVICE, "cuda", "No GPU is available: no NVIDIA driver or no device was found.");
+    if (count == 0)
+        return error_set(e, ERR_DEVICE, "cuda", "No GPU is available: no NVIDIA driver or no device was found.");
     for (const char *p = option; *p;) {
         char *end;
         long d = strtol(p, &end, 10);
         if (end == p || d < 0 || d >= count || (*end && *end != ','))
-            return error_set(e, ERR_ARG, option, "The GPUs are numbers from 0 to %d with commas between them, as in cuda:0,1.", count - 1);
-        if (*n == CUDA_MAX_STAGES) return error_set(e, ERR_LIMIT, option, "A model can be spread over at most %d GPUs.", CUDA_MAX_STAGES);
+            return error_set(e, ERR_ARG, option,
+                             "The GPUs are numbers from 0 to %d with commas between them, as in cuda:0,1.", count - 1);
+        if (*n == CUDA_MAX_STAGES)
+            return error_set(e, ERR_LIMIT, option, "A model can be spread over at most %d GPUs.", CUDA_MAX_STAGES);
         device[(*n)++] = (int)d;
         p = *end ? end + 1 : end;
     }
     return 0;
 }
 
-static int plan_on(struct cuda_plan plan[CUDA_MAX_STAGES], int n, const int *device, const struct jamba_model *m, const struct jamba_model_options *o, struct error *e) {
+static int plan_on(struct cuda_plan plan[CUDA_MAX_STAGES], int n, const int *device, const struct jamba_model *m,
+                   const struct jamba_model_options *o, struct error *e) {
     const struct jamba_config *c = &m->config;
     const uint32_t positions = o->kv_tokens ? o->kv_tokens : c->context_length + 32 * CUDA_KV_PAGE;
     const uint64_t kv_layer = 4ull * c->n_kv_head * c->head_dim; /* bytes a position and attention layer */
     uint32_t border[CUDA_MAX_STAGES + 1];
-    if ((uint32_t)n > c->n_layer) return error_set(e, ERR_ARG, "cuda", "The model has fewer layers than GPUs were named.");
+    if ((uint32_t)n > c->n_layer)
+        return error_set(e, ERR_ARG, "cuda", "The model has fewer layers than GPUs were named.");
     struct cuda_stage *st = calloc((size_t)n, sizeof *st);
     if (!st) return error_set(e, ERR_NOMEM, "", "There is no memory for the model.");
     cut(border, n, m);
@@ -124,15 +138,22 @@ static int plan_on(struct cuda_plan plan[CUDA_MAX_STAGES], int n, const int *dev
         struct cuda_plan *p = &plan[k];
         size_t f = 0, t = 0;
         uint64_t most = 0;
-        *p = (struct cuda_plan){.device = device[k], .first = border[k], .end = border[k + 1], .positions = positions, .reserve = RESERVE_BYTES};
+        *p = (struct cuda_plan){.device = device[k],
+                                .first = border[k],
+                                .end = border[k + 1],
+                                .positions = positions,
+                                .reserve = RESERVE_BYTES};
         cuda_stage_init(&st[k], m, k, n, border[k], border[k + 1]);
         st[k].int8 = o->quantize && strcmp(o->quantize, "int8") == 0;
         rc = cuda_device_use(device[k], p->name, &f, &t, e);
         p->free = f;
         p->weights = weights_bytes(&st[k], &most);
         p->scratch = piece(most * 2) + GEMM_WORKSPACE_BYTES;
-        if (st[k].n_attention) p->scratch += piece(cuda_attention_decode_scratch(CUDA_STEP_ROWS, (int)c->n_head, (int)c->head_dim, (int)positions));
-        p->kv = piece((uint64_t)(positions + CUDA_KV_PAGE - 1) / CUDA_KV_PAGE * CUDA_KV_PAGE * kv_layer * st[k].n_attention);
+        if (st[k].n_attention)
+            p->scratch +=
+                piece(cuda_attention_decode_scratch(CUDA_STEP_ROWS, (int)c->n_head, (int)c->head_dim, (int)positions));
+        p->kv = piece((uint64_t)(positions + CUDA_KV_PAGE - 1) / CUDA_KV_PAGE * CUDA_KV_PAGE * kv_layer *
+                      st[k].n_attention);
     }
     while (!rc) { /* a smaller workspace only means more passes */
         short_of = -1;
@@ -144,7 +165,8 @@ static int plan_on(struct cuda_plan plan[CUDA_MAX_STAGES], int n, const int *dev
             for (int j = 0; j < k; j++)
                 if (device[j] == device[k]) others += plan[j].total;
             if (others + plan[k].total + RESERVE_BYTES > plan[k].free) short_of = k;
-            uint64_t fixed = others + plan[k].total - plan[k].kv + RESERVE_BYTES, left = plan[k].free > fixed ? plan[k].free - fixed : 0;
+            uint64_t fixed = others + plan[k].total - plan[k].kv + RESERVE_BYTES,
+                     left = plan[k].free > fixed ? plan[k].free - fixed : 0;
             uint64_t most = st[k].n_attention ? left / (kv_layer * st[k].n_attention) : UINT32_MAX;
             plan[k].max_positions = most > UINT32_MAX ? UINT32_MAX : (uint32_t)most;
         }
@@ -154,24 +176,28 @@ static int plan_on(struct cuda_plan plan[CUDA_MAX_STAGES], int n, const int *dev
     if (!rc && short_of >= 0) {
         const struct cuda_plan *p = &plan[short_of];
         rc = error_set(e, ERR_NOMEM, p->name,
-                       "The model does not fit: %.1f GiB of weights, %.1f for %u tokens of context and %.1f to work in are needed, %.1f GiB are free. "
+                       "The model does not fit: %.1f GiB of weights, %.1f for %u tokens of context and %.1f to work in "
+                       "are needed, %.1f GiB are free. "
                        "%s, ask for a shorter context or name more GPUs.",
-                       GIB(p->weights), GIB(p->kv), positions, GIB(p->scratch + p->workspace + RESERVE_BYTES), GIB(p->free),
-                       st[0].int8 ? "Close what else runs there" : "Load it as int8");
+                       GIB(p->weights), GIB(p->kv), positions, GIB(p->scratch + p->workspace + RESERVE_BYTES),
+                       GIB(p->free), st[0].int8 ? "Close what else runs there" : "Load it as int8");
     }
     free(st);
     return rc;
 }
 
-int cuda_plan_make(struct cuda_plan plan[CUDA_MAX_STAGES], int *n_stages, const struct jamba_model *m, const struct jamba_model_options *o, struct error *e) {
+int cuda_plan_make(struct cuda_plan plan[CUDA_MAX_STAGES], int *n_stages, const struct jamba_model *m,
+                   const struct jamba_model_options *o, struct error *e) {
     int device[CUDA_MAX_STAGES];
     const bool named = o->device && strncmp(o->device, "cuda:", 5) == 0;
     if (o->quantize && strcmp(o->quantize, "none") != 0 && strcmp(o->quantize, "int8") != 0)
-        return error_set(e, ERR_ARG, o->quantize, "There is no quantisation of this name; \"none\" and \"int8\" can be.");
+        return error_set(e, ERR_ARG, o->quantize,
+                         "There is no quantisation of this name; \"none\" and \"int8\" can be.");
     int rc = parse_devices(device, n_stages, named ? o->device + 5 : "0", e);
     if (rc) return rc;
     rc = plan_on(plan, *n_stages, device, m, o, e);
-    if (rc == ERR_NOMEM && !named && cuda_device_count() > 1) { /* no device was named: take all when one is not enough */
+    if (rc == ERR_NOMEM && !named &&
+        cuda_device_count() > 1) { /* no device was named: take all when one is not enough */
         *n_stages = cuda_device_count() < CUDA_MAX_STAGES ? cuda_device_count() : CUDA_MAX_STAGES;
         for (int k = 0; k < *n_stages; k++) device[k] = k;
         rc = plan_on(plan, *n_stages, device, m, o, e);

@@ -1,7 +1,8 @@
-/* cuda_stage.c: the layers first .. end - 1 of a model on one device: workspace, one pass over its rows, a recorded step, and on the last stage what
- * was asked of a row. Same forward pass as cpu.c; arithmetic is in kernels/cuda/. A pass of prefill goes through the GEMMs and the chunk
- * kernels; a step (one token each of at most CUDA_STEP_ROWS timelines) goes through the decode kernels, recorded once as a graph and
- * replayed. The two paths may differ in the last bits; each of them gives the same bits for a row whatever stands beside it.
+/* cuda_stage.c: the layers first .. end - 1 of a model on one device: workspace, one pass over its rows, a recorded
+ * step, and on the last stage what was asked of a row. Same forward pass as cpu.c; arithmetic is in kernels/cuda/. A
+ * pass of prefill goes through the GEMMs and the chunk kernels; a step (one token each of at most CUDA_STEP_ROWS
+ * timelines) goes through the decode kernels, recorded once as a graph and replayed. The two paths may differ in the
+ * last bits; each of them gives the same bits for a row whatever stands beside it.
  */
 #include "engine/jamba/cuda_backend.h"
 
@@ -26,13 +27,17 @@ struct block {
 /* The buffers of a pass of `rows` rows. Returns how many there are. */
 static size_t workspace(struct cuda_stage *cm, size_t rows, struct block *b) {
     const struct jamba_config *c = &cm->m->config;
-    const size_t q = cm->n_attention ? (size_t)c->n_head * c->head_dim : 0, kv = cm->n_attention ? (size_t)c->n_kv_head * c->head_dim : 0;
+    const size_t q = cm->n_attention ? (size_t)c->n_head * c->head_dim : 0,
+                 kv = cm->n_attention ? (size_t)c->n_kv_head * c->head_dim : 0;
     const size_t pad = CUDA_STEP_ROWS;
     const size_t used = max2(c->n_expert_used, 1), experts = max2(c->n_expert, 1);
     size_t n = 0;
     if (rows < pad) rows = pad;
     const size_t wide = max2(max2(2 * (size_t)c->d_inner, q + 2 * kv), 2 * (size_t)c->d_ff);
-#define BLOCK(P, BYTES) b[n++] = (struct block){(void **)&cm->P, (BYTES)}
+#define BLOCK(P, BYTES)                                                                                                \
+    b[n++] = (struct block) {                                                                                          \
+        (void **)&cm->P, (BYTES)                                                                                       \
+    }
     if (cm->index == 0) {
         BLOCK(h, rows * c->d_model * 4);
     } else { /* two passes may be on their way from the stage before */
@@ -102,7 +107,9 @@ int cuda_stage_load(struct cuda_stage *cm, const struct cuda_plan *plan, struct 
     if (!rc) rc = cuda_gemm_open(&cm->gemm, cm->largest_matrix, e);
     cm->chunk_rows = (int)plan->chunk_rows;
     if (!rc && cm->n_attention) rc = cuda_pool_open(cm, plan->positions, e);
-    cm->decode_scratch_bytes = cm->n_attention ? cuda_attention_decode_scratch(CUDA_STEP_ROWS, (int)c->n_head, (int)c->head_dim, (int)plan->positions) : 0;
+    cm->decode_scratch_bytes = cm->n_attention ? cuda_attention_decode_scratch(CUDA_STEP_ROWS, (int)c->n_head,
+                                                                               (int)c->head_dim, (int)plan->positions)
+                                               : 0;
     if (!rc) rc = cuda_alloc(&cm->decode_scratch, cm->decode_scratch_bytes, e);
     struct block b[32];
     size_t n = workspace(cm, (size_t)cm->chunk_rows, b);
@@ -129,7 +136,8 @@ static void count_gemm(struct cuda_stage *cm, const struct cuda_matrix *w, int r
     cm->flop += 2.0 * rows * (double)w->n_out * (double)w->n_in;
 }
 
-static int linear(struct cuda_pass *p, const struct cuda_matrix *w, const uint16_t *x, int ldx, uint16_t *y, float *y32, int ldy, bool add, struct error *e) {
+static int linear(struct cuda_pass *p, const struct cuda_matrix *w, const uint16_t *x, int ldx, uint16_t *y, float *y32,
+                  int ldy, bool add, struct error *e) {
     if (p->step) return cuda_gemv(w, x, ldx, p->n_rows, y, y32, ldy, add, p->cm->stream, e);
     count_gemm(p->cm, w, p->n_rows);
     return cuda_linear(p->cm->gemm, w, x, ldx, p->n_rows, y, y32, ldy, add, p->cm->stream, e);
@@ -143,11 +151,14 @@ static int mamba_mixer(struct cuda_pass *p, const struct cuda_layer *l, uint32_t
     int rc = linear(p, &l->ssm_in, cm->x, H, cm->wide, NULL, 2 * D, false, e); /* [rows, 2 d_inner]: x then z */
     if (p->step) {
         const struct cuda_mamba_state *states = cm->mamba_states + (size_t)mamba_index * CUDA_MAX_ITEMS;
-        if (!rc) rc = cuda_conv1d_step(cm->u, D, cm->wide, 2 * D, l->conv, l->conv_bias, states, p->n_rows, D, (int)c->d_conv, st, e);
+        if (!rc)
+            rc = cuda_conv1d_step(cm->u, D, cm->wide, 2 * D, l->conv, l->conv_bias, states, p->n_rows, D,
+                                  (int)c->d_conv, st, e);
     } else {
         for (int i = 0; !rc && i < p->n_seg; i++) {
             const struct cuda_segment *g = &p->seg[i];
-            rc = cuda_conv1d_silu(cm->u + (size_t)g->first * c->d_inner, D, cm->wide + (size_t)g->first * 2 * c->d_inner, 2 * D, l->conv, l->conv_bias,
+            rc = cuda_conv1d_silu(cm->u + (size_t)g->first * c->d_inner, D,
+                                  cm->wide + (size_t)g->first * 2 * c->d_inner, 2 * D, l->conv, l->conv_bias,
                                   g->s->conv + mamba_index * cuda_conv_elements(c), g->n, D, (int)c->d_conv, st, e);
         }
     }
@@ -155,17 +166,22 @@ static int mamba_mixer(struct cuda_pass *p, const struct cuda_layer *l, uint32_t
     if (p->step) {
         const struct cuda_mamba_state *states = cm->mamba_states + (size_t)mamba_index * CUDA_MAX_ITEMS;
         if (!rc)
-            rc = cuda_scan_step(cm->y, D, cm->u, D, cm->xdbc, l->dt_norm, l->b_norm, l->c_norm, l->ssm_dt.bf16, cm->wide + D, 2 * D, l->a, l->d, l->dt_bias,
-                                states, p->n_rows, D, R, c->rms_norm_eps, st, e);
+            rc = cuda_scan_step(cm->y, D, cm->u, D, cm->xdbc, l->dt_norm, l->b_norm, l->c_norm, l->ssm_dt.bf16,
+                                cm->wide + D, 2 * D, l->a, l->d, l->dt_bias, states, p->n_rows, D, R, c->rms_norm_eps,
+                                st, e);
     } else {
-        if (!rc) rc = cuda_mamba_norms(cm->dt, cm->bc, cm->xdbc, l->dt_norm, l->b_norm, l->c_norm, p->n_rows, R, c->rms_norm_eps, st, e);
+        if (!rc)
+            rc = cuda_mamba_norms(cm->dt, cm->bc, cm->xdbc, l->dt_norm, l->b_norm, l->c_norm, p->n_rows, R,
+                                  c->rms_norm_eps, st, e);
         /* dt_proj overwrites the x half of `wide`, which the convolution is done with */
         if (!rc) rc = linear(p, &l->ssm_dt, cm->dt, R, cm->wide, NULL, 2 * D, false, e);
         for (int i = 0; !rc && i < p->n_seg; i++) {
             const struct cuda_segment *g = &p->seg[i];
             const size_t r = (size_t)g->first, d = c->d_inner;
-            rc = cuda_selective_scan(cm->y + r * d, cm->u + r * d, cm->wide + r * 2 * d, cm->wide + r * 2 * d + d, cm->bc + r * 32, cm->bc + r * 32 + 16,
-                                     l->a, l->d, l->dt_bias, g->s->ssm + mamba_index * cuda_ssm_elements(c), g->n, D, D, 2 * D, 2 * D, D, 32, st, e);
+            rc = cuda_selective_scan(cm->y + r * d, cm->u + r * d, cm->wide + r * 2 * d, cm->wide + r * 2 * d + d,
+                                     cm->bc + r * 32, cm->bc + r * 32 + 16, l->a, l->d, l->dt_bias,
+                                     g->s->ssm + mamba_index * cuda_ssm_elements(c), g->n, D, D, 2 * D, 2 * D, D, 32,
+                                     st, e);
         }
     }
     if (!rc) rc = linear(p, &l->ssm_out, cm->y, D, NULL, cm->h, H, true, e);
@@ -181,19 +197,23 @@ static int attention_mixer(struct cuda_pass *p, const struct cuda_layer *l, uint
     cuda_stream st = cm->stream;
     int rc = linear(p, &l->qkv, cm->x, H, cm->wide, NULL, ld, false, e);
     if (p->step) {
-        if (!rc) rc = cuda_kv_append_step(&cm->kv, layer, cm->page_tables, cm->n_keys, cm->wide + q, cm->wide + q + kv, ld, p->n_rows, st, e);
         if (!rc)
-            rc = cuda_attention_decode(cm->x, cm->wide, ld, &cm->kv, layer, cm->page_tables, cm->n_keys, p->max_keys, p->n_shared, p->n_rows, (int)c->n_head, scale,
-                                       cm->decode_scratch, st, e);
+            rc = cuda_kv_append_step(&cm->kv, layer, cm->page_tables, cm->n_keys, cm->wide + q, cm->wide + q + kv, ld,
+                                     p->n_rows, st, e);
+        if (!rc)
+            rc = cuda_attention_decode(cm->x, cm->wide, ld, &cm->kv, layer, cm->page_tables, cm->n_keys, p->max_keys,
+                                       p->n_shared, p->n_rows, (int)c->n_head, scale, cm->decode_scratch, st, e);
     } else {
         for (int i = 0; !rc && i < p->n_seg; i++) {
             const struct cuda_segment *g = &p->seg[i];
             const uint16_t *row = cm->wide + (size_t)g->first * (size_t)ld;
             cm->flop += 4.0 * (double)(c->n_head * c->head_dim) * g->n * ((double)g->s->n_tokens + 0.5 * (g->n + 1));
-            rc = cuda_kv_append(&cm->kv, layer, g->s->pages_device, (int)g->s->n_tokens, row + q, row + q + kv, ld, g->n, st, e);
+            rc = cuda_kv_append(&cm->kv, layer, g->s->pages_device, (int)g->s->n_tokens, row + q, row + q + kv, ld,
+                                g->n, st, e);
             if (!rc)
-                rc = cuda_attention_prefill(cm->x + (size_t)g->first * (size_t)q, row, ld, &cm->kv, layer, g->s->pages_device, g->n, (int)g->s->n_tokens,
-                                            (int)c->n_head, scale, st, e);
+                rc =
+                    cuda_attention_prefill(cm->x + (size_t)g->first * (size_t)q, row, ld, &cm->kv, layer,
+                                           g->s->pages_device, g->n, (int)g->s->n_tokens, (int)c->n_head, scale, st, e);
         }
     }
     return rc ? rc : linear(p, &l->o, cm->x, q, NULL, cm->h, H, true, e);
@@ -231,13 +251,18 @@ static int moe_ffn(struct cuda_pass *p, const struct cuda_layer *l, uint32_t lay
     int32_t offset[65];
     int32_t *active = cm->offset + 2 * E + 1;
     if (!rc)
-        rc = p->step ? cuda_moe_route_step(cm->router_weight, cm->order, cm->place, cm->offset, active, cm->router_logits, p->n_rows, E, K, st, e)
-                     : cuda_moe_route(cm->router_expert, cm->router_weight, cm->order, cm->place, cm->offset, cm->router_logits, p->n_rows, E, K, st, e);
+        rc = p->step ? cuda_moe_route_step(cm->router_weight, cm->order, cm->place, cm->offset, active,
+                                           cm->router_logits, p->n_rows, E, K, st, e)
+                     : cuda_moe_route(cm->router_expert, cm->router_weight, cm->order, cm->place, cm->offset,
+                                      cm->router_logits, p->n_rows, E, K, st, e);
     if (!rc) rc = cuda_moe_gather(cm->expert_in, cm->x, cm->order, p->n_rows * K, K, H, st, e);
     if (p->step) { /* all experts in one launch: nobody has to know here how many rows each got */
         const int most = p->n_rows * K < E ? p->n_rows * K : E;
-        if (!rc) rc = cuda_moe_gemv(&l->exps_gate_up, cm->offset, active, most, cm->expert_in, p->n_rows, true, cm->u, st, e);
-        if (!rc) rc = cuda_moe_gemv(&l->exps_down, cm->offset, active, most, cm->u, p->n_rows, false, cm->expert_out, st, e);
+        if (!rc)
+            rc =
+                cuda_moe_gemv(&l->exps_gate_up, cm->offset, active, most, cm->expert_in, p->n_rows, true, cm->u, st, e);
+        if (!rc)
+            rc = cuda_moe_gemv(&l->exps_down, cm->offset, active, most, cm->u, p->n_rows, false, cm->expert_out, st, e);
     } else if (!rc) {
         rc = cuda_download(offset, cm->offset, ((size_t)E + 1) * sizeof *offset, st, e);
     }
@@ -246,11 +271,15 @@ static int moe_ffn(struct cuda_pass *p, const struct cuda_layer *l, uint32_t lay
         /* rows of one expert may be more than the buffers of a pass hold: at most chunk_rows at a time */
         for (int at = offset[i]; !rc && at < offset[i + 1]; at += cm->chunk_rows) {
             int n = offset[i + 1] - at < cm->chunk_rows ? offset[i + 1] - at : cm->chunk_rows;
-            struct cuda_matrix gate_up = expert_of(&l->exps_gate_up, (size_t)i), down = expert_of(&l->exps_down, (size_t)i);
+            struct cuda_matrix gate_up = expert_of(&l->exps_gate_up, (size_t)i),
+                               down = expert_of(&l->exps_down, (size_t)i);
             count_gemm(cm, &gate_up, n), count_gemm(cm, &down, n);
-            rc = cuda_linear(cm->gemm, &gate_up, cm->expert_in + (size_t)at * c->d_model, H, n, cm->wide, NULL, 2 * I, false, st, e);
+            rc = cuda_linear(cm->gemm, &gate_up, cm->expert_in + (size_t)at * c->d_model, H, n, cm->wide, NULL, 2 * I,
+                             false, st, e);
             if (!rc) rc = cuda_swiglu(cm->u, cm->wide, n, I, st, e);
-            if (!rc) rc = cuda_linear(cm->gemm, &down, cm->u, I, n, cm->expert_out + (size_t)at * c->d_model, NULL, H, false, st, e);
+            if (!rc)
+                rc = cuda_linear(cm->gemm, &down, cm->u, I, n, cm->expert_out + (size_t)at * c->d_model, NULL, H, false,
+                                 st, e);
         }
     }
     return rc ? rc : cuda_moe_combine(cm->h, cm->expert_out, cm->place, cm->router_weight, p->n_rows, K, H, st, e);
@@ -280,7 +309,9 @@ static int layers(struct cuda_pass *p, struct error *e) {
         const struct jamba_layer *l = &cm->m->weights.layers[i];
         const struct cuda_layer *w = &cm->layers[i - cm->first];
         rc = cuda_rms_norm(cm->x, cm->h, w->attn_norm, p->n_rows, H, c->rms_norm_eps, cm->stream, e);
-        if (!rc) rc = l->is_attention ? attention_mixer(p, w, l->attention_index - cm->first_attention, e) : mamba_mixer(p, w, l->mamba_index - cm->first_mamba, e);
+        if (!rc)
+            rc = l->is_attention ? attention_mixer(p, w, l->attention_index - cm->first_attention, e)
+                                 : mamba_mixer(p, w, l->mamba_index - cm->first_mamba, e);
         if (!rc) rc = cuda_rms_norm(cm->x, cm->h, w->ffn_norm, p->n_rows, H, c->rms_norm_eps, cm->stream, e);
         if (!rc) rc = l->is_moe ? moe_ffn(p, w, i, e) : dense_ffn(p, w, e);
         if (!rc) rc = trace_rows(p, (int)i, e);
@@ -308,7 +339,8 @@ static int run_step(struct cuda_pass *p, struct error *e) {
     const struct jamba_config *c = &cm->m->config;
     const uint32_t n_mamba = cm->n_mamba;
     const int32_t **tables = (const int32_t **)(void *)cm->step_tables_host;
-    int32_t *keys = (int32_t *)(void *)(cm->step_tables_host + CUDA_MAX_ITEMS * sizeof(void *)), *ids = keys + CUDA_MAX_ITEMS;
+    int32_t *keys = (int32_t *)(void *)(cm->step_tables_host + CUDA_MAX_ITEMS * sizeof(void *)),
+            *ids = keys + CUDA_MAX_ITEMS;
     struct cuda_mamba_state *states = (struct cuda_mamba_state *)(void *)(ids + CUDA_MAX_ITEMS);
     int longest = 1;
     for (int i = 0; i < p->n_rows; i++) {
@@ -323,14 +355,17 @@ static int run_step(struct cuda_pass *p, struct error *e) {
     }
     int rc = cuda_upload_async(cm->step_tables, cm->step_tables_host, cm->step_tables_bytes, cm->stream, e);
     if (rc) return rc;
-    p->max_keys = 1024; /* a power of two, so that few graphs serve all lengths; at most what the scratch was made for */
+    p->max_keys =
+        1024; /* a power of two, so that few graphs serve all lengths; at most what the scratch was made for */
     while (p->max_keys < longest) p->max_keys *= 2;
     int cap = cm->kv.n_pages * CUDA_KV_PAGE;
     if (cm->kv.n_pages && p->max_keys > cap) p->max_keys = cap;
     p->n_shared = shared_keys(p);
     if (jamba_trace.layer) return layers(p, e);
     for (int i = 0; i < cm->n_graphs; i++)
-        if (cm->graphs[i].n_items == p->n_rows && cm->graphs[i].max_keys == p->max_keys && cm->graphs[i].n_shared == p->n_shared) return cuda_graph_run(cm->graphs[i].graph, cm->stream, e);
+        if (cm->graphs[i].n_items == p->n_rows && cm->graphs[i].max_keys == p->max_keys &&
+            cm->graphs[i].n_shared == p->n_shared)
+            return cuda_graph_run(cm->graphs[i].graph, cm->stream, e);
     if (cm->n_graphs == (int)(sizeof cm->graphs / sizeof cm->graphs[0])) { /* the oldest makes room */
         cuda_graph_close(cm->graphs[0].graph);
         memmove(&cm->graphs[0], &cm->graphs[1], sizeof cm->graphs - sizeof cm->graphs[0]);
@@ -361,15 +396,18 @@ static int head(struct cuda_stage *cm, const uint16_t *rows, int n, struct error
     int rc = 0;
     for (int at = 0; !rc && at < n; at += CUDA_STEP_ROWS) {
         int take = n - at < CUDA_STEP_ROWS ? n - at : CUDA_STEP_ROWS;
-        rc = cuda_gemv(&cm->head, rows + (size_t)at * cm->m->config.d_model, H, take, NULL, cm->logits + (size_t)at * cm->m->config.n_vocab, V, false, cm->stream, e);
+        rc = cuda_gemv(&cm->head, rows + (size_t)at * cm->m->config.d_model, H, take, NULL,
+                       cm->logits + (size_t)at * cm->m->config.n_vocab, V, false, cm->stream, e);
     }
     return rc;
 }
 
-static int want_last(struct cuda_stage *cm, const struct cuda_state *s, const struct backend_item *it, struct error *e) {
+static int want_last(struct cuda_stage *cm, const struct cuda_state *s, const struct backend_item *it,
+                     struct error *e) {
     const struct jamba_config *c = &cm->m->config;
     const int H = (int)c->d_model;
-    if (it->want == JAMBA_WANT_HIDDEN) return cuda_download(it->out, s->last, c->d_model * sizeof(float), cm->stream, e);
+    if (it->want == JAMBA_WANT_HIDDEN)
+        return cuda_download(it->out, s->last, c->d_model * sizeof(float), cm->stream, e);
     if (it->want != JAMBA_WANT_LOGITS) return 0;
     int rc = cuda_to_bf16(cm->x, s->last, (size_t)H, cm->stream, e);
     if (!rc) rc = head(cm, cm->x, 1, e);
@@ -380,19 +418,24 @@ static int want_last(struct cuda_stage *cm, const struct cuda_state *s, const st
     return rc;
 }
 
-/* Log-probabilities of n tokens of a timeline: row i - 1 predicts token i; `before` (the row before the pass) predicts the first. */
-static int want_logprobs(struct cuda_stage *cm, const float *before, int first, int n, const int32_t *tokens, float *out,
-                         struct error *e) {
+/* Log-probabilities of n tokens of a timeline: row i - 1 predicts token i; `before` (the row before the pass) predicts
+ * the first. */
+static int want_logprobs(struct cuda_stage *cm, const float *before, int first, int n, const int32_t *tokens,
+                         float *out, struct error *e) {
     const struct jamba_config *c = &cm->m->config;
     const int H = (int)c->d_model;
     uint16_t *rows = cm->wide; /* free behind the layers: [n, d_model] bf16 */
     int rc = cuda_to_bf16(rows, before, (size_t)H, cm->stream, e);
-    if (!rc && n > 1) rc = cuda_rms_norm(rows + H, cm->h + (size_t)first * c->d_model, cm->output_norm, n - 1, H, c->rms_norm_eps, cm->stream, e);
+    if (!rc && n > 1)
+        rc = cuda_rms_norm(rows + H, cm->h + (size_t)first * c->d_model, cm->output_norm, n - 1, H, c->rms_norm_eps,
+                           cm->stream, e);
     if (!rc) rc = cuda_upload(cm->targets, tokens, (size_t)n * sizeof *tokens, cm->stream, e);
     for (int at = 0; !rc && at < n; at += CUDA_MAX_ITEMS) {
         int take = n - at < CUDA_MAX_ITEMS ? n - at : CUDA_MAX_ITEMS;
-        rc = cuda_linear(cm->gemm, &cm->head, rows + (size_t)at * c->d_model, H, take, NULL, cm->logits, (int)c->n_vocab, false, cm->stream, e);
-        if (!rc) rc = cuda_logprobs(cm->logprob + at, cm->logits, cm->targets + at, take, (int)c->n_vocab, cm->stream, e);
+        rc = cuda_linear(cm->gemm, &cm->head, rows + (size_t)at * c->d_model, H, take, NULL, cm->logits,
+                         (int)c->n_vocab, false, cm->stream, e);
+        if (!rc)
+            rc = cuda_logprobs(cm->logprob + at, cm->logits, cm->targets + at, take, (int)c->n_vocab, cm->stream, e);
     }
     return rc ? rc : cuda_download(out, cm->logprob, (size_t)n * sizeof *out, cm->stream, e);
 }
@@ -409,16 +452,18 @@ int cuda_stage_pass(struct cuda_stage *cm, struct cuda_pass *p, struct error *e)
         struct cuda_segment *g = &p->seg[i];
         g->s = g->session->part[cm->index];
         rc = cuda_state_extend(cm, g->s, (size_t)g->n, e);
-        if (!rc && cm->index == 0 && !p->step) rc = cuda_upload(cm->ids + g->first, g->tokens, (size_t)g->n * sizeof(int32_t), cm->stream, e);
+        if (!rc && cm->index == 0 && !p->step)
+            rc = cuda_upload(cm->ids + g->first, g->tokens, (size_t)g->n * sizeof(int32_t), cm->stream, e);
     }
     if (!rc) rc = p->step ? run_step(p, e) : layers(p, e);
     for (int i = 0; !rc && i < p->n_seg; i++) {
         struct cuda_segment *g = &p->seg[i];
         if (cm->is_last) {
-            if (g->item.want == JAMBA_WANT_LOGPROBS) rc = want_logprobs(cm, g->s->last, g->first, g->n, g->tokens, g->item.out + g->from, e);
+            if (g->item.want == JAMBA_WANT_LOGPROBS)
+                rc = want_logprobs(cm, g->s->last, g->first, g->n, g->tokens, g->item.out + g->from, e);
             if (!rc)
-                rc = cuda_rms_norm_f32(g->s->last, cm->h + (size_t)(g->first + g->n - 1) * c->d_model, cm->output_norm, 1, (int)c->d_model, c->rms_norm_eps,
-                                       cm->stream, e);
+                rc = cuda_rms_norm_f32(g->s->last, cm->h + (size_t)(g->first + g->n - 1) * c->d_model, cm->output_norm,
+                                       1, (int)c->d_model, c->rms_norm_eps, cm->stream, e);
             g->s->has_last = true;
         }
         g->s->n_tokens += (uint32_t)g->n;

@@ -1,5 +1,6 @@
-/* cuda_state.c: a session's state on the device of a stage: page table into the model's KV pool, conv and SSM state, the last final-norm row. Full pages
- * are shared between forks and never written again; a page that is not full is copied when a session is forked. */
+/* cuda_state.c: a session's state on the device of a stage: page table into the model's KV pool, conv and SSM state,
+ * the last final-norm row. Full pages are shared between forks and never written again; a page that is not full is
+ * copied when a session is forked. */
 #include "engine/jamba/cuda_backend.h"
 
 #include <stdlib.h>
@@ -12,7 +13,8 @@ int cuda_pool_open(struct cuda_stage *cm, uint32_t positions, struct error *e) {
     cm->page_bytes = (size_t)cm->n_attention * 2 * CUDA_KV_PAGE * c->n_kv_head * c->head_dim * 2;
     cm->page_refs = calloc((size_t)n, sizeof *cm->page_refs);
     cm->page_free = malloc((size_t)n * sizeof *cm->page_free);
-    if (!cm->page_refs || !cm->page_free) return error_set(e, ERR_NOMEM, "", "There is no memory for the table of pages.");
+    if (!cm->page_refs || !cm->page_free)
+        return error_set(e, ERR_NOMEM, "", "There is no memory for the table of pages.");
     for (int i = 0; i < n; i++) cm->page_free[i] = n - 1 - i;
     cm->n_page_free = n;
     cm->kv_bytes = (uint64_t)n * cm->page_bytes;
@@ -32,7 +34,8 @@ static int page_take(struct cuda_stage *cm, int32_t *page, struct error *e) {
     pthread_mutex_lock(&cm->pool_lock);
     if (cm->n_page_free == 0) {
         rc = error_set(e, ERR_NOMEM, "KV pages",
-                       "The GPU's memory for readings is full: it holds %d tokens in all sessions. Close one or open the model with more.",
+                       "The GPU's memory for readings is full: it holds %d tokens in all sessions. Close one or open "
+                       "the model with more.",
                        cm->kv.n_pages * CUDA_KV_PAGE);
     } else {
         *page = cm->page_free[--cm->n_page_free];
@@ -56,7 +59,8 @@ int cuda_state_open(struct cuda_state **state, struct cuda_stage *cm, uint32_t m
     s->max_pages = (int)((max_tokens + CUDA_KV_PAGE - 1) / CUDA_KV_PAGE);
     s->pages = malloc((size_t)s->max_pages * sizeof *s->pages);
     size_t conv = cm->n_mamba * cuda_conv_elements(c) * 2, ssm = cm->n_mamba * cuda_ssm_elements(c) * 4;
-    int rc = s->pages ? cuda_device_set(cm->device, e) : error_set(e, ERR_NOMEM, "", "There is no memory for a session.");
+    int rc =
+        s->pages ? cuda_device_set(cm->device, e) : error_set(e, ERR_NOMEM, "", "There is no memory for a session.");
     if (!rc) rc = cuda_alloc((void **)&s->pages_device, (size_t)s->max_pages * sizeof *s->pages, e);
     if (!rc) rc = cuda_alloc((void **)&s->conv, conv, e);
     if (!rc) rc = cuda_alloc((void **)&s->ssm, ssm, e);
@@ -89,7 +93,8 @@ static int pages_grow(struct cuda_stage *cm, struct cuda_state *s, int want, str
         rc = page_take(cm, &s->pages[s->n_pages], e);
         if (!rc) s->n_pages++;
     }
-    if (!rc && s->n_pages > had) rc = cuda_upload(s->pages_device, s->pages, (size_t)s->n_pages * sizeof *s->pages, cm->stream, e);
+    if (!rc && s->n_pages > had)
+        rc = cuda_upload(s->pages_device, s->pages, (size_t)s->n_pages * sizeof *s->pages, cm->stream, e);
     return rc;
 }
 
@@ -118,8 +123,8 @@ int cuda_state_fork(struct cuda_state **out, struct cuda_stage *cm, const struct
     if (!rc && cm->n_attention && from->n_tokens % CUDA_KV_PAGE) {
         rc = pages_grow(cm, s, full + 1, e);
         if (!rc)
-            rc = cuda_copy(cm->kv.pool + (size_t)s->pages[full] * cm->page_bytes / 2, cm->kv.pool + (size_t)from->pages[full] * cm->page_bytes / 2,
-                           cm->page_bytes, cm->stream, e);
+            rc = cuda_copy(cm->kv.pool + (size_t)s->pages[full] * cm->page_bytes / 2,
+                           cm->kv.pool + (size_t)from->pages[full] * cm->page_bytes / 2, cm->page_bytes, cm->stream, e);
     }
     if (!rc) rc = cuda_copy(s->conv, from->conv, cm->n_mamba * cuda_conv_elements(c) * 2, cm->stream, e);
     if (!rc) rc = cuda_copy(s->ssm, from->ssm, cm->n_mamba * cuda_ssm_elements(c) * 4, cm->stream, e);
@@ -132,11 +137,12 @@ int cuda_state_fork(struct cuda_state **out, struct cuda_stage *cm, const struct
     return rc;
 }
 
-/* File order: conv, ssm of all layers, last; then page by page, layer by layer, the K rows in use and the V rows in use. */
+/* File order: conv, ssm of all layers, last; then page by page, layer by layer, the K rows in use and the V rows in
+ * use. */
 uint64_t cuda_session_bytes(const struct cuda_model *model, uint32_t n_tokens) {
     const struct jamba_config *c = &model->m->config;
-    return (c->n_layer - c->n_attention_layer) * (cuda_conv_elements(c) * 2 + cuda_ssm_elements(c) * 4) + c->d_model * 4 +
-           (uint64_t)n_tokens * c->n_attention_layer * 2 * c->n_kv_head * c->head_dim * 2;
+    return (c->n_layer - c->n_attention_layer) * (cuda_conv_elements(c) * 2 + cuda_ssm_elements(c) * 4) +
+           c->d_model * 4 + (uint64_t)n_tokens * c->n_attention_layer * 2 * c->n_kv_head * c->head_dim * 2;
 }
 
 /* Moves a state through a host buffer, one way or the other. */
@@ -161,8 +167,9 @@ static int move(struct mover *m, struct cuda_stage *cm, void *device, size_t byt
     }
     return rc;
 }
-int cuda_session_move(struct cuda_model *model, struct cuda_session *s, uint32_t n_tokens, int (*put)(void *, const void *, size_t),
-                      int (*get)(void *, void *, size_t), void *ctx, struct error *e) {
+int cuda_session_move(struct cuda_model *model, struct cuda_session *s, uint32_t n_tokens,
+                      int (*put)(void *, const void *, size_t), int (*get)(void *, void *, size_t), void *ctx,
+                      struct error *e) {
     const struct jamba_config *c = &model->m->config;
     const size_t width = (size_t)c->n_kv_head * c->head_dim;
     struct mover m = {malloc((size_t)16 << 20), put, get, ctx};
@@ -181,10 +188,13 @@ int cuda_session_move(struct cuda_model *model, struct cuda_session *s, uint32_t
         for (int k = 0; !rc && k < model->n_stages; k++) {
             struct cuda_stage *cm = model->stage[k];
             for (size_t half = 0; !rc && half < 2 * (size_t)cm->n_attention; half++)
-                rc = move(&m, cm, cm->kv.pool + (size_t)s->part[k]->pages[p] * cm->page_bytes / 2 + half * CUDA_KV_PAGE * width, rows * width * 2, e);
+                rc = move(&m, cm,
+                          cm->kv.pool + (size_t)s->part[k]->pages[p] * cm->page_bytes / 2 + half * CUDA_KV_PAGE * width,
+                          rows * width * 2, e);
         }
     }
     free(m.host);
-    for (int k = 0; !rc && get && k < model->n_stages; k++) s->part[k]->n_tokens = n_tokens, s->part[k]->has_last = n_tokens > 0;
+    for (int k = 0; !rc && get && k < model->n_stages; k++)
+        s->part[k]->n_tokens = n_tokens, s->part[k]->has_last = n_tokens > 0;
     return rc;
 }

@@ -1,5 +1,6 @@
-/* cuda_weights.c: the model's tensors to a device: dequantised row by row to f32, rounded to bf16, perhaps quantised to int8 there. A tensor
- * without data (shapes for benchmarks, shape.c) is filled with noise on the device, of a scale that keeps activations finite. */
+/* cuda_weights.c: the model's tensors to a device: dequantised row by row to f32, rounded to bf16, perhaps quantised to
+ * int8 there. A tensor without data (shapes for benchmarks, shape.c) is filled with noise on the device, of a scale
+ * that keeps activations finite. */
 #include "engine/jamba/cuda_backend.h"
 
 #include <math.h>
@@ -28,7 +29,8 @@ static int device_alloc(struct cuda_stage *cm, void **p, size_t bytes, struct er
     return rc;
 }
 
-static int matrix_alloc(struct upload *u, struct cuda_matrix *w, size_t n_out, size_t n_in, bool int8, struct error *e) {
+static int matrix_alloc(struct upload *u, struct cuda_matrix *w, size_t n_out, size_t n_in, bool int8,
+                        struct error *e) {
     w->n_in = (int)n_in;
     int rc = 0;
     if (int8) {
@@ -41,7 +43,8 @@ static int matrix_alloc(struct upload *u, struct cuda_matrix *w, size_t n_out, s
 }
 
 /* Rows first .. first + n - 1 of w from rows of one tensor (from its row `from`). */
-static int fill_rows(struct upload *u, struct cuda_matrix *w, size_t first, const struct tensor *t, size_t from, size_t n, struct error *e) {
+static int fill_rows(struct upload *u, struct cuda_matrix *w, size_t first, const struct tensor *t, size_t from,
+                     size_t n, struct error *e) {
     const size_t n_in = (size_t)w->n_in, batch = STAGE_BYTES / 2 / n_in;
     cuda_stream s = u->cm->stream;
     int rc = 0;
@@ -74,7 +77,8 @@ static int fill_rows(struct upload *u, struct cuda_matrix *w, size_t first, cons
 }
 
 /* w = the given tensors' rows, one after another. */
-static int upload_matrix(struct upload *u, struct cuda_matrix *w, const struct tensor *const *parts, size_t n_parts, bool int8, struct error *e) {
+static int upload_matrix(struct upload *u, struct cuda_matrix *w, const struct tensor *const *parts, size_t n_parts,
+                         bool int8, struct error *e) {
     size_t n_out = 0, first = 0;
     for (size_t i = 0; i < n_parts; i++) n_out += parts[i]->ne[1];
     w->n_out = (int)n_out;
@@ -91,7 +95,8 @@ static int upload_one(struct upload *u, struct cuda_matrix *w, const struct tens
 }
 
 /* Stacked experts: for each expert the rows of every part. */
-static int upload_experts(struct upload *u, struct cuda_matrix *w, const struct tensor *const *parts, size_t n_parts, bool int8, struct error *e) {
+static int upload_experts(struct upload *u, struct cuda_matrix *w, const struct tensor *const *parts, size_t n_parts,
+                          bool int8, struct error *e) {
     size_t per = 0, n_expert = parts[0]->ne[2], first = 0;
     for (size_t i = 0; i < n_parts; i++) per += parts[i]->ne[1];
     w->n_out = (int)per;
@@ -137,9 +142,14 @@ static int upload_layer(struct upload *u, struct cuda_layer *to, const struct ja
             float **to;
             const struct tensor *from;
             float otherwise;
-        } vectors[] = {{&to->conv, l->ssm_conv1d, 0},     {&to->conv_bias, l->ssm_conv1d_bias, 0}, {&to->dt_bias, l->ssm_dt_bias, -4.6f},
-                       {&to->a, l->ssm_a, 0},             {&to->d, l->ssm_d, 1},                   {&to->dt_norm, l->ssm_dt_norm, 1},
-                       {&to->b_norm, l->ssm_b_norm, 1},   {&to->c_norm, l->ssm_c_norm, 1}};
+        } vectors[] = {{&to->conv, l->ssm_conv1d, 0},
+                       {&to->conv_bias, l->ssm_conv1d_bias, 0},
+                       {&to->dt_bias, l->ssm_dt_bias, -4.6f},
+                       {&to->a, l->ssm_a, 0},
+                       {&to->d, l->ssm_d, 1},
+                       {&to->dt_norm, l->ssm_dt_norm, 1},
+                       {&to->b_norm, l->ssm_b_norm, 1},
+                       {&to->c_norm, l->ssm_c_norm, 1}};
         for (size_t i = 0; !rc && i < sizeof vectors / sizeof vectors[0]; i++)
             rc = upload_f32(u, vectors[i].to, vectors[i].from, vectors[i].otherwise, e);
         if (!rc) rc = upload_one(u, &to->ssm_in, l->ssm_in, int8, e);
@@ -149,7 +159,9 @@ static int upload_layer(struct upload *u, struct cuda_layer *to, const struct ja
     }
     if (!rc && l->is_moe) {
         rc = upload_one(u, &to->router, l->ffn_router, false, e);
-        if (!rc) rc = upload_experts(u, &to->exps_gate_up, (const struct tensor *const[]){l->ffn_gate_exps, l->ffn_up_exps}, 2, int8, e);
+        if (!rc)
+            rc = upload_experts(u, &to->exps_gate_up, (const struct tensor *const[]){l->ffn_gate_exps, l->ffn_up_exps},
+                                2, int8, e);
         if (!rc) rc = upload_experts(u, &to->exps_down, &l->ffn_down_exps, 1, int8, e);
     } else if (!rc) {
         rc = upload_matrix(u, &to->gate_up, (const struct tensor *const[]){l->ffn_gate, l->ffn_up}, 2, int8, e);
@@ -168,10 +180,12 @@ int cuda_weights_open(struct cuda_stage *cm, struct error *e) {
     u.stage_host = malloc(STAGE_BYTES);
     u.row = malloc(longest * sizeof *u.row);
     cm->layers = calloc(cm->end - cm->first, sizeof *cm->layers);
-    if (!u.stage_host || !u.row || !cm->layers) rc = error_set(e, ERR_NOMEM, "", "There is no memory to load the model.");
+    if (!u.stage_host || !u.row || !cm->layers)
+        rc = error_set(e, ERR_NOMEM, "", "There is no memory to load the model.");
     if (!rc) rc = cuda_alloc((void **)&u.stage_device, STAGE_BYTES, e);
     /* noise: a layer's seed is its number, so that a shape has the same weights however it is cut */
-    if (!rc && (cm->index == 0 || (cm->is_last && w->output == w->token_embd))) rc = upload_one(&u, &cm->embedding, w->token_embd, false, e);
+    if (!rc && (cm->index == 0 || (cm->is_last && w->output == w->token_embd)))
+        rc = upload_one(&u, &cm->embedding, w->token_embd, false, e);
     u.seed = 1;
     if (cm->is_last && w->output == w->token_embd)
         cm->head = cm->embedding;
@@ -198,8 +212,10 @@ static void matrix_free(struct cuda_matrix *w) {
 void cuda_weights_close(struct cuda_stage *cm) {
     for (uint32_t i = 0; cm->layers && i < cm->end - cm->first; i++) {
         struct cuda_layer *l = &cm->layers[i];
-        struct cuda_matrix *all[] = {&l->qkv, &l->o, &l->ssm_in, &l->ssm_x, &l->ssm_dt, &l->ssm_out, &l->gate_up, &l->down, &l->router, &l->exps_gate_up, &l->exps_down};
-        float *vectors[] = {l->attn_norm, l->ffn_norm, l->conv, l->conv_bias, l->dt_bias, l->a, l->d, l->dt_norm, l->b_norm, l->c_norm};
+        struct cuda_matrix *all[] = {&l->qkv,     &l->o,    &l->ssm_in, &l->ssm_x,        &l->ssm_dt,   &l->ssm_out,
+                                     &l->gate_up, &l->down, &l->router, &l->exps_gate_up, &l->exps_down};
+        float *vectors[] = {l->attn_norm, l->ffn_norm, l->conv,    l->conv_bias, l->dt_bias,
+                            l->a,         l->d,        l->dt_norm, l->b_norm,    l->c_norm};
         for (size_t j = 0; j < sizeof all / sizeof all[0]; j++) matrix_free(all[j]);
         for (size_t j = 0; j < sizeof vectors / sizeof vectors[0]; j++) cuda_free(vectors[j]);
     }

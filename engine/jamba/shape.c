@@ -15,17 +15,100 @@ struct shape {
     uint32_t attn_period, attn_offset, expert_period, expert_offset;
 };
 static const struct shape shapes[] = {
-    {"mini", {.n_layer = 32, .d_model = 4096, .d_ff = 14336, .n_vocab = 65536, .n_head = 32, .n_kv_head = 8, .head_dim = 128, .d_inner = 8192, .d_state = 16, .d_conv = 4, .dt_rank = 256, .n_expert = 16, .n_expert_used = 2, .context_length = 262144, .rms_norm_eps = 1e-6f}, 8, 4, 2, 1},
-    {"3b", {.n_layer = 28, .d_model = 2560, .d_ff = 8192, .n_vocab = 65536, .n_head = 20, .n_kv_head = 1, .head_dim = 128, .d_inner = 5120, .d_state = 16, .d_conv = 4, .dt_rank = 160, .n_expert = 1, .n_expert_used = 1, .context_length = 262144, .rms_norm_eps = 1e-6f, .tied_embeddings = true}, 14, 7, 0, 0},
-    {"bundled", {.n_layer = 30, .d_model = 576, .d_ff = 1536, .n_vocab = 49152, .n_head = 9, .n_kv_head = 3, .head_dim = 64, .d_inner = 1152, .d_state = 16, .d_conv = 4, .dt_rank = 32, .n_expert = 1, .n_expert_used = 1, .context_length = 262144, .rms_norm_eps = 1e-5f, .tied_embeddings = true}, 3, 1, 0, 0},
-    {"tiny", {.n_layer = 8, .d_model = 256, .d_ff = 512, .n_vocab = 1024, .n_head = 4, .n_kv_head = 2, .head_dim = 64, .d_inner = 512, .d_state = 16, .d_conv = 4, .dt_rank = 16, .n_expert = 4, .n_expert_used = 2, .context_length = 16384, .rms_norm_eps = 1e-6f}, 4, 2, 2, 1},
+    {"mini",
+     {.n_layer = 32,
+      .d_model = 4096,
+      .d_ff = 14336,
+      .n_vocab = 65536,
+      .n_head = 32,
+      .n_kv_head = 8,
+      .head_dim = 128,
+      .d_inner = 8192,
+      .d_state = 16,
+      .d_conv = 4,
+      .dt_rank = 256,
+      .n_expert = 16,
+      .n_expert_used = 2,
+      .context_length = 262144,
+      .rms_norm_eps = 1e-6f},
+     8,
+     4,
+     2,
+     1},
+    {"3b",
+     {.n_layer = 28,
+      .d_model = 2560,
+      .d_ff = 8192,
+      .n_vocab = 65536,
+      .n_head = 20,
+      .n_kv_head = 1,
+      .head_dim = 128,
+      .d_inner = 5120,
+      .d_state = 16,
+      .d_conv = 4,
+      .dt_rank = 160,
+      .n_expert = 1,
+      .n_expert_used = 1,
+      .context_length = 262144,
+      .rms_norm_eps = 1e-6f,
+      .tied_embeddings = true},
+     14,
+     7,
+     0,
+     0},
+    {"bundled",
+     {.n_layer = 30,
+      .d_model = 576,
+      .d_ff = 1536,
+      .n_vocab = 49152,
+      .n_head = 9,
+      .n_kv_head = 3,
+      .head_dim = 64,
+      .d_inner = 1152,
+      .d_state = 16,
+      .d_conv = 4,
+      .dt_rank = 32,
+      .n_expert = 1,
+      .n_expert_used = 1,
+      .context_length = 262144,
+      .rms_norm_eps = 1e-5f,
+      .tied_embeddings = true},
+     3,
+     1,
+     0,
+     0},
+    {"tiny",
+     {.n_layer = 8,
+      .d_model = 256,
+      .d_ff = 512,
+      .n_vocab = 1024,
+      .n_head = 4,
+      .n_kv_head = 2,
+      .head_dim = 64,
+      .d_inner = 512,
+      .d_state = 16,
+      .d_conv = 4,
+      .dt_rank = 16,
+      .n_expert = 4,
+      .n_expert_used = 2,
+      .context_length = 16384,
+      .rms_norm_eps = 1e-6f},
+     4,
+     2,
+     2,
+     1},
 };
 
 #ifdef ANTINOMY_CUDA
 static const struct tensor *dummy(struct arena *a, const char *name, uint64_t ne0, uint64_t ne1, uint64_t ne2) {
     struct tensor *t = arena_alloc(a, sizeof *t);
     if (!t) return NULL;
-    *t = (struct tensor){.name = name, .type = TENSOR_F32, .n_dims = ne2 > 1 ? 3 : ne1 > 1 ? 2 : 1, .ne = {ne0, ne1, ne2, 1}};
+    *t = (struct tensor){.name = name,
+                         .type = TENSOR_F32,
+                         .n_dims = ne2 > 1   ? 3
+                                   : ne1 > 1 ? 2
+                                             : 1,
+                         .ne = {ne0, ne1, ne2, 1}};
     return t;
 }
 #endif
@@ -38,7 +121,8 @@ static int build(struct jamba_model **out, const char *shape, const struct jamba
         if (strcmp(shapes[i].name, shape) == 0) s = &shapes[i];
     if (!s) return error_set(e, ERR_ARG, shape, "There is no shape of this name; mini, 3b, bundled and tiny can be.");
     if (!o || !o->device || strncmp(o->device, "cuda", 4) != 0)
-        return error_set(e, ERR_UNSUPPORTED, shape, "Weights of noise are made on a GPU: open the shape with device cuda.");
+        return error_set(e, ERR_UNSUPPORTED, shape,
+                         "Weights of noise are made on a GPU: open the shape with device cuda.");
 #ifndef ANTINOMY_CUDA
     return error_set(e, ERR_UNSUPPORTED, o->device, "This program was built without CUDA.");
 #else
@@ -61,7 +145,8 @@ static int build(struct jamba_model **out, const char *shape, const struct jamba
     w->output_norm = dummy(a, "output_norm.weight", c->d_model, 1, 1);
     bool whole = m->name && m->card && w->layers && w->token_embd && w->output && w->output_norm;
     uint32_t n_attention = 0, n_mamba = 0;
-    const uint64_t q = (uint64_t)c->n_head * c->head_dim, kv = (uint64_t)c->n_kv_head * c->head_dim, H = c->d_model, D = c->d_inner, I = c->d_ff;
+    const uint64_t q = (uint64_t)c->n_head * c->head_dim, kv = (uint64_t)c->n_kv_head * c->head_dim, H = c->d_model,
+                   D = c->d_inner, I = c->d_ff;
     for (uint32_t i = 0; whole && i < c->n_layer; i++) {
         struct jamba_layer *l = &w->layers[i];
         l->is_attention = i % s->attn_period == s->attn_offset;
@@ -69,22 +154,30 @@ static int build(struct jamba_model **out, const char *shape, const struct jamba
         whole &= (l->attn_norm = dummy(a, "attn_norm", H, 1, 1)) && (l->ffn_norm = dummy(a, "ffn_norm", H, 1, 1));
         if (l->is_attention) {
             l->attention_index = n_attention++;
-            whole &= (l->q = dummy(a, "attn_q", H, q, 1)) && (l->k = dummy(a, "attn_k", H, kv, 1)) && (l->v = dummy(a, "attn_v", H, kv, 1)) &&
-                     (l->o = dummy(a, "attn_out", q, H, 1));
+            whole &= (l->q = dummy(a, "attn_q", H, q, 1)) && (l->k = dummy(a, "attn_k", H, kv, 1)) &&
+                     (l->v = dummy(a, "attn_v", H, kv, 1)) && (l->o = dummy(a, "attn_out", q, H, 1));
         } else {
             l->mamba_index = n_mamba++;
-            whole &= (l->ssm_in = dummy(a, "ssm_in", H, 2 * D, 1)) && (l->ssm_conv1d = dummy(a, "ssm_conv1d", c->d_conv, D, 1)) &&
-                     (l->ssm_conv1d_bias = dummy(a, "ssm_conv1d.bias", D, 1, 1)) && (l->ssm_x = dummy(a, "ssm_x", D, c->dt_rank + 2 * c->d_state, 1)) &&
-                     (l->ssm_dt = dummy(a, "ssm_dt", c->dt_rank, D, 1)) && (l->ssm_dt_bias = dummy(a, "ssm_dt.bias", D, 1, 1)) &&
-                     (l->ssm_dt_norm = dummy(a, "ssm_dt_norm", c->dt_rank, 1, 1)) && (l->ssm_b_norm = dummy(a, "ssm_b_norm", c->d_state, 1, 1)) &&
-                     (l->ssm_c_norm = dummy(a, "ssm_c_norm", c->d_state, 1, 1)) && (l->ssm_a = dummy(a, "ssm_a", c->d_state, D, 1)) &&
-                     (l->ssm_d = dummy(a, "ssm_d", D, 1, 1)) && (l->ssm_out = dummy(a, "ssm_out", D, H, 1));
+            whole &= (l->ssm_in = dummy(a, "ssm_in", H, 2 * D, 1)) &&
+                     (l->ssm_conv1d = dummy(a, "ssm_conv1d", c->d_conv, D, 1)) &&
+                     (l->ssm_conv1d_bias = dummy(a, "ssm_conv1d.bias", D, 1, 1)) &&
+                     (l->ssm_x = dummy(a, "ssm_x", D, c->dt_rank + 2 * c->d_state, 1)) &&
+                     (l->ssm_dt = dummy(a, "ssm_dt", c->dt_rank, D, 1)) &&
+                     (l->ssm_dt_bias = dummy(a, "ssm_dt.bias", D, 1, 1)) &&
+                     (l->ssm_dt_norm = dummy(a, "ssm_dt_norm", c->dt_rank, 1, 1)) &&
+                     (l->ssm_b_norm = dummy(a, "ssm_b_norm", c->d_state, 1, 1)) &&
+                     (l->ssm_c_norm = dummy(a, "ssm_c_norm", c->d_state, 1, 1)) &&
+                     (l->ssm_a = dummy(a, "ssm_a", c->d_state, D, 1)) && (l->ssm_d = dummy(a, "ssm_d", D, 1, 1)) &&
+                     (l->ssm_out = dummy(a, "ssm_out", D, H, 1));
         }
         if (l->is_moe)
-            whole &= (l->ffn_router = dummy(a, "ffn_router", H, c->n_expert, 1)) && (l->ffn_gate_exps = dummy(a, "ffn_gate_exps", H, I, c->n_expert)) &&
-                     (l->ffn_up_exps = dummy(a, "ffn_up_exps", H, I, c->n_expert)) && (l->ffn_down_exps = dummy(a, "ffn_down_exps", I, H, c->n_expert));
+            whole &= (l->ffn_router = dummy(a, "ffn_router", H, c->n_expert, 1)) &&
+                     (l->ffn_gate_exps = dummy(a, "ffn_gate_exps", H, I, c->n_expert)) &&
+                     (l->ffn_up_exps = dummy(a, "ffn_up_exps", H, I, c->n_expert)) &&
+                     (l->ffn_down_exps = dummy(a, "ffn_down_exps", I, H, c->n_expert));
         else
-            whole &= (l->ffn_gate = dummy(a, "ffn_gate", H, I, 1)) && (l->ffn_up = dummy(a, "ffn_up", H, I, 1)) && (l->ffn_down = dummy(a, "ffn_down", I, H, 1));
+            whole &= (l->ffn_gate = dummy(a, "ffn_gate", H, I, 1)) && (l->ffn_up = dummy(a, "ffn_up", H, I, 1)) &&
+                     (l->ffn_down = dummy(a, "ffn_down", I, H, 1));
     }
     c->n_attention_layer = n_attention;
     int rc = whole ? 0 : error_set(e, ERR_NOMEM, "", "Out of memory.");
@@ -96,7 +189,8 @@ static int build(struct jamba_model **out, const char *shape, const struct jamba
 #endif
 }
 
-int jamba_model_open_shape(struct jamba_model **out, const char *shape, const struct jamba_model_options *o, struct error *e) {
+int jamba_model_open_shape(struct jamba_model **out, const char *shape, const struct jamba_model_options *o,
+                           struct error *e) {
     struct jamba_model *m = NULL;
     *out = NULL;
     int rc = build(&m, shape, o, e);
@@ -108,7 +202,8 @@ int jamba_model_open_shape(struct jamba_model **out, const char *shape, const st
     return rc;
 }
 
-int jamba_shape_plan(const char *shape, const struct jamba_model_options *o, void (*line)(void *ctx, const char *text), void *ctx, struct error *e) {
+int jamba_shape_plan(const char *shape, const struct jamba_model_options *o, void (*line)(void *ctx, const char *text),
+                     void *ctx, struct error *e) {
     struct jamba_model *m = NULL;
     int rc = build(&m, shape, o, e);
 #ifdef ANTINOMY_CUDA
@@ -120,10 +215,12 @@ int jamba_shape_plan(const char *shape, const struct jamba_model_options *o, voi
         const double g = 1 << 30;
         char text[400];
         snprintf(text, sizeof text,
-                 "device %d, layers %u to %u: %.3f GiB of weights, %.3f for %u tokens of context, %.3f of scratch, %.3f to work in (%u rows a pass): %.3f in all, of "
+                 "device %d, layers %u to %u: %.3f GiB of weights, %.3f for %u tokens of context, %.3f of scratch, "
+                 "%.3f to work in (%u rows a pass): %.3f in all, of "
                  "%.3f free; %u tokens of context would fit",
-                 p->device, p->first, p->end - 1, (double)p->weights / g, (double)p->kv / g, p->positions, (double)p->scratch / g, (double)p->workspace / g, p->chunk_rows,
-                 (double)p->total / g, (double)p->free / g, p->max_positions);
+                 p->device, p->first, p->end - 1, (double)p->weights / g, (double)p->kv / g, p->positions,
+                 (double)p->scratch / g, (double)p->workspace / g, p->chunk_rows, (double)p->total / g,
+                 (double)p->free / g, p->max_positions);
         line(ctx, text);
     }
 #else

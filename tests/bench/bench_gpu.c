@@ -1,8 +1,9 @@
-/* bench_gpu.c: a published shape with weights of noise on one or more GPUs: memory plan, prefill at several lengths, decode, second question, forks,
- * a digest of the state, tokens an expert got, memory. Random token ids, so that routing spreads. CSV on stdout:
- * shape,weights,what,tokens,value,unit. See tests/bench/gpu.sh.
+/* bench_gpu.c: a published shape with weights of noise on one or more GPUs: memory plan, prefill at several lengths,
+ * decode, second question, forks, a digest of the state, tokens an expert got, memory. Random token ids, so that
+ * routing spreads. CSV on stdout: shape,weights,what,tokens,value,unit. See tests/bench/gpu.sh.
  *
- *     bench_gpu --shape mini --quantize int8 --prefill 4096,32768,262144 --decode 64 --forks 8 --device cuda:0,1 --digest 1
+ *     bench_gpu --shape mini --quantize int8 --prefill 4096,32768,262144 --decode 64 --forks 8 --device cuda:0,1
+ * --digest 1
  */
 #include "engine/jamba/shape.h"
 
@@ -71,7 +72,9 @@ static void counts(const struct jamba_model *m, const char *shape, const char *q
     }
     if (reset) return;
     printf("%s,%s,flop_counted,%u,%.4f,PFLOP\n", shape, quantize, n, flop / 1e15);
-    if (most) printf("%s,%s,expert_tokens_least,%u,%llu,tokens\n%s,%s,expert_tokens_most,%u,%llu,tokens\n", shape, quantize, n, (unsigned long long)least, shape, quantize, n, (unsigned long long)most);
+    if (most)
+        printf("%s,%s,expert_tokens_least,%u,%llu,tokens\n%s,%s,expert_tokens_most,%u,%llu,tokens\n", shape, quantize,
+               n, (unsigned long long)least, shape, quantize, n, (unsigned long long)most);
 }
 
 int main(int argc, char **argv) {
@@ -151,11 +154,14 @@ int main(int argc, char **argv) {
             for (int round = 0; round < 2; round++) {
                 t0 = clock_seconds();
                 for (int k = 0; k < 16; k++) {
-                    for (int i = 0; i < n_forks; i++) items[i] = (struct jamba_batch_item){.session = g[i], .tokens = ids + 64 * k + i, .n_tokens = 1};
+                    for (int i = 0; i < n_forks; i++)
+                        items[i] =
+                            (struct jamba_batch_item){.session = g[i], .tokens = ids + 64 * k + i, .n_tokens = 1};
                     check(jamba_batch_run(m, items, (size_t)n_forks, NULL, &err));
                 }
             }
-            printf("%s,%s,decode_%d_forks,%u,%.2f,tokens/s\n", shape, quantize, n_forks, n, 16 * n_forks / (clock_seconds() - t0));
+            printf("%s,%s,decode_%d_forks,%u,%.2f,tokens/s\n", shape, quantize, n_forks, n,
+                   16 * n_forks / (clock_seconds() - t0));
             for (int i = 0; i < n_forks; i++) jamba_session_close(g[i]);
         }
         printf("%s,%s,memory,%u,%.3f,GiB\n", shape, quantize, n, used_gib() - before);

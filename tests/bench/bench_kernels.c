@@ -1,6 +1,6 @@
-/* bench_kernels.c: each CUDA operation alone, at the sizes of Mini and 3B: median time of 9 runs, GB/s or TFLOP/s, and the share of what the card
- * can do (ceilings measured here: device copy, bf16 GEMM). CSV: kernel,size,ms,rate,unit,share. Inputs are noise; they exceed the L2 cache
- * where the operation is bound by memory.
+/* bench_kernels.c: each CUDA operation alone, at the sizes of Mini and 3B: median time of 9 runs, GB/s or TFLOP/s, and
+ * the share of what the card can do (ceilings measured here: device copy, bf16 GEMM). CSV:
+ * kernel,size,ms,rate,unit,share. Inputs are noise; they exceed the L2 cache where the operation is bound by memory.
  */
 #include "base.h"
 
@@ -34,24 +34,26 @@ static int by_value(const void *a, const void *b) {
 /* BENCH(call): median ms. */
 static float times[RUNS];
 static cuda_timer timer;
-#define BENCH(CALL)                                                                                                                             \
-    do {                                                                                                                                        \
-        for (int run_ = -2; run_ < RUNS; run_++) {                                                                                              \
-            ok(cuda_timer_mark(timer, 0, st, &err));                                                                                            \
-            ok(CALL);                                                                                                                           \
-            ok(cuda_timer_mark(timer, 1, st, &err));                                                                                            \
-            float ms_;                                                                                                                          \
-            ok(cuda_timer_ms(timer, &ms_, &err));                                                                                               \
-            if (run_ >= 0) times[run_] = ms_;                                                                                                   \
-        }                                                                                                                                       \
-        qsort(times, RUNS, sizeof times[0], by_value);                                                                                          \
+#define BENCH(CALL)                                                                                                    \
+    do {                                                                                                               \
+        for (int run_ = -2; run_ < RUNS; run_++) {                                                                     \
+            ok(cuda_timer_mark(timer, 0, st, &err));                                                                   \
+            ok(CALL);                                                                                                  \
+            ok(cuda_timer_mark(timer, 1, st, &err));                                                                   \
+            float ms_;                                                                                                 \
+            ok(cuda_timer_ms(timer, &ms_, &err));                                                                      \
+            if (run_ >= 0) times[run_] = ms_;                                                                          \
+        }                                                                                                              \
+        qsort(times, RUNS, sizeof times[0], by_value);                                                                 \
     } while (0)
 static void row(const char *kernel, const char *size, double bytes, double flop) {
     double ms = times[RUNS / 2];
     if (flop > 0)
-        printf("%s,%s,%.4f,%.1f,TFLOP/s,%.3f\n", kernel, size, ms, flop / ms / 1e9, gemm_tflops > 0 ? flop / ms / 1e9 / gemm_tflops : 1);
+        printf("%s,%s,%.4f,%.1f,TFLOP/s,%.3f\n", kernel, size, ms, flop / ms / 1e9,
+               gemm_tflops > 0 ? flop / ms / 1e9 / gemm_tflops : 1);
     else
-        printf("%s,%s,%.4f,%.1f,GB/s,%.3f\n", kernel, size, ms, bytes / ms / 1e6, copy_gbs > 0 ? bytes / ms / 1e6 / copy_gbs : 1);
+        printf("%s,%s,%.4f,%.1f,GB/s,%.3f\n", kernel, size, ms, bytes / ms / 1e6,
+               copy_gbs > 0 ? bytes / ms / 1e6 / copy_gbs : 1);
     fflush(stdout);
 }
 
@@ -63,7 +65,12 @@ static void bench_gemv(const char *name, int n_out, int n_in, bool int8, int row
     if (copies > 64) copies = 64;
     uint16_t *x = mem((size_t)n_in * 64), *y = mem((size_t)n_out * 64 * 4);
     float *scale = mem((size_t)n_out * 4);
-    for (int i = 0; i < copies; i++) w[i] = (struct cuda_matrix){.bf16 = int8 ? NULL : mem(bytes), .i8 = int8 ? mem(bytes) : NULL, .scale = scale, .n_out = n_out, .n_in = n_in};
+    for (int i = 0; i < copies; i++)
+        w[i] = (struct cuda_matrix){.bf16 = int8 ? NULL : mem(bytes),
+                                    .i8 = int8 ? mem(bytes) : NULL,
+                                    .scale = scale,
+                                    .n_out = n_out,
+                                    .n_in = n_in};
     int at = 0;
     char size[64];
     snprintf(size, sizeof size, "%dx%d rows %d", n_out, n_in, rows);
@@ -95,8 +102,10 @@ static void bench_gemm(struct cuda_gemm *g, int rows, int n_out, int n_in, bool 
 }
 
 static void bench_scan(int T, int D) {
-    uint16_t *x = mem((size_t)T * (size_t)D * 2), *dt = mem((size_t)T * (size_t)D * 4), *y = mem((size_t)T * (size_t)D * 2);
-    float *bc = mem((size_t)T * 32 * 4), *a = mem((size_t)D * 64), *d = mem((size_t)D * 4), *state = mem((size_t)D * 64), *conv_w = mem((size_t)D * 16);
+    uint16_t *x = mem((size_t)T * (size_t)D * 2), *dt = mem((size_t)T * (size_t)D * 4),
+             *y = mem((size_t)T * (size_t)D * 2);
+    float *bc = mem((size_t)T * 32 * 4), *a = mem((size_t)D * 64), *d = mem((size_t)D * 4),
+          *state = mem((size_t)D * 64), *conv_w = mem((size_t)D * 16);
     uint16_t *conv_state = mem((size_t)D * 6);
     ok(cuda_fill_f32(a, (size_t)D * 16, -2, st, &err));
     ok(cuda_fill_f32(d, (size_t)D, 1, st, &err));
@@ -108,7 +117,8 @@ static void bench_scan(int T, int D) {
     row("selective_scan", size, (double)T * D * 8 + (double)T * 128, 0);
     BENCH(cuda_conv1d_silu(y, D, dt, 2 * D, conv_w, d, conv_state, T, D, 4, st, &err));
     row("conv1d_silu", size, (double)T * D * 4, 0);
-    cuda_free(x), cuda_free(dt), cuda_free(y), cuda_free(bc), cuda_free(a), cuda_free(d), cuda_free(state), cuda_free(conv_w), cuda_free(conv_state);
+    cuda_free(x), cuda_free(dt), cuda_free(y), cuda_free(bc), cuda_free(a), cuda_free(d), cuda_free(state),
+        cuda_free(conv_w), cuda_free(conv_state);
 }
 
 static void bench_attention(int T, int H, int KV, int D) {
@@ -134,14 +144,16 @@ static void bench_attention(int T, int H, int KV, int D) {
     snprintf(size, sizeof size, "%d keys heads %d/%d dim %d", T, H, KV, D);
     BENCH(cuda_attention_decode(out, q, H * D, &kv, 0, tables, keys, T, 0, 1, H, scale, scratch, st, &err));
     row("attention_decode", size, (double)T * KV * D * 4, 0);
-    cuda_free(kv.pool), cuda_free(table), cuda_free(keys), cuda_free(tables), cuda_free(q), cuda_free(out), cuda_free(scratch);
+    cuda_free(kv.pool), cuda_free(table), cuda_free(keys), cuda_free(tables), cuda_free(q), cuda_free(out),
+        cuda_free(scratch);
     free(host);
 }
 
 int main(int argc, char **argv) {
     char name[128];
     size_t f, t;
-    const bool only_gemv = argc > 1 && strcmp(argv[1], "gemv") == 0; /* the decode matrices alone, to compare variants */
+    const bool only_gemv =
+        argc > 1 && strcmp(argv[1], "gemv") == 0; /* the decode matrices alone, to compare variants */
     ok(cuda_device_use(0, name, &f, &t, &err));
     ok(cuda_stream_open(&st, &err));
     ok(cuda_timer_open(&timer, &err));
@@ -191,8 +203,10 @@ int main(int argc, char **argv) {
 gemv:
     for (int int8 = 0; int8 < 2; int8++) {
         const char *n = int8 ? "gemv_int8" : "gemv_bf16";
-        static const int mini[][2] = {{16384, 4096}, {28672, 4096}, {4096, 14336}, {4096, 8192}, {6144, 4096}, {4096, 4096}, {288, 8192}, {65536, 4096}};
-        static const int b3[][2] = {{10240, 2560}, {16384, 2560}, {2560, 8192}, {2560, 5120}, {192, 5120}, {65536, 2560}};
+        static const int mini[][2] = {{16384, 4096}, {28672, 4096}, {4096, 14336}, {4096, 8192},
+                                      {6144, 4096},  {4096, 4096},  {288, 8192},   {65536, 4096}};
+        static const int b3[][2] = {{10240, 2560}, {16384, 2560}, {2560, 8192},
+                                    {2560, 5120},  {192, 5120},   {65536, 2560}};
         for (size_t i = 0; i < sizeof mini / sizeof mini[0]; i++) bench_gemv(n, mini[i][0], mini[i][1], int8, 1);
         for (size_t i = 0; i < sizeof b3 / sizeof b3[0]; i++) bench_gemv(n, b3[i][0], b3[i][1], int8, 1);
         bench_gemv(n, 16384, 4096, int8, 4);

@@ -1,12 +1,13 @@
-/* real_256k.c: one real pass of 262,144 tokens through the bundled model on a GPU, and what must hold of it. Not in CI: it needs a GPU and a quarter
- * million tokens of text that nobody has to ship.
+/* real_256k.c: one real pass of 262,144 tokens through the bundled model on a GPU, and what must hold of it. Not in CI:
+ * it needs a GPU and a quarter million tokens of text that nobody has to ship.
  *
- *     real_256k make MODEL IDS < TEXT      text with documents separated by lines "<|doc|>" (no GPU needed): the first 262,144 tokens of
- *                                          its documents as a reading, five facts of our own planted between paragraphs
- *     real_256k run MODEL IDS HIDDEN       the pass and its checks; leaves the hidden states for tests/golden/jamba_ref.py
+ *     real_256k make MODEL IDS < TEXT      text with documents separated by lines "<|doc|>" (no GPU needed): the first
+ * 262,144 tokens of its documents as a reading, five facts of our own planted between paragraphs real_256k run MODEL
+ * IDS HIDDEN       the pass and its checks; leaves the hidden states for tests/golden/jamba_ref.py
  *
- * Gated (exit 1): the state after one pass equals the state after 16 chunks bit for bit; another token at position 1,000 changes the logits
- * behind the last; counted operations equal the formula's. Only recorded: which facts the model quotes, behind forks of the reading.
+ * Gated (exit 1): the state after one pass equals the state after 16 chunks bit for bit; another token at position
+ * 1,000 changes the logits behind the last; counted operations equal the formula's. Only recorded: which facts the
+ * model quotes, behind forks of the reading.
  */
 #include "engine/jamba/jamba.h"
 
@@ -24,11 +25,16 @@ static const struct {
     uint32_t near;
     const char *text, *question;
 } facts[] = {
-    {1000, "The lighthouse at Halvorsen Pier was repainted in emerald green in March 2019.", "In which colour was the lighthouse at Halvorsen Pier repainted?"},
-    {65000, "Quillmere Ferry Company pays a docking fee of 4,275 crowns for each berth at Brackwater.", "What docking fee does Quillmere Ferry Company pay for each berth at Brackwater?"},
-    {131000, "The archive of the Tollgate Beekeepers Society is kept in room 318 of the old customs house.", "In which room is the archive of the Tollgate Beekeepers Society kept?"},
-    {200000, "Dr. Ysolde Marchetti inspects the Pembury observatory on the second Tuesday of October.", "Who inspects the Pembury observatory?"},
-    {261000, "The Ravensholt cable car closes when the wind is stronger than 72 kilometres an hour.", "At what wind does the Ravensholt cable car close?"},
+    {1000, "The lighthouse at Halvorsen Pier was repainted in emerald green in March 2019.",
+     "In which colour was the lighthouse at Halvorsen Pier repainted?"},
+    {65000, "Quillmere Ferry Company pays a docking fee of 4,275 crowns for each berth at Brackwater.",
+     "What docking fee does Quillmere Ferry Company pay for each berth at Brackwater?"},
+    {131000, "The archive of the Tollgate Beekeepers Society is kept in room 318 of the old customs house.",
+     "In which room is the archive of the Tollgate Beekeepers Society kept?"},
+    {200000, "Dr. Ysolde Marchetti inspects the Pembury observatory on the second Tuesday of October.",
+     "Who inspects the Pembury observatory?"},
+    {261000, "The Ravensholt cable car closes when the wind is stronger than 72 kilometres an hour.",
+     "At what wind does the Ravensholt cable car close?"},
 };
 #define N_FACTS (sizeof facts / sizeof facts[0])
 
@@ -112,16 +118,19 @@ static int put(void *ctx, const void *data, size_t n) {
     return 0;
 }
 static double formula(const struct jamba_config *c) {
-    const double H = c->d_model, I = c->d_ff, D = c->d_inner, R = c->dt_rank, S = c->d_state, q = (double)c->n_head * c->head_dim, kv = (double)c->n_kv_head * c->head_dim;
+    const double H = c->d_model, I = c->d_ff, D = c->d_inner, R = c->dt_rank, S = c->d_state,
+                 q = (double)c->n_head * c->head_dim, kv = (double)c->n_kv_head * c->head_dim;
     const double attention = 2 * H * (2 * q + 2 * kv), mamba = 2 * (3 * H * D + D * (R + 2 * S) + R * D), n = N;
-    return n * (c->n_attention_layer * attention + (c->n_layer - c->n_attention_layer) * mamba + c->n_layer * 6 * H * I) +
+    return n * (c->n_attention_layer * attention + (c->n_layer - c->n_attention_layer) * mamba +
+                c->n_layer * 6 * H * I) +
            c->n_attention_layer * 4 * q * n * (n + 1) / 2;
 }
 
-static void ask(struct jamba_model *m, const struct jamba_session *reading, const int32_t *ids, struct jamba_pointer *corpus, size_t i, float *logits) {
+static void ask(struct jamba_model *m, const struct jamba_session *reading, const int32_t *ids,
+                struct jamba_pointer *corpus, size_t i, float *logits) {
     const struct jamba_config *c = jamba_model_config(m);
-    const int32_t question = jamba_control_token(m, "<|question|>"), quote = jamba_control_token(m, "<|quote|>"), none = jamba_control_token(m, "<|none|>"),
-                  answer = jamba_control_token(m, "<|answer|>");
+    const int32_t question = jamba_control_token(m, "<|question|>"), quote = jamba_control_token(m, "<|quote|>"),
+                  none = jamba_control_token(m, "<|none|>"), answer = jamba_control_token(m, "<|answer|>");
     struct jamba_session *s;
     int32_t *t, *fact;
     size_t k, n_fact;
@@ -144,7 +153,9 @@ static void ask(struct jamba_model *m, const struct jamba_session *reading, cons
         int32_t best = -1;
         for (size_t j = 0; j < n; j++)
             if (best < 0 || logits[next[j]] > logits[best]) best = next[j];
-        if (jamba_pointer_length(corpus) >= 3 && (best < 0 || logits[answer] > logits[best] || logits[quote] > logits[best])) break;
+        if (jamba_pointer_length(corpus) >= 3 &&
+            (best < 0 || logits[answer] > logits[best] || logits[quote] > logits[best]))
+            break;
         if (best < 0 || (uint32_t)best >= c->n_vocab || !jamba_pointer_accept(corpus, best)) break;
         check(jamba_session_prefill(s, &best, 1, NULL, &err));
     }
@@ -152,8 +163,8 @@ static void ask(struct jamba_model *m, const struct jamba_session *reading, cons
     size_t n = jamba_pointer_positions(corpus, &starts), length = jamba_pointer_length(corpus);
     bool right = false;
     for (size_t j = 0; j < n; j++) right = right || (starts[j] + length > at && starts[j] < at + n_fact);
-    printf("fact at %u: first token of the answer after %.3f s, P(none) %.3f, quote of %zu tokens at %u: %s\n", at, first, p_none, length, n ? starts[0] : 0,
-           right ? "right" : "wrong");
+    printf("fact at %u: first token of the answer after %.3f s, P(none) %.3f, quote of %zu tokens at %u: %s\n", at,
+           first, p_none, length, n ? starts[0] : 0, right ? "right" : "wrong");
     free(t), free(fact);
     jamba_session_close(s);
 }
@@ -175,7 +186,8 @@ static int run(const char *model, const char *path, const char *hidden_path) {
     check(jamba_model_open(&m, model, &o, &err));
     const struct jamba_config *c = jamba_model_config(m);
     printf("%s, %s\n", jamba_model_name(m), jamba_model_kernel_path(m));
-    float *logits = malloc(c->n_vocab * sizeof *logits), *other = malloc(c->n_vocab * sizeof *other), *hidden = malloc(c->d_model * sizeof *hidden);
+    float *logits = malloc(c->n_vocab * sizeof *logits), *other = malloc(c->n_vocab * sizeof *other),
+          *hidden = malloc(c->d_model * sizeof *hidden);
     struct jamba_session *one, *cut, *changed;
 
     check(jamba_session_open(&one, m, N + 1024, &err));

@@ -1,5 +1,5 @@
-/* test_cuda.c: the CUDA operations against plain loops in double precision, and the CUDA backend against the CPU's scalar path. Without a
- * device everything is skipped; REQUIRE_GPU=1 makes that a failure. */
+/* test_cuda.c: the CUDA operations against plain loops in double precision, and the CUDA backend against the CPU's
+ * scalar path. Without a device everything is skipped; REQUIRE_GPU=1 makes that a failure. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -114,7 +114,8 @@ static int setup(void **state) {
 #define BF16_LIMIT 2.5e-3
 
 static void linear_equals_plain_loops(bool gemm) {
-    static const int shapes[][3] = {{1, 16, 64}, {3, 33, 64}, {8, 288, 1152}, {17, 129, 256}, {64, 2304, 576}, {5, 1025, 4096}, {31, 64, 128}, {32, 16384, 128}};
+    static const int shapes[][3] = {{1, 16, 64},     {3, 33, 64},     {8, 288, 1152}, {17, 129, 256},
+                                    {64, 2304, 576}, {5, 1025, 4096}, {31, 64, 128},  {32, 16384, 128}};
     struct cuda_gemm *g;
     OK(cuda_gemm_open(&g, 8 << 20, &err));
     for (size_t k = 0; k < sizeof shapes / sizeof shapes[0]; k++) {
@@ -134,7 +135,8 @@ static void linear_equals_plain_loops(bool gemm) {
                 for (int o = 0; o < N; o++) {
                     double s = 0;
                     for (int i = 0; i < K; i++)
-                        s += (double)f32_of(x[t * K + i]) * (int8 ? (double)qi[o * K + i] * (double)qs[o] : (double)f32_of(w[o * K + i]));
+                        s += (double)f32_of(x[t * K + i]) *
+                             (int8 ? (double)qi[o * K + i] * (double)qs[o] : (double)f32_of(w[o * K + i]));
                     ref[t * N + o] = s;
                 }
             /* the GEMM multiplies int8 weights rounded to bf16 */
@@ -216,7 +218,8 @@ static void test_norms_and_swiglu_equal_plain_loops(void **state) {
         uint16_t *dg;
         uint16_t *g = random_bf16(T * 2 * n, 2, &dg);
         for (size_t t = 0; t < T; t++)
-            for (size_t i = 0; i < n; i++) ref[t * n + i] = silu((double)f32_of(g[t * 2 * n + i])) * (double)f32_of(g[t * 2 * n + n + i]);
+            for (size_t i = 0; i < n; i++)
+                ref[t * n + i] = silu((double)f32_of(g[t * 2 * n + i])) * (double)f32_of(g[t * 2 * n + n + i]);
         OK(cuda_swiglu(y, dg, (int)T, (int)n, stream, &err));
         got = fetch_bf16(y, T * n);
         close_to("swiglu", got, ref, T * n, BF16_LIMIT);
@@ -233,8 +236,9 @@ static void test_mamba_chunk_pieces_and_steps_agree(void **state) {
     uint16_t *dx, *dz, *ddt, *dwdt, *dtn, *conv[3];
     float *dw, *db, *dxdbc, *dbc, *da, *dd, *dbias, *dn, *ssm[3];
     uint16_t *x = random_bf16(T * D, 1, &dx), *z = random_bf16(T * D, 1, &dz), *wdt = random_bf16(D * R, 0.3f, &dwdt);
-    float *w = random_f32(D * K, 0.5f, &dw), *b = random_f32(D, 0.2f, &db), *xdbc = random_f32(T * (R + 32), 1, &dxdbc), *a = random_f32(D * 16, 1, &da),
-          *d = random_f32(D, 1, &dd), *bias = random_f32(D, 1, &dbias), *norms = random_f32(R + 32, 1, &dn);
+    float *w = random_f32(D * K, 0.5f, &dw), *b = random_f32(D, 0.2f, &db), *xdbc = random_f32(T * (R + 32), 1, &dxdbc),
+          *a = random_f32(D * 16, 1, &da), *d = random_f32(D, 1, &dd), *bias = random_f32(D, 1, &dbias),
+          *norms = random_f32(R + 32, 1, &dn);
     for (int i = 0; i < D * 16; i++) a[i] = -fabsf(a[i]) * 4 - 0.01f;
     OK(cuda_upload(da, a, D * 16 * 4, stream, &err));
     /* norms and dt_proj as the prefill does them; their own check first */
@@ -252,12 +256,14 @@ static void test_mamba_chunk_pieces_and_steps_agree(void **state) {
         const float *row = xdbc + t * (R + 32);
         double s = 0, sb = 0, sc = 0;
         for (int i = 0; i < R; i++) s += (double)row[i] * row[i];
-        for (int i = 0; i < 16; i++) sb += (double)row[R + i] * row[R + i], sc += (double)row[R + 16 + i] * row[R + 16 + i];
+        for (int i = 0; i < 16; i++)
+            sb += (double)row[R + i] * row[R + i], sc += (double)row[R + 16 + i] * row[R + 16 + i];
         for (int i = 0; i < 16; i++) rbc[t * 32 + i] = row[R + i] / sqrt(sb / 16 + 1e-6) * norms[R + i];
         for (int i = 0; i < 16; i++) rbc[t * 32 + 16 + i] = row[R + 16 + i] / sqrt(sc / 16 + 1e-6) * norms[R + 16 + i];
         for (int c = 0; c < D; c++) {
             rdt[t * D + c] = 0;
-            for (int i = 0; i < R; i++) rdt[t * D + c] += row[i] / sqrt(s / R + 1e-6) * norms[i] * (double)f32_of(wdt[c * R + i]);
+            for (int i = 0; i < R; i++)
+                rdt[t * D + c] += row[i] / sqrt(s / R + 1e-6) * norms[i] * (double)f32_of(wdt[c * R + i]);
         }
     }
     close_to("norms of B and C", bc, rbc, T * 32, 1e-5);
@@ -269,23 +275,23 @@ static void test_mamba_chunk_pieces_and_steps_agree(void **state) {
         OK(cuda_alloc((void **)&ssm[i], D * 16 * 4, &err));
         OK(cuda_zero(ssm[i], D * 16 * 4, stream, &err));
     }
-    uint16_t *u = poisoned(T * D * 2), *y = poisoned(T * D * 2), *u2 = poisoned(T * D * 2), *y2 = poisoned(T * D * 2), *u3 = poisoned(T * D * 2),
-             *y3 = poisoned(T * D * 2);
+    uint16_t *u = poisoned(T * D * 2), *y = poisoned(T * D * 2), *u2 = poisoned(T * D * 2), *y2 = poisoned(T * D * 2),
+             *u3 = poisoned(T * D * 2), *y3 = poisoned(T * D * 2);
     OK(cuda_conv1d_silu(u, D, dx, D, dw, db, conv[0], T, D, K, stream, &err));
     OK(cuda_selective_scan(y, u, ddt, dz, dbc, dbc + 16, da, dd, dbias, ssm[0], T, D, D, D, D, D, 32, stream, &err));
     static const int cuts[] = {1, 2, 3, 25, 32, 33, 35};
     for (int i = 0, at = 0; i < 7; at += cuts[i++]) {
         OK(cuda_conv1d_silu(u2 + at * D, D, dx + at * D, D, dw, db, conv[1], cuts[i], D, K, stream, &err));
-        OK(cuda_selective_scan(y2 + at * D, u2 + at * D, ddt + at * D, dz + at * D, dbc + at * 32, dbc + at * 32 + 16, da, dd, dbias, ssm[1], cuts[i], D,
-                               D, D, D, D, 32, stream, &err));
+        OK(cuda_selective_scan(y2 + at * D, u2 + at * D, ddt + at * D, dz + at * D, dbc + at * 32, dbc + at * 32 + 16,
+                               da, dd, dbias, ssm[1], cuts[i], D, D, D, D, D, 32, stream, &err));
     }
     struct cuda_mamba_state one = {conv[2], ssm[2]}, *ds;
     OK(cuda_alloc((void **)&ds, sizeof one, &err));
     OK(cuda_upload(ds, &one, sizeof one, stream, &err));
     for (int t = 0; t < T; t++) {
         OK(cuda_conv1d_step(u3 + t * D, D, dx + t * D, D, dw, db, ds, 1, D, K, stream, &err));
-        OK(cuda_scan_step(y3 + t * D, D, u3 + t * D, D, dxdbc + t * (R + 32), dn, dn + R, dn + R + 16, dwdt, dz + t * D, D, da, dd, dbias, ds, 1, D, R, 1e-6f,
-                          stream, &err));
+        OK(cuda_scan_step(y3 + t * D, D, u3 + t * D, D, dxdbc + t * (R + 32), dn, dn + R, dn + R + 16, dwdt, dz + t * D,
+                          D, da, dd, dbias, ds, 1, D, R, 1e-6f, stream, &err));
     }
     float *gu = fetch_bf16(u, T * D), *gu2 = fetch_bf16(u2, T * D), *gu3 = fetch_bf16(u3, T * D);
     float *gy = fetch_bf16(y, T * D), *gy2 = fetch_bf16(y2, T * D), *gy3 = fetch_bf16(y3, T * D);
@@ -303,7 +309,8 @@ static void test_mamba_chunk_pieces_and_steps_agree(void **state) {
         }
     for (int t = 0; t < T; t++)
         for (int c = 0; c < D; c++) {
-            double uu = gu[t * D + c], raw = (double)gdt[t * D + c] + bias[c], delta = raw > 20 ? raw : log1p(exp(raw)), v = 0;
+            double uu = gu[t * D + c], raw = (double)gdt[t * D + c] + bias[c], delta = raw > 20 ? raw : log1p(exp(raw)),
+                   v = 0;
             for (int n = 0; n < 16; n++) {
                 h[c * 16 + n] = exp(delta * a[c * 16 + n]) * h[c * 16 + n] + delta * bc[t * 32 + n] * uu;
                 v += bc[t * 32 + 16 + n] * h[c * 16 + n];
@@ -315,9 +322,11 @@ static void test_mamba_chunk_pieces_and_steps_agree(void **state) {
     close_to("scan state", s0, h, D * 16, 1e-5);
     for (int i = 0; i < T * D; i++) ru[i] = gu[i], ry[i] = gy[i];
     close_to("conv1d steps", gu3, ru, T * D, 1e-3); /* taps are added in another order: a rounding now and then */
-    close_to("scan steps", gy3, ry, T * D, 3e-3); /* dt_proj by other sums: a bf16 step of dt now and then */
-    void *host[] = {x, z, wdt, xdbc, norms, gdt, rbc, rdt, w, b, bc, a, d, bias, gu, gu2, gu3, gy, gy2, gy3, s0, s1, ru, ry, h};
-    void *dev[] = {dx, dz, ddt, dwdt, dtn, dxdbc, dn, dw, db, dbc, da, dd, dbias, u, y, u2, y2, u3, y3, ds, conv[0], conv[1], conv[2], ssm[0], ssm[1], ssm[2]};
+    close_to("scan steps", gy3, ry, T * D, 3e-3);   /* dt_proj by other sums: a bf16 step of dt now and then */
+    void *host[] = {x,    z,  wdt, xdbc, norms, gdt, rbc, rdt, w,  b,  bc, a, d,
+                    bias, gu, gu2, gu3,  gy,    gy2, gy3, s0,  s1, ru, ry, h};
+    void *dev[] = {dx, dz, ddt, dwdt, dtn, dxdbc, dn, dw,      db,      dbc,     da,     dd,     dbias,
+                   u,  y,  u2,  y2,   u3,  y3,    ds, conv[0], conv[1], conv[2], ssm[0], ssm[1], ssm[2]};
     for (size_t i = 0; i < sizeof host / sizeof host[0]; i++) free(host[i]);
     for (size_t i = 0; i < sizeof dev / sizeof dev[0]; i++) cuda_free(dev[i]);
 }
@@ -325,8 +334,12 @@ static void test_mamba_chunk_pieces_and_steps_agree(void **state) {
 static void test_attention_equals_plain_loops_and_decode_equals_prefill(void **state) {
     (void)state;
     if (!device()) return;
-    static const int cases[][5] = {/* n_q, q_start, heads, kv heads, head_dim */ {1, 0, 2, 1, 64},    {33, 0, 9, 3, 64},     {128, 0, 4, 2, 128},
-                                   {129, 1000, 8, 2, 128},     {70, 1020, 20, 1, 128}, {300, 511, 9, 3, 64}};
+    static const int cases[][5] = {/* n_q, q_start, heads, kv heads, head_dim */ {1, 0, 2, 1, 64},
+                                   {33, 0, 9, 3, 64},
+                                   {128, 0, 4, 2, 128},
+                                   {129, 1000, 8, 2, 128},
+                                   {70, 1020, 20, 1, 128},
+                                   {300, 511, 9, 3, 64}};
     for (size_t k = 0; k < sizeof cases / sizeof cases[0]; k++) {
         const int n = cases[k][0], q0 = cases[k][1], H = cases[k][2], KV = cases[k][3], D = cases[k][4], t = q0 + n;
         const int n_pages = (t + CUDA_KV_PAGE - 1) / CUDA_KV_PAGE + 1, L = 2, layer = 1;
@@ -339,14 +352,17 @@ static void test_attention_equals_plain_loops_and_decode_equals_prefill(void **s
         OK(cuda_alloc((void **)&dpages, sizeof pages, &err));
         OK(cuda_upload(dpages, pages, (size_t)n_pages * 4, stream, &err));
         uint16_t *dk, *dv, *dq;
-        uint16_t *hk = random_bf16((size_t)(t * KV * D), 1, &dk), *hv = random_bf16((size_t)(t * KV * D), 1, &dv), *hq = random_bf16((size_t)(n * H * D), 1, &dq);
+        uint16_t *hk = random_bf16((size_t)(t * KV * D), 1, &dk), *hv = random_bf16((size_t)(t * KV * D), 1, &dv),
+                 *hq = random_bf16((size_t)(n * H * D), 1, &dq);
         OK(cuda_kv_append(&kv, layer, dpages, 0, dk, dv, KV * D, t, stream, &err));
-        uint16_t *out = poisoned((size_t)(n * H * D) * 2), *cut = poisoned((size_t)(n * H * D) * 2), *dec = poisoned((size_t)(H * D) * 2);
+        uint16_t *out = poisoned((size_t)(n * H * D) * 2), *cut = poisoned((size_t)(n * H * D) * 2),
+                 *dec = poisoned((size_t)(H * D) * 2);
         const float scale = 1 / sqrtf((float)D);
         OK(cuda_attention_prefill(out, dq, H * D, &kv, layer, dpages, n, q0, H, scale, stream, &err));
         for (int at = 0, step = 1; at < n; at += step, step = 37) {
             if (step > n - at) step = n - at;
-            OK(cuda_attention_prefill(cut + at * H * D, dq + at * H * D, H * D, &kv, layer, dpages, step, q0 + at, H, scale, stream, &err));
+            OK(cuda_attention_prefill(cut + at * H * D, dq + at * H * D, H * D, &kv, layer, dpages, step, q0 + at, H,
+                                      scale, stream, &err));
         }
         float *got = fetch_bf16(out, (size_t)(n * H * D)), *got2 = fetch_bf16(cut, (size_t)(n * H * D));
         assert_memory_equal(got, got2, (size_t)(n * H * D) * 4);
@@ -357,7 +373,8 @@ static void test_attention_equals_plain_loops_and_decode_equals_prefill(void **s
                 const int g = h / (H / KV);
                 for (int j = 0; j <= q0 + i; j++) {
                     double s = 0;
-                    for (int d = 0; d < D; d++) s += (double)f32_of(hq[(i * H + h) * D + d]) * f32_of(hk[(j * KV + g) * D + d]);
+                    for (int d = 0; d < D; d++)
+                        s += (double)f32_of(hq[(i * H + h) * D + d]) * f32_of(hk[(j * KV + g) * D + d]);
                     p[j] = s * scale;
                     if (p[j] > m) m = p[j];
                 }
@@ -378,14 +395,16 @@ static void test_attention_equals_plain_loops_and_decode_equals_prefill(void **s
         OK(cuda_alloc((void **)&dkeys, sizeof keys, &err));
         OK(cuda_upload(dkeys, keys, sizeof keys, stream, &err));
         OK(cuda_alloc(&scratch, cuda_attention_decode_scratch(1, H, D, 4096), &err));
-        OK(cuda_attention_decode(dec, dq + (n - 1) * H * D, H * D, &kv, layer, dtables, dkeys, 4096, 0, 1, H, scale, scratch, stream, &err));
+        OK(cuda_attention_decode(dec, dq + (n - 1) * H * D, H * D, &kv, layer, dtables, dkeys, 4096, 0, 1, H, scale,
+                                 scratch, stream, &err));
         float *gd = fetch_bf16(dec, (size_t)(H * D));
         close_to("attention decode", gd, ref + (size_t)((n - 1) * H * D), (size_t)(H * D), 4e-3);
         if (t > CUDA_KV_PAGE) { /* three timelines that share the first page: the same bits as alone */
             const int32_t *three[3] = {dpages, dpages, dpages}, keys3[3] = {t, t - 1, t};
             uint16_t *q3, *o3 = poisoned((size_t)(3 * H * D) * 2);
             OK(cuda_alloc((void **)&q3, (size_t)(3 * H * D) * 2, &err));
-            for (int i = 0; i < 3; i++) OK(cuda_copy(q3 + i * H * D, dq + (n - 1) * H * D, (size_t)(H * D) * 2, stream, &err));
+            for (int i = 0; i < 3; i++)
+                OK(cuda_copy(q3 + i * H * D, dq + (n - 1) * H * D, (size_t)(H * D) * 2, stream, &err));
             const int32_t **dt3;
             int32_t *dk3;
             void *sc3;
@@ -394,7 +413,8 @@ static void test_attention_equals_plain_loops_and_decode_equals_prefill(void **s
             OK(cuda_alloc((void **)&dk3, sizeof keys3, &err));
             OK(cuda_upload(dk3, keys3, sizeof keys3, stream, &err));
             OK(cuda_alloc(&sc3, cuda_attention_decode_scratch(3, H, D, 4096), &err));
-            OK(cuda_attention_decode(o3, q3, H * D, &kv, layer, dt3, dk3, 4096, CUDA_KV_PAGE, 3, H, scale, sc3, stream, &err));
+            OK(cuda_attention_decode(o3, q3, H * D, &kv, layer, dt3, dk3, 4096, CUDA_KV_PAGE, 3, H, scale, sc3, stream,
+                                     &err));
             float *g3 = fetch_bf16(o3, (size_t)(3 * H * D));
             assert_memory_equal(g3, gd, (size_t)(H * D) * 4);
             assert_memory_equal(g3 + 2 * H * D, gd, (size_t)(H * D) * 4);
@@ -402,7 +422,8 @@ static void test_attention_equals_plain_loops_and_decode_equals_prefill(void **s
             free(g3);
             cuda_free(q3), cuda_free(o3), cuda_free(dt3), cuda_free(dk3), cuda_free(sc3);
         }
-        void *host[] = {hk, hv, hq, got, got2, ref, p, gd}, *dev[] = {kv.pool, dpages, dk, dv, dq, out, cut, dec, dtables, dkeys, scratch};
+        void *host[] = {hk, hv, hq, got, got2, ref, p, gd},
+             *dev[] = {kv.pool, dpages, dk, dv, dq, out, cut, dec, dtables, dkeys, scratch};
         for (size_t i = 0; i < sizeof host / sizeof host[0]; i++) free(host[i]);
         for (size_t i = 0; i < sizeof dev / sizeof dev[0]; i++) cuda_free(dev[i]);
     }
@@ -528,7 +549,8 @@ static void test_bundled_model_equals_the_cpu_layer_by_layer(void **state) {
         OK(jamba_session_prefill(sg, ids + part * 256, n, NULL, &err));
         jamba_trace = (struct jamba_trace){0};
         for (uint32_t i = 0; i <= c->n_layer; i++) {
-            /* bf16 activations and weights round to 8 bits, 30 layers deep: errors of 2^-9 a product add up like noise */
+            /* bf16 activations and weights round to 8 bits, 30 layers deep: errors of 2^-9 a product add up like noise
+             */
             double worst = 0;
             for (size_t r = 0; r < n; r++) {
                 double d = 0, s = 0;
@@ -615,7 +637,9 @@ static void test_chunks_forks_and_snapshots_keep_every_bit(void **state) {
         OK(jamba_session_fork(&g[i], one, &err));
         lg[i] = malloc(c->n_vocab * 4);
     }
-    for (int i = 0; i < 4; i++) items[i] = (struct jamba_batch_item){.session = g[i], .tokens = more + 1, .n_tokens = 1, .want = JAMBA_WANT_LOGITS, .out = lg[i]};
+    for (int i = 0; i < 4; i++)
+        items[i] = (struct jamba_batch_item){
+            .session = g[i], .tokens = more + 1, .n_tokens = 1, .want = JAMBA_WANT_LOGITS, .out = lg[i]};
     OK(jamba_batch_run(m, items, 4, NULL, &err));
     for (int i = 1; i < 4; i++) assert_memory_equal(lg[0], lg[i], c->n_vocab * 4);
     items[0].session = g[4], items[0].out = lg[4];
@@ -640,8 +664,8 @@ static void test_chunks_forks_and_snapshots_keep_every_bit(void **state) {
     jamba_model_close(m);
 }
 
-/* A small mixture of experts, its layers in one, two and three stages on one device, and over two where there are two: passes in flight, and still the
- * same bits. */
+/* A small mixture of experts, its layers in one, two and three stages on one device, and over two where there are two:
+ * passes in flight, and still the same bits. */
 static void test_stages_keep_every_bit(void **state) {
     (void)state;
     if (!device()) return;
@@ -662,7 +686,8 @@ static void test_stages_keep_every_bit(void **state) {
         struct jamba_session *s, *f[FORKS];
         struct jamba_batch_item items[FORKS];
         OK(jamba_session_open(&s, m, 4096, &err));
-        struct jamba_run run = {.chunk = 256}; /* nothing is asked of a chunk: the next one enters while it is under way */
+        struct jamba_run run = {.chunk =
+                                    256}; /* nothing is asked of a chunk: the next one enters while it is under way */
         OK(jamba_session_prefill(s, ids, N - 8, &run, &err));
         OK(jamba_session_logits(s, logits[0], &err));
         for (int i = 0; i < 8; i++) OK(jamba_session_prefill(s, ids + N - 8 + i, 1, NULL, &err));
@@ -672,10 +697,12 @@ static void test_stages_keep_every_bit(void **state) {
         snapshot(s, &b);
         for (int i = 0; i < FORKS; i++) {
             OK(jamba_session_fork(&f[i], s, &err));
-            items[i] = (struct jamba_batch_item){.session = f[i], .tokens = ids + i, .n_tokens = 1, .want = JAMBA_WANT_LOGITS, .out = logits[2 + i]};
+            items[i] = (struct jamba_batch_item){
+                .session = f[i], .tokens = ids + i, .n_tokens = 1, .want = JAMBA_WANT_LOGITS, .out = logits[2 + i]};
         }
         OK(jamba_batch_run(m, items, FORKS, NULL, &err));
-        items[0] = (struct jamba_batch_item){.session = f[0], .tokens = ids + 100, .n_tokens = LP, .want = JAMBA_WANT_LOGPROBS, .out = lp};
+        items[0] = (struct jamba_batch_item){
+            .session = f[0], .tokens = ids + 100, .n_tokens = LP, .want = JAMBA_WANT_LOGPROBS, .out = lp};
         OK(jamba_batch_run(m, items, 1, &run, &err));
         if (d == 0) {
             first = b;
