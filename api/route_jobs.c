@@ -97,8 +97,9 @@ static int follow_run(struct api_work *w, const struct api_sink *sink, struct bu
                 buf_puts(&last, text);
                 if (sink != NULL && !end && !sink->event(sink->ctx, "job", slice_of(text))) end = true;
             }
-            if (job.state == STORE_JOB_QUEUED && !f->api->options.background) {
-                /* Nobody else would say why the queue stands still. */
+            if (job.state <= STORE_JOB_RUNNING && !f->api->options.background) {
+                /* Nobody else would say why the queue stands still; a job whose end could not be written (disk full) is
+                 * still "running", though nobody runs it. */
                 pthread_mutex_lock(&f->api->lock);
                 if (!f->api->ingesting && f->api->ingest_failure.code != 0) {
                     *e = f->api->ingest_failure;

@@ -130,6 +130,7 @@ int job_open_of(sqlite3 *db, int64_t content, int64_t *job, struct error *e); /*
 /* ---- readings.c, delete.c ---- */
 int store_wipe(struct store *s, struct error *e); /* finishes begun deletes; write_lock held, no transaction */
 void store_reserve(struct store *s);              /* allocates it where it is missing and there is room */
+bool store_reserve_spend(struct store *s);        /* gives it up for room; false when there is none */
 int store_sweep(struct store *s,
                 struct error *e); /* unlinks files that no row names; write_lock held or not yet shared */
 

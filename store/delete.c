@@ -220,7 +220,7 @@ void store_reserve(struct store *s) {
     close(fd);
 }
 
-static bool reserve_spend(struct store *s) {
+bool store_reserve_spend(struct store *s) {
     char path[4096];
     snprintf(path, sizeof path, "%s/reserve", s->dir);
     return unlink(path) == 0;
@@ -301,7 +301,8 @@ static int set_delete(struct store *s, int64_t set, bool *committed, struct erro
 int store_document_delete(struct store *s, int64_t document, struct arena *a, struct slice *receipt, struct error *e) {
     bool committed = false;
     int rc = document_delete(s, document, a, receipt, &committed, e);
-    if (rc == ERR_IO && !committed && reserve_spend(s)) rc = document_delete(s, document, a, receipt, &committed, e);
+    if (rc == ERR_IO && !committed && store_reserve_spend(s))
+        rc = document_delete(s, document, a, receipt, &committed, e);
     if (committed) store_reserve(s);
     return rc;
 }
@@ -309,7 +310,7 @@ int store_document_delete(struct store *s, int64_t document, struct arena *a, st
 int store_set_delete(struct store *s, int64_t set, struct error *e) {
     bool committed = false;
     int rc = set_delete(s, set, &committed, e);
-    if (rc == ERR_IO && !committed && reserve_spend(s)) rc = set_delete(s, set, &committed, e);
+    if (rc == ERR_IO && !committed && store_reserve_spend(s)) rc = set_delete(s, set, &committed, e);
     if (committed) store_reserve(s);
     return rc;
 }

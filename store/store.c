@@ -95,6 +95,16 @@ static int recover(struct store *s, struct error *e) {
     return rc;
 }
 
+static int database_ready(struct store *s, struct error *e) {
+    int rc = file_private(s->path, e);
+    if (rc == 0) rc = db_open(&s->writer, s->path, true, e);
+    if (rc == 0) rc = quick_check(s->writer, e);
+    if (rc == 0) rc = originals_are_known(s, e);
+    if (rc == 0) rc = store_migrate(s->writer, e);
+    if (rc == 0) rc = recover(s, e);
+    return rc;
+}
+
 int store_open(struct store **out, const char *dir, struct error *e) {
     *out = NULL;
     if (!dir || !*dir) return error_set(e, ERR_ARG, "", "No data directory is given");
@@ -130,12 +140,13 @@ int store_open(struct store **out, const char *dir, struct error *e) {
         snprintf(path, sizeof path, "%s/%s", s->dir, folders[i]);
         rc = directory_make(path, e);
     }
-    if (rc == 0) rc = file_private(s->path, e);
-    if (rc == 0) rc = db_open(&s->writer, s->path, true, e);
-    if (rc == 0) rc = quick_check(s->writer, e);
-    if (rc == 0) rc = originals_are_known(s, e);
-    if (rc == 0) rc = store_migrate(s->writer, e);
-    if (rc == 0) rc = recover(s, e);
+    if (rc == 0) rc = database_ready(s, e);
+    /* a disk filled to the last byte must not bar the way to the delete that frees it */
+    if (rc == ERR_IO && store_reserve_spend(s)) {
+        sqlite3_close(s->writer);
+        s->writer = NULL;
+        rc = database_ready(s, e);
+    }
     if (rc == 0) store_reserve(s);
 done:
     if (rc) {

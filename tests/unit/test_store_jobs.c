@@ -331,6 +331,26 @@ static int limit_every_connection(sqlite3 *db, char **message, const struct sqli
     return pages_allowed ? sqlite3_exec(db, sql, NULL, NULL, NULL) : SQLITE_OK;
 }
 
+/* While the file lies there, not a byte goes into the WAL, as on a disk that is full to the last one. */
+static const char *full_while;
+static sqlite3_vfs full_vfs;
+static sqlite3_io_methods full_methods;
+static const sqlite3_io_methods *real_methods;
+
+static int full_write(sqlite3_file *file, const void *data, int n, sqlite3_int64 at) {
+    return access(full_while, F_OK) == 0 ? SQLITE_FULL : real_methods->xWrite(file, data, n, at);
+}
+
+static int full_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int flags, int *out) {
+    int rc = ((sqlite3_vfs *)vfs->pAppData)->xOpen(vfs->pAppData, name, file, flags, out);
+    if (rc != SQLITE_OK || !(flags & SQLITE_OPEN_WAL)) return rc;
+    real_methods = file->pMethods;
+    full_methods = *real_methods;
+    full_methods.xWrite = full_write;
+    file->pMethods = &full_methods;
+    return rc;
+}
+
 static char *long_text(void) {
     struct buf b = {0};
     for (int i = 0; i < 4000; i++) buf_printf(&b, "Clause %d speaks of turbine%d and of pump%d.\n", i, i * 7, i * 13);
@@ -386,6 +406,36 @@ static void write_failing(void *context) { /* the file system refuses to let a f
     store_close(s);
 }
 
+/* Not a byte can be written at the start: the reserve is given up for it, and a delete frees the rest. */
+static void test_a_full_disk_does_not_bar_the_way_in(void **state) {
+    struct fixture *f = *state;
+    char path[4200];
+    struct stat st;
+    int64_t kept = add_ready(f->s, f->set, "kept.txt", text), d, job;
+    upload(f->s, f->set, "waits.txt", "Another fee.", &d, &job);
+    struct store_job j;
+    OK(store_job_take(f->s, &f->a, STORE_JOB_INGEST, 60, &j,
+                      &err)); /* a running job: the start has something to write */
+    store_close(f->s);
+    snprintf(path, sizeof path, "%s/reserve", f->dir);
+    assert_int_equal(stat(path, &st), 0);
+    full_while = path;
+    sqlite3_vfs *real = sqlite3_vfs_find(NULL);
+    full_vfs = *real;
+    full_vfs.zName = "full";
+    full_vfs.pAppData = real;
+    full_vfs.xOpen = full_open;
+    sqlite3_vfs_register(&full_vfs, 1);
+    int rc = store_open(&f->s, f->dir, &err);
+    OK(rc);
+    assert_int_equal(state_of(f, d), STORE_QUEUED);
+    OK(store_document_delete(f->s, kept, &f->a, NULL, &err));
+    store_close(f->s);
+    sqlite3_vfs_register(real, 1);
+    sqlite3_vfs_unregister(&full_vfs);
+    OK(store_open(&f->s, f->dir, &err));
+}
+
 static void test_failing_writes_lose_nothing(void **state) {
     struct fixture *f = *state;
     struct store_hit *hits;
@@ -412,6 +462,7 @@ int main(void) {
         TEST(test_cancel_reaches_waiting_and_running_jobs),    TEST(test_death_at_any_statement_of_an_upload),
         TEST(test_death_at_any_statement_of_a_write),          TEST(test_twenty_files_and_many_deaths),
         TEST(test_full_disk_loses_nothing_and_says_so),        TEST(test_failing_writes_lose_nothing),
+        TEST(test_a_full_disk_does_not_bar_the_way_in),
     };
     return cmocka_run_group_tests_name("store_jobs", tests, NULL, NULL);
 }
