@@ -11,6 +11,7 @@
 #include <string.h>
 #include <strings.h>
 #include <libxml/HTMLparser.h>
+#include <libxml/parserInternals.h>
 
 #define HTML_PRE_AS_TEXT 60 /* lines: a longer <pre> is a whole document in plain text (old EDGAR filings) */
 
@@ -363,7 +364,12 @@ static void walk(struct html *h, const xmlNode *n, int depth) {
         return;
     }
     if (n->type != XML_ELEMENT_NODE || !n->name || is_one_of(n, skipped) || hidden(n)) return;
-    if (depth > READER_MAX_DEPTH) return; /* deeper than any page made by people */
+    if (depth > READER_MAX_DEPTH) { /* deeper than any page made by people; what lies there must not be lost unsaid */
+        writer_fail(h->w, ERR_LIMIT, h->w->o->name,
+                    "the elements of this HTML page lie more than %d deep in each other; save it as PDF or text",
+                    READER_MAX_DEPTH);
+        return;
+    }
     const char *name = (const char *)n->name;
     if (named(n, "br")) {
         if (h->in_pre)
@@ -461,11 +467,26 @@ static void take_title(struct html *h, const xmlNode *root) {
     xmlFree(s);
 }
 
+/* libxml2 stops for good at an element 257 deep and calls what came before a whole page: its own limit is off, ours is
+ * in walk(), and says so. */
+static htmlDocPtr parse(struct slice utf8) {
+    htmlParserCtxtPtr c = htmlCreateMemoryParserCtxt(utf8.data, (int)utf8.len);
+    if (!c) return NULL;
+    htmlCtxtUseOptions(c, HTML_PARSE_RECOVER | HTML_PARSE_NOERROR | HTML_PARSE_NOWARNING | HTML_PARSE_NONET |
+                              HTML_PARSE_COMPACT);
+    c->options |= XML_PARSE_HUGE;
+    xmlCharEncodingHandlerPtr encoding = xmlFindCharEncodingHandler("UTF-8");
+    if (encoding) xmlSwitchToEncoding(c, encoding);
+    htmlParseDocument(c);
+    htmlDocPtr doc = c->myDoc;
+    c->myDoc = NULL;
+    htmlFreeParserCtxt(c);
+    return doc;
+}
+
 int html_read(struct writer *w, struct slice utf8) {
     if (utf8.len > INT_MAX / 2) return writer_fail(w, ERR_LIMIT, w->o->name, "the HTML file is larger than 1 GiB");
-    htmlDocPtr doc = htmlReadMemory(utf8.data, (int)utf8.len, NULL, "UTF-8",
-                                    HTML_PARSE_RECOVER | HTML_PARSE_NOERROR | HTML_PARSE_NOWARNING | HTML_PARSE_NONET |
-                                        HTML_PARSE_COMPACT);
+    htmlDocPtr doc = parse(utf8);
     if (!doc) return writer_fail(w, ERR_FORMAT, w->o->name, "this HTML file has nothing in it that can be read");
     struct html h = {.w = w, .kind = INGEST_BLOCK_PARAGRAPH};
     const xmlNode *root = xmlDocGetRootElement(doc);

@@ -23,6 +23,7 @@ enum {
     RUN_IN_BYTES = 120,  /* a run-in heading */
     RUN_IN_WORDS = 14,
     PATH_HEADING_BYTES = 60, /* of a heading inside a path */
+    QUOTED_CLAUSE = 99,      /* clauses that stand out of sequence have no higher number */
     GAP = 3,                 /* numbers that may be missing in a sequence ("[Reserved]" dropped, a page lost) */
 };
 
@@ -232,7 +233,10 @@ static size_t place(const struct stack *st, struct mark *m, bool looks_like_head
                 m->components[0] - o->components[0] <= GAP && m->ordinal <= 1 + (uint32_t)certain * GAP)
                 return i;
         }
-        if (m->ordinal <= 1 && (m->components[0] <= 1 + GAP || m->components[0] > MARK_LETTER)) {
+        /* a first clause may begin anywhere when it has a title: amendments quote clauses out of their sequence */
+        bool quoted =
+            looks_like_heading && (m->ordinal <= 1 || m->n_components > 2) && m->components[0] <= QUOTED_CLAUSE;
+        if (quoted || (m->ordinal <= 1 && (m->components[0] <= 1 + GAP || m->components[0] > MARK_LETTER))) {
             size_t depth = 1;
             for (size_t i = st->n; i-- > 1;)
                 if (st->items[i].style == MARK_NONE || st->items[i].style == MARK_KEYWORD) {
@@ -265,6 +269,15 @@ static size_t place(const struct stack *st, struct mark *m, bool looks_like_head
     return certain || looks_like_heading ? st->n : SIZE_MAX;
 }
 
+/* A heading on one line: inside a path a line break would be one in every citation. */
+static struct slice on_one_line(struct arena *a, struct slice t) {
+    if (!memchr(t.data, '\n', t.len)) return t;
+    char *copy = arena_array(a, t.len, 1);
+    if (!copy) return t;
+    for (size_t i = 0; i < t.len; i++) copy[i] = t.data[i] == '\n' ? ' ' : t.data[i];
+    return (struct slice){copy, t.len};
+}
+
 static struct slice path_of(struct structure *s, const struct stack *st, size_t depth, const struct open *o,
                             struct slice number, struct slice heading) {
     struct arena *a = &s->d->arena;
@@ -277,6 +290,7 @@ static struct slice path_of(struct structure *s, const struct stack *st, size_t 
             own.len = PATH_HEADING_BYTES;
             while (own.len && ((uint8_t)own.data[own.len] & 0xC0) == 0x80) own.len--;
         }
+        own = on_one_line(a, own);
     }
     bool complete =
         o->n_components > 1 || (o->style == MARK_KEYWORD &&

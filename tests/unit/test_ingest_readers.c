@@ -187,6 +187,32 @@ static void test_html(void **state) {
           " y\n");
 }
 
+/* A page nested deeper than the parser's own limit is whole up to ours, and refused beyond it: never cut in silence. */
+static void test_deep_html_is_whole_or_refused(void **state) {
+    (void)state;
+    static const int depths[] = {200, 250, 300, 5000};
+    for (size_t i = 0; i < sizeof depths / sizeof *depths; i++) {
+        struct buf b = {0};
+        struct error e = {0};
+        struct ingest_document *d = NULL;
+        buf_puts(&b, "<p>Top text.</p>");
+        for (int k = 0; k < depths[i]; k++) buf_puts(&b, "<div>");
+        buf_puts(&b, "<p>The deep fee is USD 9.</p>");
+        for (int k = 0; k < depths[i]; k++) buf_puts(&b, "</div>");
+        buf_puts(&b, "<p>Bottom text.</p>");
+        struct ingest_options o = ingest_options_default();
+        int rc = load_bytes(&d, "deep.html", b.data, b.len, &o, &e);
+        if (depths[i] < 254) {
+            assert_int_equal(rc, 0);
+            assert_true(slice_equal(d->text, SLICE_LITERAL("Top text.\nThe deep fee is USD 9.\nBottom text.")));
+            ingest_document_free(d);
+        } else {
+            assert_int_equal(rc, ERR_LIMIT);
+        }
+        buf_free(&b);
+    }
+}
+
 static void test_xml_of_a_regulation(void **state) {
     (void)state;
     CHECK("g.xml",
@@ -501,6 +527,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(test_text_is_cleaned),
         cmocka_unit_test(test_markdown),
         cmocka_unit_test(test_html),
+        cmocka_unit_test(test_deep_html_is_whole_or_refused),
         cmocka_unit_test(test_xml_of_a_regulation),
         cmocka_unit_test(test_published_files_give_their_expected_text),
         cmocka_unit_test(test_docx_numbers_tables_footnotes_and_changes),

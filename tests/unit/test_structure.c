@@ -105,6 +105,27 @@ static const struct document_case documents[] = {
      "3 B > 1(i): \n"
      "3 B > 1(j): \n"
      "2 B > 2: \n"},
+    {"no space behind the stop",
+     "1.Definitions\n"
+     "In this Licence the following terms have the following meaning.\n"
+     "2.Scope of the rights\n"
+     "The Licensor grants the licence below in full and without any charge.\n",
+     "1 1: Definitions\n"
+     "1 2: Scope of the rights\n"},
+    {"an amendment quotes clauses out of sequence",
+     "Article 6 of the Agreement shall be replaced by the following.\n"
+     "6.1\n"
+     "Claims Procedure\n"
+     "A claimant who has not received benefits shall make a claim as follows.\n"
+     "6.1.1\n"
+     "Initiation\n"
+     "The claimant initiates a claim in writing and sends it to the Administrator.\n"
+     "6.1.2\n"
+     "Timing of Response\n"
+     "The Administrator shall respond to the claimant within ninety days thereof.\n",
+     "1 6.1: Claims Procedure\n"
+     "2 6.1.1: Initiation\n"
+     "2 6.1.2: Timing of Response\n"},
     {"roman",
      "I. RECITALS\n"
      "The parties met.\n"
