@@ -9,6 +9,8 @@
 #include <string.h>
 #include <strings.h>
 
+enum { WIDE_LINE = 60 }; /* no title is longer */
+
 struct line {
     struct slice s; /* without white space at its ends */
     size_t indent;  /* columns before it */
@@ -237,14 +239,52 @@ static bool title_case(struct slice s) {
     return true;
 }
 
+/* Wrapped too, but wider than wrap_width() believes or without a margin (a page copied out of a browser): most of the
+ * long lines that have a line below break off in the middle of a sentence. */
+static bool wrapped_wide(const struct line *lines, size_t n) {
+    size_t whole = 0, broken = 0;
+    for (size_t i = 0; i + 1 < n; i++) {
+        if (lines[i].width <= WIDE_LINE || !lines[i + 1].s.len || lines[i].gapped || lines[i].drawn) continue;
+        if (ends_sentence(lines[i].s))
+            whole++;
+        else
+            broken++;
+    }
+    return broken >= 4 && broken > whole;
+}
+
 struct joining {
     size_t wrap;  /* of the document */
+    bool wide;    /* wrap is 0, yet lines are not paragraphs */
     size_t group; /* widest line between blank lines */
 };
 
+/* A line that ends with a word that asks for another one ("received by the Trustee and", "under this") ends no
+ * paragraph, however long the lines are. */
+static bool ends_open(struct slice s) {
+    size_t i = s.len, opened = 0;
+    for (size_t k = 0; k + 3 <= s.len; k++) { /* a term in quotation marks is not cut */
+        if (!memcmp(s.data + k, "\xe2\x80\x9c", 3)) opened++;
+        if (!memcmp(s.data + k, "\xe2\x80\x9d", 3) && opened) opened--;
+    }
+    if (opened && s.len <= 200) return true;
+    while (i > 0 && isalpha((unsigned char)s.data[i - 1])) i--;
+    if (i == 0 || s.data[i - 1] != ' ') return false; /* the whole line is one word, or part of one */
+    struct slice word = {s.data + i, s.len - i};
+    static const char *const words[] = {"a",     "an",   "and",  "any",  "at",     "by",    "for",   "from", "in",
+                                        "its",   "nor",  "not",  "of",   "or",     "shall", "such",  "than", "that",
+                                        "the",   "this", "to",   "upon", "with",   "which", "whose", "each", "under",
+                                        "their", "must", "will", "into", "unless", "if"};
+    for (size_t k = 0; k < sizeof words / sizeof *words; k++)
+        if (slice_equal(word, slice_of(words[k]))) return true;
+    return false;
+}
+
 /* Does line b carry on the paragraph of line a? They stand without a blank line between them. */
 static bool continues(const struct line *a, const struct line *b, struct joining j) {
-    if (j.wrap == 0) return false;
+    if (ends_open(a->s) && !list_mark(b->s)) return true;
+    if (j.wrap == 0)
+        return !ends_sentence(a->s) && a->width > WIDE_LINE && (j.wide || starts_lower(b->s)) && !list_mark(b->s);
     size_t need = a->width + 1 + first_word(b->s);
     bool full = need * 100 > j.wrap * 93 || (j.group * 10 >= j.wrap * 6 && need * 100 > j.group * 97);
     if (list_mark(b->s) && (ends_sentence(a->s) || !full)) return false;
@@ -304,6 +344,7 @@ int text_read(struct writer *w, struct slice utf8) {
     if (split_lines(w, utf8, &lines, &n)) return w->code;
     drop_page_numbers(lines, n);
     struct joining j = {.wrap = wrap_width(lines, n)};
+    j.wide = j.wrap == 0 && wrapped_wide(lines, n);
     bool paged = false;
     for (size_t k = 0; k < n; k++) paged = paged || lines[k].page;
     if (paged) writer_page(w, (struct slice){"", 0}, 0, 0);

@@ -187,6 +187,64 @@ static void test_html(void **state) {
           " y\n");
 }
 
+/* Lines wrapped wider than any editor does (copied out of a browser): a sentence is not cut where a line begins with a
+ * capital; a paragraph a line stays one. */
+static void test_wide_lines_are_joined(void **state) {
+    (void)state;
+    static const char wide[] =
+        "The Administrative Agent shall give each Lender prompt notice of the terms thereof and shall, on request of "
+        "the "
+        "Borrower or of the Majority Lenders, send to the\n"
+        "Trustee a copy of each notice that it has received under this Agreement, together with a list of the Loans "
+        "that "
+        "stand open on that day, and shall not charge the\n"
+        "Borrower for it. The Borrower shall pay the fees that the Fee Letter names, on the days that are named there, "
+        "to "
+        "the account that the Administrative Agent\n"
+        "Office names, and shall pay them in Dollars without any set-off and without any deduction for the Taxes that "
+        "are not Excluded\n"
+        "Taxes.\n"
+        "\n"
+        "\xe2\x80\x9c"
+        "Excluded\n"
+        "Taxes\xe2\x80\x9d means taxes on income.\n";
+    CHECK(
+        "wide.txt", wide,
+        "P The Administrative Agent shall give each Lender prompt notice of the terms thereof and shall, on request of "
+        "the Borrower or of the Majority Lenders, send to the Trustee a copy of each notice that it has received under "
+        "this Agreement, together with a list of the Loans that stand open on that day, and shall not charge the "
+        "Borrower for it. The Borrower shall pay the fees that the Fee Letter names, on the days that are named there, "
+        "to the account that the Administrative Agent Office names, and shall pay them in Dollars without any set-off "
+        "and without any deduction for the Taxes that are not Excluded Taxes.\n"
+        "P \xe2\x80\x9c"
+        "Excluded Taxes\xe2\x80\x9d means taxes on income.\n");
+    static const char whole[] = "The Supplier shall deliver the goods to the warehouse of the Buyer on the first day "
+                                "of each month, unless that "
+                                "day is a Sunday or a public holiday at the place of the warehouse.\n"
+                                "Payment Terms\n"
+                                "The Buyer shall pay each invoice within thirty days after its receipt and not before "
+                                "the delivery of the goods "
+                                "that the invoice is for, by transfer to the account that is named there.\n"
+                                "Liability of the Parties\n"
+                                "The Supplier is not liable for indirect damages, whatever their cause, and whoever "
+                                "claims them here, be it the "
+                                "Buyer itself, a company of its group or anybody else who uses the goods.\n"
+                                "Notices\n"
+                                "Notices are in writing.\n";
+    CHECK(
+        "whole.txt", whole,
+        "P The Supplier shall deliver the goods to the warehouse of the Buyer on the first day of each month, unless "
+        "that day is a Sunday or a public holiday at the place of the warehouse.\n"
+        "P Payment Terms\n"
+        "P The Buyer shall pay each invoice within thirty days after its receipt and not before the delivery of the "
+        "goods that the invoice is for, by transfer to the account that is named there.\n"
+        "P Liability of the Parties\n"
+        "P The Supplier is not liable for indirect damages, whatever their cause, and whoever claims them here, be it "
+        "the Buyer itself, a company of its group or anybody else who uses the goods.\n"
+        "P Notices\n"
+        "P Notices are in writing.\n");
+}
+
 /* A page nested deeper than the parser's own limit is whole up to ours, and refused beyond it: never cut in silence. */
 static void test_deep_html_is_whole_or_refused(void **state) {
     (void)state;
@@ -528,6 +586,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(test_markdown),
         cmocka_unit_test(test_html),
         cmocka_unit_test(test_deep_html_is_whole_or_refused),
+        cmocka_unit_test(test_wide_lines_are_joined),
         cmocka_unit_test(test_xml_of_a_regulation),
         cmocka_unit_test(test_published_files_give_their_expected_text),
         cmocka_unit_test(test_docx_numbers_tables_footnotes_and_changes),
