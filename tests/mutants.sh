@@ -15,6 +15,8 @@ MUTANT_NO_COPY_ON_WRITE       engine/jamba/state.c      test_session       test_
 MUTANT_TOPK_TIE               kernels/cpu/moe.c         test_kernels       test_router_takes_the_largest_with_their_own_weights
 MUTANT_EXPERT_SWAP            kernels/cpu/moe.c         test_kernels       test_router_takes_the_largest_with_their_own_weights
 MUTANT_RENORMALISE_ROUTER     kernels/cpu/moe.c         test_kernels       test_router_takes_the_largest_with_their_own_weights
+MUTANT_K_SCALE                engine/jamba/tensor.c     test_tensor        test_blocks_dequantise_as_gguf_py_does
+MUTANT_QUOTE_OFFSET           engine/analysis/quote.c   test_analysis      test_an_answer_is_a_quote_with_its_place
 "
 libraries="-lsqlite3 -lcurl -lpcre2-8 -lzip -lexpat -lxml2 -lseccomp -lmicrohttpd -ljansson -lm -lcmocka"
 survivors=0

@@ -189,6 +189,9 @@ static json_t *position_json(const struct corpus *c, size_t doc, uint32_t statem
         j, "section",
         json_slice(statement != INGEST_NONE ? statement_section(d->doc, statement, a) : (struct slice){0}));
     json_object_set_new(j, "quote", json_slice(quote));
+#ifdef MUTANT_QUOTE_OFFSET
+    span.start++;
+#endif
     json_object_set_new(j, "start", json_integer((json_int_t)text_characters(d->doc, span.start)));
     json_object_set_new(j, "end", json_integer((json_int_t)text_characters(d->doc, span.end)));
     return j;

@@ -117,7 +117,11 @@ static void q8_0(const uint8_t *b, float *y) {
 /* Scale and minimum j of the eight sub-blocks, 6 bits each, packed in 12 bytes. */
 static void k_scale_min(const uint8_t *s, int j, int *scale, int *min) {
     if (j < 4) {
+#ifdef MUTANT_K_SCALE
+        *scale = s[j + 1] & 63;
+#else
         *scale = s[j] & 63;
+#endif
         *min = s[j + 4] & 63;
     } else {
         *scale = (s[j + 4] & 15) | (s[j - 4] >> 6) << 4;

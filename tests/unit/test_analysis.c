@@ -567,5 +567,6 @@ int main(int argc, char **argv) {
         cmocka_unit_test(test_vectors_do_not_depend_on_the_batch),
     };
     if (getenv("ONLY_TEST")) cmocka_set_test_filter(getenv("ONLY_TEST")); /* "test_many*" */
+    cmocka_set_test_filter(getenv("TEST_FILTER")); /* tests/mutants.sh runs single ones */
     return cmocka_run_group_tests_name("analysis", tests, setup, teardown);
 }
