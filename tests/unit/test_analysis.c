@@ -125,6 +125,10 @@ static void check_citation(int64_t set, const json_t *c) {
     const char *quote = str(c, "quote");
     assert_true(to > from && to - from <= strlen(quote));
     assert_memory_equal(doc->text.data + from, quote + strlen(quote) - (to - from), to - from);
+    /* all of them: the quote, or, where a lead-in stands before it, the statement from its first character on */
+    uint32_t st = ingest_statement_at(doc, (uint32_t)from);
+    assert_true(st != INGEST_NONE);
+    assert_true(to - from == strlen(quote) || doc->statements[st].span.start == from);
     assert_true(number(c, "page") == 1);
     const json_t *marks = json_object_get(c, "marks"), *also = json_object_get(c, "also");
     for (size_t i = 0; i < json_array_size(marks); i++) {
