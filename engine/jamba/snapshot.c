@@ -16,7 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define SNAPSHOT_VERSION 1u
+#define SNAPSHOT_VERSION 2u /* 2: the avx2 path keeps keys and values in fixed point */
 #define BLOCK ((size_t)4096)
 #define BUFFER_BLOCKS ((size_t)64)
 #define BLOCK_BYTES (BLOCK + 8)

@@ -14,8 +14,12 @@
 /* A call with at most this many rows an item is a decode step: its segments are shared among threads. */
 #define SPLIT_ROWS ((size_t)4)
 
+/* A head's part of a page. */
+static size_t head_bytes(const struct kernel_device *dev, size_t head_dim) {
+    return head_dim * PAGE * 2 * dev->kv->value_bytes + dev->kv->scale_bytes;
+}
 size_t kernel_kv_page_bytes(const struct kernel_device *dev, size_t n_kv_head, size_t head_dim) {
-    return n_kv_head * head_dim * PAGE * 2 * dev->kv->value_bytes;
+    return n_kv_head * head_bytes(dev, head_dim);
 }
 
 /* ---- append ---- */
@@ -28,8 +32,7 @@ struct attention {
 
 static char *head_page(const struct attention *x, const struct kernel_attention_item *it, size_t position,
                        size_t kv_head) {
-    return (char *)it->page[position / PAGE] + x->a->page_offset +
-           kv_head * x->a->head_dim * PAGE * 2 * x->dev->kv->value_bytes;
+    return (char *)it->page[position / PAGE] + x->a->page_offset + kv_head * head_bytes(x->dev, x->a->head_dim);
 }
 
 static void append_task(void *ctx, size_t task, int thread) {
@@ -169,6 +172,7 @@ static void load_queries(const struct attention *x, const struct kernel_attentio
             const float *from = a->q + (it->row + row + r) * a->ldq + (kv_head * x->heads + h) * hd;
             for (size_t d = 0; d < hd; d++) q[(r * x->heads + h) * hd + d] = from[d] * scale;
         }
+    if (x->dev->kv->queries) x->dev->kv->queries(q, n_rows * x->heads, hd);
 }
 
 /* The part of one segment for n_rows rows from `row` on into s->part. */

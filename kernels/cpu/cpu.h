@@ -73,13 +73,16 @@ extern const struct cpu_ops cpu_ops_scalar, cpu_ops_scalar_int8, cpu_ops_avx2, c
 /* How a path keeps keys and values, and one page's step over them. */
 struct kv_ops {
     size_t value_bytes; /* of one stored value */
+    size_t scale_bytes; /* behind a head's K and V in its page */
     /* One token's key and value [head_dim] into its slot of a head's page. Half-precision staging is the thread's
      * scratch. */
     void (*append)(const float *k, const float *v, void *page, size_t slot, size_t head_dim);
+    /* NULL, or brings a task's scaled queries [n_q, head_dim] in place into the form that step wants */
+    void (*queries)(float *q, size_t n_q, size_t head_dim);
     /* page: a head's K and V as stored; k, v: f32 scratch of a page each, if the step wants them unpacked */
     void (*step)(struct attention_page *p, const void *page, float *k, float *v);
 };
-extern const struct kv_ops kv_ops_f32, kv_ops_f16_avx2, kv_ops_f16_avx512, kv_ops_bf16_avx512;
+extern const struct kv_ops kv_ops_f32, kv_ops_fixed_avx2, kv_ops_f16_avx512, kv_ops_bf16_avx512;
 
 struct kernel_device {
     const char *path;

@@ -35,7 +35,7 @@ static const struct path {
 } paths[] = {/* best first */
              {"avx512-bf16", "avx512-bf16", &cpu_ops_avx512, &kv_ops_bf16_avx512, has_avx512bf16, prefers_bf16},
              {"avx512-vnni", "avx512", &cpu_ops_avx512, &kv_ops_f16_avx512, has_avx512, has_avx512},
-             {"avx2", "avx2", &cpu_ops_avx2, &kv_ops_f16_avx2, has_avx2, has_avx2},
+             {"avx2", "avx2", &cpu_ops_avx2, &kv_ops_fixed_avx2, has_avx2, has_avx2},
              {"scalar-int8", "scalar-int8", &cpu_ops_scalar_int8, &kv_ops_f32, always, always},
              {"scalar", "scalar", &cpu_ops_scalar, &kv_ops_f32, always, always}};
 

@@ -174,4 +174,3 @@ const struct cpu_ops cpu_ops_avx2 = {.int8 = true,
                                      .to_f16 = vector_to_f16,
                                      .from_f16 = vector_from_f16,
                                      .log_sum_exp = vector_log_sum_exp};
-const struct kv_ops kv_ops_f16_avx2 = {.value_bytes = 2, .append = f16_append, .step = f16_step};

@@ -125,6 +125,131 @@ static void avx512_gemm_q8(const struct gemm *g) {
     gemm_q(g, false);
 }
 
+/* ---- attention ---- */
+enum { PAGE_VECTORS = KERNEL_KV_PAGE / VL };
+
+/* Scores of `nq` queries against four vectors of keys; each is one chain of fma over d. */
+INLINE void scores_tile(const float *q, const float *k, float *s, size_t hd, const int nq) {
+    vf acc[TILE_Q][4];
+#pragma GCC unroll 4
+    for (int i = 0; i < nq; i++)
+        for (int j = 0; j < 4; j++) acc[i][j] = v_set(0);
+    for (size_t d = 0; d < hd; d++) {
+        vf key[4];
+#pragma GCC unroll 4
+        for (int j = 0; j < 4; j++) key[j] = v_load(k + d * KERNEL_KV_PAGE + j * VL);
+#pragma GCC unroll 4
+        for (int i = 0; i < nq; i++) {
+            vf x = v_set(q[(size_t)i * hd + d]);
+#pragma GCC unroll 4
+            for (int j = 0; j < 4; j++) acc[i][j] = v_fma(x, key[j], acc[i][j]);
+        }
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < nq; i++)
+        for (int j = 0; j < 4; j++) v_store(s + i * KERNEL_KV_PAGE + j * VL, acc[i][j]);
+}
+
+/* o += p V over keys 0..n_keys-1 for `nq` queries and `nv` vectors of the head's values. */
+INLINE void values_tile(const float *p, const float *v, float *o, size_t ldo, size_t hd, size_t n_keys, const int nq,
+                        const int nv) {
+    vf acc[TILE_Q][4];
+#pragma GCC unroll 4
+    for (int i = 0; i < nq; i++)
+        for (int j = 0; j < nv; j++) acc[i][j] = v_load(o + (size_t)i * ldo + j * VL);
+    for (size_t key = 0; key < n_keys; key++) {
+        vf value[4];
+#pragma GCC unroll 4
+        for (int j = 0; j < nv; j++) value[j] = v_load(v + key * hd + j * VL);
+#pragma GCC unroll 4
+        for (int i = 0; i < nq; i++) {
+            vf x = v_set(p[i * KERNEL_KV_PAGE + (ptrdiff_t)key]);
+#pragma GCC unroll 4
+            for (int j = 0; j < nv; j++) acc[i][j] = v_fma(x, value[j], acc[i][j]);
+        }
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < nq; i++)
+        for (int j = 0; j < nv; j++) v_store(o + (size_t)i * ldo + j * VL, acc[i][j]);
+}
+
+/* The whole tiles as functions of their own: inlined together they run out of registers and spill in the inner loop. */
+static __attribute__((noinline)) void scores_whole(const float *q, const float *k, float *s, size_t hd) {
+    scores_tile(q, k, s, hd, TILE_Q);
+}
+static __attribute__((noinline)) void values_whole(const float *p, const float *v, float *o, size_t ldo, size_t hd,
+                                                   size_t n_keys) {
+    values_tile(p, v, o, ldo, hd, n_keys, TILE_Q, 4);
+}
+
+INLINE void softmax_step(const struct attention_page *p, size_t i) {
+    float *state = p->state + i * ATTENTION_STATE(p->head_dim), *s = p->scores + i * KERNEL_KV_PAGE;
+    int seen = p->seen[i];
+    bool whole = seen == KERNEL_KV_PAGE; /* all but a row's last page */
+    vf score[PAGE_VECTORS], top = v_set(state[0]), sum = v_set(0);
+    for (int j = 0; j < PAGE_VECTORS; j++) {
+        score[j] = v_load(s + j * VL);
+        if (!whole) score[j] = v_first(score[j], v_set(-INFINITY), seen - j * VL);
+        top = v_max(top, score[j]);
+    }
+    float max = v_top(top);
+    for (int j = 0; j < PAGE_VECTORS; j++) {
+        score[j] = v_exp2(score[j] - v_set(max));
+        if (!whole) score[j] = v_first(score[j], v_set(0), seen - j * VL);
+        sum += score[j];
+        v_store(s + j * VL, score[j]);
+    }
+    state_shrink(state, max, p->head_dim);
+    state[1] += v_sum(sum);
+}
+
+INLINE void attention_tile(const struct attention_page *p, size_t i, const int nq) {
+    size_t hd = p->head_dim, ldo = ATTENTION_STATE(hd);
+    float *s = p->scores + i * KERNEL_KV_PAGE, *o = p->state + i * ldo + 16;
+    for (int j = 0; j < PAGE_VECTORS; j += 4) {
+        if (nq == TILE_Q)
+            scores_whole(p->q + i * hd, p->k + j * VL, s + j * VL, hd);
+        else
+            scores_tile(p->q + i * hd, p->k + j * VL, s + j * VL, hd, nq);
+    }
+    for (int r = 0; r < nq; r++) softmax_step(p, i + (size_t)r);
+    size_t n_keys = (size_t)p->seen[i + (size_t)nq - 1],
+           d = 0; /* the last query sees most; the others' weights are 0 there */
+    for (; d + 4 * VL <= hd; d += 4 * VL) {
+        if (nq == TILE_Q)
+            values_whole(s, p->v + d, o + d, ldo, hd, n_keys);
+        else
+            values_tile(s, p->v + d, o + d, ldo, hd, n_keys, nq, 4);
+    }
+    for (; d < hd; d += VL) values_tile(s, p->v + d, o + d, ldo, hd, n_keys, nq, 1);
+}
+
+static void vector_attention_page(const struct attention_page *p) {
+    size_t i = 0;
+    for (; i + TILE_Q <= p->n_q; i += TILE_Q) attention_tile(p, i, TILE_Q);
+    for (; i < p->n_q; i++) attention_tile(p, i, 1);
+}
+
+/* Keys and values as f16: unpacked a page at a time, once for all queries of a task. */
+static void f16_append(const float *k, const float *v, void *page, size_t slot, size_t hd) {
+    uint16_t *half = page, *values = half + hd * KERNEL_KV_PAGE + slot * hd;
+    vector_to_f16(k, values, hd); /* its own place is free until the value comes */
+    for (size_t d = 0; d < hd; d++) half[d * KERNEL_KV_PAGE + slot] = values[d];
+    vector_to_f16(v, values, hd);
+}
+static void f16_step(struct attention_page *p, const void *page, float *k, float *v) {
+    const uint16_t *half = page;
+    size_t n = p->head_dim * KERNEL_KV_PAGE;
+    vector_from_f16(half, k, n);
+    vector_from_f16(half + n, v, n);
+    p->k = k;
+    p->v = v;
+    if (p->head_dim % 16)
+        scalar_attention_page(p); /* the vectors want whole ones */
+    else
+        vector_attention_page(p);
+}
+
 const struct cpu_ops cpu_ops_avx512 = {.int8 = true,
                                        .quantize = avx512_quantize,
                                        .gemm_q4 = avx512_gemm_q4,
