@@ -2,7 +2,7 @@
  * machine can measure.
  *
  *   build/jamba-bench MODEL.gguf [--prefill N] [--decode N] [--threads N] [--path NAME] [--device NAME] [--rounds N]
- * [--pairs N] [--json]
+ * [--pairs N] [--second 1] [--json]
  *
  * Prefill reads N tokens from nothing; decode then steps greedily behind them; --pairs judges N pairs of 180 tokens in
  * one batch. With
@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #define MAX_ROUNDS 99
 
@@ -22,6 +23,7 @@ static int usage(void) {
                     "  --prefill N    tokens to read (default 512)\n"
                     "  --decode N     tokens to decode behind them (default 64)\n"
                     "  --pairs N      pairs of 180 tokens judged in one batch (default 0: none)\n"
+                    "  --second N     1: also a second question of 40 tokens behind the reading, restored from a file\n"
                     "  --threads N    worker threads (default: the processors this process may use)\n"
                     "  --path NAME    kernel path (default: the best this processor has)\n"
                     "  --device NAME  cpu or cuda (default: cpu)\n"
@@ -89,11 +91,41 @@ static int decode(struct jamba_session *s, size_t n, uint32_t n_vocab, double *s
     return rc;
 }
 
+/* Saves what s has read and measures a second question of 40 tokens behind it: until the file is restored, and until
+ * the logits of the answer's first token stand. */
+static int second_question(struct jamba_session *s, struct jamba_model *m, uint32_t max_tokens, double *restore_s,
+                           double *first_s, struct error *e) {
+    enum { LEN = 40 };
+    int32_t ids[LEN];
+    uint32_t n_vocab = jamba_model_config(m)->n_vocab;
+    char file[64] = "/tmp/jamba-bench-XXXXXX";
+    float *logits = malloc(n_vocab * sizeof *logits);
+    struct jamba_session *again = NULL;
+    int fd = mkstemp(file);
+    if (fd < 0 || !logits) {
+        free(logits);
+        return error_set(e, ERR_IO, file, "The reading cannot be kept.");
+    }
+    close(fd);
+    fill(ids, LEN, n_vocab, 2);
+    int rc = jamba_session_save(s, file, e);
+    double start = clock_seconds();
+    if (!rc) rc = jamba_session_restore(&again, m, file, max_tokens + LEN, e);
+    *restore_s = clock_seconds() - start;
+    if (!rc) rc = jamba_session_prefill(again, ids, LEN, NULL, e);
+    if (!rc) rc = jamba_session_logits(again, logits, e);
+    *first_s = clock_seconds() - start;
+    jamba_session_close(again);
+    unlink(file);
+    free(logits);
+    return rc;
+}
+
 int main(int argc, char **argv) {
     const char *path = NULL;
     size_t n_prefill = 512, n_decode = 64, n_pairs = 0;
     int rounds = 1;
-    bool json = false;
+    bool json = false, second = false;
     struct jamba_model_options o = {0};
     for (int i = 1; i < argc; i++) {
         const char *a = argv[i], *v = i + 1 < argc ? argv[i + 1] : NULL;
@@ -112,6 +144,8 @@ int main(int argc, char **argv) {
                 n_decode = strtoul(v, NULL, 10);
             else if (strcmp(a, "--pairs") == 0)
                 n_pairs = strtoul(v, NULL, 10);
+            else if (strcmp(a, "--second") == 0)
+                second = strtoul(v, NULL, 10) != 0;
             else if (strcmp(a, "--threads") == 0)
                 o.n_threads = atoi(v);
             else if (strcmp(a, "--rounds") == 0)
@@ -129,7 +163,8 @@ int main(int argc, char **argv) {
     struct error e = {0};
     struct jamba_model *m = NULL;
     struct jamba_session *s = NULL;
-    double prefill_s[MAX_ROUNDS], decode_s[MAX_ROUNDS], pairs_s[MAX_ROUNDS] = {0}, open_s = clock_seconds();
+    double prefill_s[MAX_ROUNDS], decode_s[MAX_ROUNDS], pairs_s[MAX_ROUNDS] = {0}, restore_s[MAX_ROUNDS] = {0},
+                                                        first_s[MAX_ROUNDS] = {0}, open_s = clock_seconds();
     int rc = jamba_model_open(&m, path, &o, &e);
     open_s = clock_seconds() - open_s;
     int32_t *ids = rc ? NULL : malloc(n_prefill * sizeof *ids);
@@ -140,6 +175,7 @@ int main(int argc, char **argv) {
         double start = clock_seconds();
         if (!rc) rc = jamba_session_prefill(s, ids, n_prefill, NULL, &e);
         prefill_s[r] = clock_seconds() - start;
+        if (!rc && second) rc = second_question(s, m, (uint32_t)(n_prefill + n_decode), &restore_s[r], &first_s[r], &e);
         if (!rc) rc = decode(s, n_decode, jamba_model_config(m)->n_vocab, &decode_s[r], &e);
         jamba_session_close(s);
         s = NULL;
@@ -170,12 +206,18 @@ int main(int argc, char **argv) {
                 putchar(*c);
         printf("\", \"prefill_tokens\": %zu, \"decode_tokens\": %zu, \"open_s\": %.3f", n_prefill, n_decode, open_s);
         if (n_pairs) printf(", \"pairs\": %zu, \"pair_s\": %.4f", n_pairs, pairs / (double)n_pairs);
+        if (second)
+            printf(", \"restore_s\": %.4f, \"second_question_s\": %.4f", median(restore_s, rounds),
+                   median(first_s, rounds));
         printf("}\n");
     } else {
         printf("%s on %s (opened in %.2f s)\n", jamba_model_name(m), jamba_model_kernel_path(m), open_s);
         printf("prefill %zu tokens: %.1f tokens/s\n", n_prefill, prefill);
         if (n_decode) printf("decode %zu tokens: %.1f tokens/s\n", n_decode, step);
         if (n_pairs) printf("judge %zu pairs of 180 tokens: %.4f s a pair\n", n_pairs, pairs / (double)n_pairs);
+        if (second)
+            printf("second question behind them: restored in %.3f s, first token after %.3f s\n",
+                   median(restore_s, rounds), median(first_s, rounds));
         printf("peak resident memory: %.1f MB\n", (double)peak / 1e6);
     }
     jamba_model_close(m);
