@@ -204,6 +204,42 @@ static bool has_raw(const struct detect_set *s, const struct subject_statement *
     return false;
 }
 
+/* "only" that limits the rule itself: not the one of a clause before "and must". */
+static bool has_only(const struct detect_set *s, const struct frame *f) {
+    const struct subject_statement *u = &s->units[f->unit];
+    const uint32_t at = fact_of(s, f)->span.start;
+    bool only = false;
+    for (uint32_t i = 0; i < u->n_words; i++) {
+        const struct word *w = &s->words[u->word + i];
+        if (w->end <= at && words_in(s, u->doc, w, "and but")) only = false;
+        if (raw_is(s, u->doc, w, "only")) only = true;
+    }
+    return only;
+}
+
+/* What a rule says of somebody's yes: 1 it is needed ("shall not ... without the consent", "may ... only with the
+ * consent"), 2 it is not ("may ... without asking"), 0 nothing that can be told. */
+static int consent_needed(const struct detect_set *s, const struct frame *f) {
+    const struct subject_statement *u = &s->units[f->unit];
+    const enum ingest_modality m = fact_of(s, f)->modality;
+    const uint32_t at = fact_of(s, f)->span.end;
+    for (uint32_t i = 0; i < u->n_words; i++) {
+        const struct word *w = &s->words[u->word + i];
+        if (w->start < at || !words_in(s, u->doc, w, "without with after upon")) continue;
+        bool without = raw_is(s, u->doc, w, "without"), only = i && words_in(s, u->doc, &w[-1], "only"), yes = false;
+        for (uint32_t k = i + 1; k < u->n_words && k < i + 7 && !yes; k++) {
+            const struct word *x = &s->words[u->word + k];
+            if (x->flags & WORD_BREAK) break;
+            yes = words_in(s, u->doc, x, "consent approval permission authorisation authorization asking");
+        }
+        if (!yes) continue;
+        if (m == INGEST_PROHIBITION && without) return 1;
+        if (m == INGEST_PERMISSION && only && !without) return 1;
+        if (m == INGEST_PERMISSION && without) return 2;
+    }
+    return 0;
+}
+
 static bool has_id(const struct detect_set *s, const struct frame *f, uint32_t id) {
     for (uint32_t k = 0; k < f->n_words; k++)
         if (s->frame_words[f->word + k].id == id && s->frame_words[f->word + k].place < 2) return true;
@@ -238,6 +274,9 @@ static enum verdict compare(const struct detect_set *s, const struct frame *a, c
     bool conflict = (x == INGEST_OBLIGATION && (y == INGEST_PROHIBITION || y == INGEST_NO_OBLIGATION)) ||
                     (x == INGEST_PERMISSION && y == INGEST_PROHIBITION);
     bool soft = false;
+    const int ya = consent_needed(s, a), yb = consent_needed(s, b);
+    const bool consent = ya && yb && ya != yb;
+    if (consent) conflict = true;
     if (x == INGEST_DECLARATION && y == INGEST_DECLARATION) {
         conflict = (fa->flags ^ fb->flags) & INGEST_NEGATED;
     } else if (y == INGEST_DECLARATION) {
@@ -253,7 +292,7 @@ static enum verdict compare(const struct detect_set *s, const struct frame *a, c
     if (!shares_heavy(s, a, b)) return VERDICT_NONE;
     const struct subject_statement *ua = &s->units[a->unit], *ub = &s->units[b->unit];
     /* "must not deliver without a test": a rule on how, unless the other side speaks of the same */
-    for (int k = 0; k < 2; k++) {
+    for (int k = 0; k < 2 && !consent; k++) {
         const struct frame *f = k ? b : a, *g = k ? a : b;
         const struct subject_statement *u = k ? ub : ua;
         if (fact_of(s, f)->modality != INGEST_PROHIBITION) continue;
@@ -268,9 +307,9 @@ static enum verdict compare(const struct detect_set *s, const struct frame *a, c
         }
     }
     bool ca = has_consent(s, ua), cb = has_consent(s, ub);
-    if (ca && cb) return VERDICT_NONE;
-    if (ca != cb) soft = true;
-    if (has_raw(s, ua, "only") != has_raw(s, ub, "only") ||
+    if (ca && cb && !consent) return VERDICT_NONE;
+    if (ca != cb && !consent) soft = true;
+    if ((!consent && has_only(s, a) != has_only(s, b)) ||
         has_raw(s, ua, "unreasonably") != has_raw(s, ub, "unreasonably"))
         soft = true;
     if (a->actor != UINT32_MAX && b->actor != UINT32_MAX && a->actor != b->actor && !has_id(s, b, a->actor) &&

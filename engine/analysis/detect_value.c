@@ -52,8 +52,10 @@ static int replaced_values(struct detect_set *s, const uint32_t *first_frame) {
         /* the new value: the first of the statement that is not the old one */
         for (uint32_t k = u->first_fact; k < u->first_fact + u->n_facts; k++) {
             const struct ingest_fact *f = &d->facts[k];
-            if (f->kind > INGEST_PERIOD || precedence_is_old_text(s, m->doc, f->span) ||
-                d->text.data + f->span.start < m->old_text.data)
+            const bool range = isfinite(f->value2) && d->text.data + f->span.start <= m->old_text.data &&
+                               d->text.data + f->span.end >= m->old_text.data + m->old_text.len;
+            if (f->kind > INGEST_PERIOD || (!range && precedence_is_old_text(s, m->doc, f->span)) ||
+                (!range && d->text.data + f->span.start < m->old_text.data))
                 continue;
             for (uint32_t q = s->first_unit[m->target]; q < s->first_unit[m->target + 1]; q++) {
                 const struct subject_statement *o = &s->units[q];
@@ -64,7 +66,9 @@ static int replaced_values(struct detect_set *s, const uint32_t *first_frame) {
                 for (uint32_t z = o->first_fact; z < o->first_fact + o->n_facts; z++) {
                     const struct ingest_fact *g = &t->facts[z];
                     const char *from = t->text.data + g->span.start, *to = t->text.data + g->span.end;
-                    if (g->kind != f->kind || at >= to || at + old.len <= from || g->value == f->value) continue;
+                    if (g->kind != f->kind || at >= to || at + old.len <= from ||
+                        g->value == (range ? f->value2 : f->value))
+                        continue;
                     struct analysis_pair p = {.sameness = 0.95f, .decided = true};
                     bool drop;
                     p.status = precedence_status(s, unit, f->span, q, g->span, &p.by, &drop);

@@ -140,6 +140,7 @@ static const char *const number_words =
 static const char *const thesaurus[] = {
     "end expire expiry expiration lapse cease",
     "begin began begun commence commencement start",
+    "mature matures maturity",
     "buy bought purchase procure",
     "fee charge",
     "warranty guarantee warrant",

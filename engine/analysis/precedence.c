@@ -156,7 +156,7 @@ static int read_amendments(struct detect_set *s, uint32_t unit) {
     const struct ingest_document *d = s->docs[u->doc];
     const struct ingest_statement *st = &d->statements[u->statement];
     uint32_t target = s->family[u->doc].amends;
-    bool verb = false, be = false, remain = false, of_other = false;
+    bool verb = false, be = false, remain = false, of_other = false, active = false;
     for (uint32_t i = 0; i < u->n_words; i++) {
         const struct word *w = &s->words[u->word + i];
         if (w->flags & WORD_QUOTE) continue;
@@ -168,6 +168,10 @@ static int read_amendments(struct detect_set *s, uint32_t unit) {
             raw_is(s, u->doc, w, "remains"))
             remain = true;
         if (i && raw_is(s, u->doc, &w[-1], "of") && raw_is(s, u->doc, w, "the")) of_other = true;
+        /* "This bulletin replaces Section 5.5 of the Manual": all of this document is the new text */
+        if (i >= 2 && words_in(s, u->doc, w, "replaces supersedes amends") &&
+            (raw_is(s, u->doc, &w[-2], "this") || raw_is(s, u->doc, &w[-2], "these")))
+            active = be = true;
     }
     if (target == INGEST_NONE) { /* any document may change another, but then it must name it */
         if (!verb || (!s->family[u->doc].amendment && (!be || !of_other))) return 0;
@@ -209,6 +213,7 @@ static int read_amendments(struct detect_set *s, uint32_t unit) {
             if (open && closed) break;
         }
     }
+    if (active && s->units[unit].n_facts) m.last_statement = (uint32_t)d->n_statements - 1;
     /* replaced words: the first of two quotations, or "from X to Y" */
     struct ingest_span q1, q2;
     if (verb && quoted(d, st->span, st->span.start, &q1) && quoted(d, st->span, q1.end + 1, &q2) &&
@@ -227,16 +232,22 @@ static int read_amendments(struct detect_set *s, uint32_t unit) {
         if (swaps) m.old_text = ingest_text(d, q1);
     }
     if (!m.old_text.len && verb)
-        for (uint32_t f = u->first_fact; f + 1 < u->first_fact + u->n_facts; f++) {
+        for (uint32_t f = u->first_fact; f < u->first_fact + u->n_facts; f++) {
             const struct ingest_fact *x = &d->facts[f];
             if (x->kind != INGEST_AMOUNT && x->kind != INGEST_PERCENTAGE && x->kind != INGEST_PERIOD &&
                 x->kind != INGEST_DATE && x->kind != INGEST_NUMBER)
                 continue;
+            struct slice range = ingest_text(d, x->span);
+            if (slice_starts_with(range, slice_of("from ")) && isfinite(x->value2)) {
+                for (size_t i = 5; i + 4 <= range.len && !m.old_text.len; i++) /* one fact holds both values */
+                    if (memcmp(range.data + i, " to ", 4) == 0) m.old_text = (struct slice){range.data + 5, i - 5};
+                continue;
+            }
             uint32_t p = x->span.start;
             while (p > st->span.start && d->text.data[p - 1] == ' ') p--;
             if (p >= st->span.start + 4 && slice_equal_nocase(detect_text(s, u->doc, p - 4, p), slice_of("from"))) {
-                const struct ingest_fact *y = &d->facts[f + 1];
-                if (y->kind == x->kind) m.old_text = ingest_text(d, x->span);
+                const struct ingest_fact *y = f + 1 < u->first_fact + u->n_facts ? &d->facts[f + 1] : NULL;
+                if (y && y->kind == x->kind) m.old_text = range;
             }
         }
     bool any = false;
@@ -316,6 +327,11 @@ static void targets(const struct detect_set *s, const struct subject_statement *
                                     ? (d->statements[u->statement].section | PRECEDENCE_SECTION)
                                     : u->doc);
         }
+        /* "should the House Rules contradict this lease, the lease shall control" */
+        if (raw_is(s, u->doc, w, "the") && i + 1 < to && own_kind(s, u->doc, w[1].id))
+            for (uint32_t k = 0; k + 1 < u->n_words; k++)
+                if (raw_is(s, u->doc, &s->words[u->word + k], "this") && s->words[u->word + k + 1].id == w[1].id)
+                    add_target(out, u->doc);
         if ((raw_is(s, u->doc, w, "amendment") && i && !raw_is(s, u->doc, &w[-1], "this")))
             for (uint32_t k = 0; k < s->n_docs; k++)
                 if (s->family[k].amendment && family_relation(s, u->doc, k) != RELATION_DIFFERENT) add_target(out, k);
@@ -380,7 +396,7 @@ static void targets(const struct detect_set *s, const struct subject_statement *
                         break;
                     }
             }
-            if (have >= 1 && have / all >= 0.45f) {
+            if (have >= 1 && have / all >= (have >= 2 ? 0.34f : 0.45f)) {
                 add_target(out, q);
                 break;
             }

@@ -218,7 +218,8 @@ static void read_rate(struct detect_set *s, struct frame *fr, const struct inges
         for (size_t k = 0; k < sizeof rates / sizeof *rates; k++)
             if (slice_equal_nocase(t, slice_of(rates[k].word))) fr->per_days = rates[k].days;
         if (fr->per_days > 0) break;
-        if (w->class == WORD_CONTENT) fr->per = w->id;
+        if (w->class == WORD_CONTENT && !(fr->per && f->kind == INGEST_PERCENTAGE))
+            fr->per = w->id; /* "1 % of the commitment on the closing date" is of the commitment */
     }
     if (f->object.end > f->object.start && fr->per_days == 0) {
         struct slice t = ingest_text(s->docs[u->doc], f->object);

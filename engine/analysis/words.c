@@ -259,7 +259,9 @@ static void mark_statement(struct detect_set *s, struct subject_statement *u) {
         if (!(w[i].flags & WORD_LEAD) && !(w[i].flags & WORD_CAPITAL && i) && /* "May 27" */
             words_in(s, u->doc, &w[i],
                      "is are was were be been being shall must may will can has have had means mean amounts costs cost "
-                     "takes ends begins "
+                     "takes ends ended begins began commences commenced started matures terminates terminated expired "
+                     "accrues "
+                     "rises bears "
                      "applies remains becomes expires lasts runs pays weighs starts falls requires needs"))
             marks |= MARK_VERB;
         if (s->lexicon.items[w[i].id].flags & LEXICON_NEGATION) marks |= MARK_NEGATED;

@@ -1,6 +1,6 @@
-/* test_detect.c: the rules over whole sets of documents. The gold lists under tests/data/detect were written before the
- * detectors ran on them: what must be found with which status, and look-alikes that must never be called a
- * contradiction. Words stand in the statement.
+/* test_detect.c: the rules over whole sets of documents. The gold lists under tests/data/detect say what must be
+ * found with which status, and which look-alikes must never be called a contradiction; most were written before the
+ * detectors ran on them, but some labels were changed after a run. Words stand in the statement.
  */
 #include "engine/analysis/analysis.h"
 
