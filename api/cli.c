@@ -61,7 +61,7 @@ static const struct command {
     {"sets", command_sets, 0, 0, "", {0}},
     {"documents", command_documents, 1, 1, "SET", {0}},
     {"delete", command_delete, 2, 2, "SET DOCUMENT", {0}},
-    {"model", command_model, 1, 1, "info", {0}},
+    {"model", command_model, 1, 3, "info|list|pull ORG/NAME [FILE]|import PATH", {0}},
 };
 #define N_COMMANDS (sizeof commands / sizeof *commands)
 
@@ -88,7 +88,14 @@ static void help(FILE *f) {
             "Service\n"
             "  serve                     the same for browsers and programs, on this machine only\n"
             "    --port N                TCP port on 127.0.0.1; 0 = any free one (default: %d)\n"
+            "\n"
+            "Models\n"
             "  model info                the model, its card and the kernels in use\n"
+            "  model list                models in the data directory\n"
+            "  model pull ORG/NAME [FILE]\n"
+            "                            fetch a model into it, or go on with it (FILE: one GGUF\n"
+            "                            file of several; $ANTINOMY_HUB names another hub)\n"
+            "  model import PATH         copy a GGUF file or a model's folder into it\n"
             "\n"
             "Options of all commands\n"
             "  --data DIR                data directory (default: $XDG_DATA_HOME/antinomy,\n"

@@ -1,5 +1,6 @@
 /* cli_commands.c: what each command does, in calls of the HTTP API (cli_link.c decides who answers them). */
 #include "api/cli.h"
+#include "engine/pull.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -545,11 +546,63 @@ int command_delete(struct cli *c) {
     return 0;
 }
 
+static bool pull_progress(void *context, const char *file, uint64_t done, uint64_t total) {
+    cli_progress(context, file, done, total);
+    return !cli_interrupted();
+}
+
+/* What needs no data directory of ours: models are files beside the store. */
+static int model_files(struct cli *c, const char *verb) {
+    struct error e = {0};
+    struct buf dir = {0};
+    json_t *o = NULL;
+    char name[256] = "";
+    int rc = 0;
+    buf_printf(&dir, "%s/models", c->data_dir);
+    if (dir.failed) {
+        rc = error_set(&e, ERR_NOMEM, "", "There is not enough memory.");
+    } else if (strcmp(verb, "list") == 0) {
+        rc = model_list(dir.data, &o, &e);
+    } else if (strcmp(verb, "import") == 0) {
+        rc = model_import(dir.data, c->args[1], name, &e);
+    } else {
+        struct pull_options pull = {.file = c->n_args > 2 ? c->args[2] : NULL, .progress = pull_progress, .ctx = c};
+        rc = model_pull(dir.data, c->args[1], &pull, &e);
+        cli_progress_end(c);
+        snprintf(name, sizeof name, "%.255s", c->args[1]);
+    }
+    if (rc == 0 && c->json) {
+        json_t *whole = o != NULL
+                            ? json_pack("{s:O}", "models", o)
+                            : json_pack("{s:s, s:o}", "name", name, "path", json_sprintf("%s/%s", dir.data, name));
+        cli_print_json(whole);
+        json_decref(whole);
+    } else if (rc == 0 && o == NULL) {
+        printf("%s/%s\n", dir.data, name);
+    } else if (rc == 0) {
+        size_t i;
+        json_t *m;
+        if (json_array_size(o) == 0) printf("no models in %s; the bundled one is used\n", dir.data);
+        json_array_foreach(o, i, m) {
+            cli_put(stdout, json_string_value(json_object_get(m, "name")));
+            printf("  %.0f MB%s\n", (double)json_integer_value(json_object_get(m, "bytes")) / 1e6,
+                   json_is_true(json_object_get(m, "complete")) ? "" : "  not complete: pull it again");
+        }
+    }
+    json_decref(o);
+    buf_free(&dir);
+    return rc == 0 ? 0 : cli_fail(c, &e);
+}
+
 int command_model(struct cli *c) {
     struct error e = {0};
     json_t *o = NULL;
-    if (strcmp(c->args[0], "info") != 0) {
-        fprintf(stderr, "antinomy: usage: antinomy model info\n");
+    const char *verb = c->args[0];
+    if ((strcmp(verb, "list") == 0 && c->n_args == 1) || (strcmp(verb, "import") == 0 && c->n_args == 2) ||
+        (strcmp(verb, "pull") == 0 && c->n_args >= 2))
+        return model_files(c, verb);
+    if (strcmp(verb, "info") != 0 || c->n_args != 1) {
+        fprintf(stderr, "antinomy: usage: antinomy model info|list|pull ORG/NAME [FILE]|import PATH\n");
         return EXIT_USAGE;
     }
     if (cli_link_open(c, false, &e) != 0 || cli_ask_for(c, API_GET, "/api/v1/model", NULL, &o, &e) != 0)

@@ -48,7 +48,10 @@ lib "store/*.[ch]" "$CURL|$ZIP|$XML|$HTTP|$SECCOMP|$CUDA"
 own "engine/analysis/*.[ch]" 'base\.h|engine/analysis/.*|engine/jamba/jamba\.h|store/store\.h|ingest/ingest\.h'
 lib "engine/analysis/*.[ch]" "$SQLITE|$CURL|$ZIP|$XML|$HTTP|$SECCOMP|$CUDA"
 
-own "api/*.[ch]" 'base\.h|api/.*|ingest/ingest\.h|store/store\.h|engine/analysis/analysis\.h|engine/jamba/jamba\.h'
+own "engine/*.[ch]" 'base\.h|engine/pull\.h'
+lib "engine/*.[ch]" "$SQLITE|$PCRE|$ZIP|$XML|$HTTP|$SECCOMP|$CUDA"
+
+own "api/*.[ch]" 'base\.h|api/.*|ingest/ingest\.h|store/store\.h|engine/pull\.h|engine/analysis/analysis\.h|engine/jamba/jamba\.h'
 lib "api/*.[ch]" "$SQLITE|$CURL|$PCRE|$ZIP|$XML|$SECCOMP|$CUDA"
 
 [ "$bad" = 0 ] && echo "ok includes follow the table"

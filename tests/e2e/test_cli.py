@@ -35,7 +35,7 @@ NOTICE = b"""# Services Agreement
 def test_usage_errors_end_with_2(folder):
     data = os.path.join(folder, "data")
     for line in ([], ["frob"], ["ask", "x"], ["sets", "extra"], ["sets", "--port", "1"], ["--nonsense"], ["serve", "--port", "70000"],
-                 ["ask", "x", "y", "--wait", "soon"], ["ask", "x", "y", "--model"], ["model", "list"]):
+                 ["ask", "x", "y", "--wait", "soon"], ["ask", "x", "y", "--model"], ["model", "frob"], ["model", "pull"]):
         done = Result(subprocess.run([PROGRAM, *line], stdout=subprocess.PIPE, stderr=subprocess.PIPE))
         equal(done.status, 2, "status of antinomy " + " ".join(line))
         check(done.err, "a reason on stderr")

@@ -1,0 +1,181 @@
+/* models.c: the models folder: what lies in it, and a model copied into it. Refuses what does not begin like a model.
+ */
+#include "engine/pull.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { IMPORT_FILES = 4096, MODEL_PATH = 1024 };
+
+static bool ends_with(const char *s, const char *end) {
+    size_t n = strlen(s), k = strlen(end);
+    return n >= k && strcmp(s + n - k, end) == 0;
+}
+static bool of_model(const char *name) {
+    return name[0] != '.' && (ends_with(name, ".gguf") || ends_with(name, ".json") || ends_with(name, ".safetensors") ||
+                              ends_with(name, ".model"));
+}
+
+/* Adds DIR to the list when it holds weights. */
+static int list_folder(json_t *out, const char *dir, const char *name, struct error *e) {
+    DIR *d = opendir(dir);
+    const struct dirent *entry;
+    uint64_t bytes = 0;
+    bool weights = false, complete = true;
+    if (d == NULL) return 0;
+    while ((entry = readdir(d)) != NULL) {
+        char path[MODEL_PATH + 300];
+        struct stat st;
+        snprintf(path, sizeof path, "%s/%s", dir, entry->d_name);
+        if (strcmp(entry->d_name, ".incomplete") == 0) complete = false;
+        if (stat(path, &st) != 0 || !S_ISREG(st.st_mode) || !of_model(entry->d_name)) continue;
+        bytes += (uint64_t)st.st_size;
+        weights = weights || ends_with(entry->d_name, ".gguf") || ends_with(entry->d_name, ".safetensors");
+    }
+    closedir(d);
+    if (!weights && complete) return 0;
+    json_t *m = json_pack("{s:s, s:s, s:I, s:b}", "name", name, "path", dir, "bytes", (json_int_t)bytes, "complete",
+                          (int)complete);
+    return m != NULL && json_array_append_new(out, m) == 0 ? 0
+                                                           : error_set(e, ERR_NOMEM, "", "There is not enough memory.");
+}
+
+int model_list(const char *models_dir, json_t **out, struct error *e) {
+    struct dirent **orgs = NULL, **names = NULL;
+    char dir[MODEL_PATH], path[MODEL_PATH], name[600];
+    int rc = 0, n_orgs = scandir(models_dir, &orgs, NULL, alphasort);
+    *out = json_array();
+    if (*out == NULL) rc = error_set(e, ERR_NOMEM, "", "There is not enough memory.");
+    if (n_orgs < 0 && errno != ENOENT && rc == 0)
+        rc = error_set(e, ERR_IO, models_dir, "The models folder cannot be read: %s.", strerror(errno));
+    for (int i = 0; i < n_orgs; i++) {
+        if (rc == 0 && orgs[i]->d_name[0] != '.' &&
+            snprintf(dir, sizeof dir, "%s/%s", models_dir, orgs[i]->d_name) < MODEL_PATH) {
+            int n = scandir(dir, &names, NULL, alphasort);
+            for (int k = 0; k < n; k++) {
+                snprintf(name, sizeof name, "%s/%s", orgs[i]->d_name, names[k]->d_name);
+                if (rc == 0 && names[k]->d_name[0] != '.' &&
+                    snprintf(path, sizeof path, "%s/%s", models_dir, name) < MODEL_PATH)
+                    rc = list_folder(*out, path, name, e);
+                free(names[k]);
+            }
+            if (n >= 0) free(names);
+        }
+        free(orgs[i]);
+    }
+    if (n_orgs >= 0) free(orgs);
+    if (rc != 0) {
+        json_decref(*out);
+        *out = NULL;
+    }
+    return rc;
+}
+
+static int copy_file(const char *from, const char *to, struct error *e) {
+    int in = open(from, O_RDONLY | O_CLOEXEC), out = -1, rc = 0;
+    ssize_t k = 0;
+    static const size_t step = 1 << 20;
+    char *block = malloc(step);
+    if (in < 0 || block == NULL || (out = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600)) < 0)
+        rc = error_set(e, block == NULL ? ERR_NOMEM : ERR_IO, from, "The file cannot be copied: %s.", strerror(errno));
+    while (rc == 0 && (k = read(in, block, step)) > 0)
+        for (ssize_t done = 0, w; rc == 0 && done < k; done += w)
+            if ((w = write(out, block + done, (size_t)(k - done))) <= 0) {
+                rc = error_set(e, ERR_IO, to, "The file cannot be copied: %s.", strerror(errno));
+                break;
+            }
+    if (rc == 0 && (k < 0 || fsync(out) != 0))
+        rc = error_set(e, ERR_IO, from, "The file cannot be copied: %s.", strerror(errno));
+    if (in >= 0) close(in);
+    if (out >= 0) close(out);
+    free(block);
+    return rc;
+}
+
+static bool begins_with_gguf(const char *path) {
+    char head[4] = "";
+    FILE *f = fopen(path, "rb");
+    bool yes = f != NULL && fread(head, 1, 4, f) == 4 && memcmp(head, "GGUF", 4) == 0;
+    if (f != NULL) fclose(f);
+    return yes;
+}
+
+/* Shards of one model share what stands before "-00001-of-". */
+static bool taken(const char *name, const char *only) {
+    const char *of = only ? strstr(only, "-of-") : NULL;
+    if (only == NULL) return of_model(name);
+    if (of == NULL || of - only < 6) return strcmp(name, only) == 0;
+    size_t stem = (size_t)(of - only) - 5;
+    return strlen(name) == strlen(only) && strncmp(name, only, stem) == 0 && strcmp(name + (of - only), of) == 0;
+}
+
+int model_import(const char *models_dir, const char *path, char name[256], struct error *e) {
+    char source[MODEL_PATH], dir[MODEL_PATH], temp[MODEL_PATH + 8], from[MODEL_PATH + 300], to[MODEL_PATH + 300],
+        base[200] = "";
+    const char *only = NULL;
+    const struct dirent *entry;
+    DIR *d = NULL;
+    struct stat st;
+    int rc = 0, n = 0, n_weights = 0;
+    if (strlen(path) >= sizeof source || strlen(models_dir) > 500 || stat(path, &st) != 0)
+        return error_set(e, ERR_NOT_FOUND, path, "There is no such file or folder.");
+    snprintf(source, sizeof source, "%s", path);
+    for (size_t k = strlen(source); k > 1 && source[k - 1] == '/'; k--) source[k - 1] = '\0';
+    char *last = strrchr(source, '/');
+    snprintf(base, sizeof base, "%.190s", last ? last + 1 : source);
+    if (S_ISREG(st.st_mode)) {
+        if (!ends_with(source, ".gguf") || !begins_with_gguf(source))
+            return error_set(e, ERR_FORMAT, path,
+                             "This is no GGUF file; a model in safetensors is imported as its folder.");
+        only = path + (strrchr(path, '/') ? strrchr(path, '/') + 1 - path : 0);
+        if (last == NULL)
+            snprintf(source, sizeof source, ".");
+        else
+            last[last == source ? 1 : 0] = '\0';
+        char *of = strstr(base, "-of-");
+        base[of && of - base > 6 ? (size_t)(of - base) - 6 : strlen(base) - (ends_with(base, ".gguf") ? 5 : 0)] = '\0';
+    }
+    if (base[0] == '.' || base[0] == '\0')
+        return error_set(e, ERR_ARG, path, "The model's file or folder needs a name that does not begin with a dot.");
+    snprintf(name, 256, "local/%s", base);
+    snprintf(dir, sizeof dir, "%s/%s", models_dir, name);
+    snprintf(temp, sizeof temp, "%s/local/.%s", models_dir, base);
+    if (stat(dir, &st) == 0) return error_set(e, ERR_ARG, dir, "A model of this name is there already.");
+    snprintf(to, sizeof to, "%s/local", models_dir);
+    if ((mkdir(models_dir, 0700) != 0 && errno != EEXIST) || (mkdir(to, 0700) != 0 && errno != EEXIST) ||
+        mkdir(temp, 0700) != 0)
+        return error_set(e, errno == EEXIST ? ERR_BUSY : ERR_IO, temp, "The model's folder cannot be made: %s.",
+                         strerror(errno));
+    if ((d = opendir(source)) == NULL)
+        rc = error_set(e, ERR_IO, source, "The folder cannot be read: %s.", strerror(errno));
+    while (rc == 0 && (entry = readdir(d)) != NULL) {
+        snprintf(from, sizeof from, "%s/%s", source, entry->d_name);
+        snprintf(to, sizeof to, "%s/%s", temp, entry->d_name);
+        if (!taken(entry->d_name, only) || stat(from, &st) != 0 || !S_ISREG(st.st_mode)) continue;
+        n_weights +=
+            ends_with(entry->d_name, ".safetensors") || (ends_with(entry->d_name, ".gguf") && begins_with_gguf(from));
+        rc = ++n > IMPORT_FILES ? error_set(e, ERR_LIMIT, source, "The folder has more than %d files.", IMPORT_FILES)
+                                : copy_file(from, to, e);
+    }
+    if (rc == 0 && n_weights == 0)
+        rc = error_set(e, ERR_FORMAT, path, "There is no model in this folder (GGUF or safetensors).");
+    if (rc == 0 && rename(temp, dir) != 0)
+        rc = error_set(e, ERR_IO, dir, "The model cannot be stored: %s.", strerror(errno));
+    if (d != NULL && rc != 0) { /* what was copied goes again */
+        rewinddir(d);
+        while ((entry = readdir(d)) != NULL)
+            if (taken(entry->d_name, only)) {
+                snprintf(to, sizeof to, "%s/%s", temp, entry->d_name);
+                unlink(to);
+            }
+    }
+    if (rc != 0) rmdir(temp);
+    if (d != NULL) closedir(d);
+    return rc;
+}
