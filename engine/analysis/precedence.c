@@ -384,6 +384,7 @@ static void targets(const struct detect_set *s, const struct subject_statement *
         const struct family_document *f = &s->family[q];
         for (uint32_t i = from; i < to; i++) {
             float have = 0, all = 0;
+            uint32_t n_found = 0;
             for (size_t k = 0; k < f->n_title; k++) {
                 const struct lexeme *l = &s->lexicon.items[f->title[k]];
                 bool own = false;
@@ -392,11 +393,11 @@ static void targets(const struct detect_set *s, const struct subject_statement *
                 all += w;
                 for (uint32_t x = i; x < to && x < i + 6; x++)
                     if (s->words[u->word + x].id == f->title[k]) {
-                        have += w;
+                        have += w, n_found++;
                         break;
                     }
             }
-            if (have >= 1 && have / all >= (have >= 2 ? 0.34f : 0.45f)) {
+            if (have >= 1 && have / all >= (n_found >= 2 ? 0.34f : 0.45f)) {
                 add_target(out, q);
                 break;
             }
