@@ -69,10 +69,15 @@ struct slice statement_section(const struct ingest_document *d, uint32_t stateme
     if (s == INGEST_NONE || s >= d->n_sections || s == 0) return (struct slice){0};
     const struct ingest_section *sec = &d->sections[s];
     struct slice heading = slice_trim(ingest_text(d, sec->heading));
-    if (!sec->path.len) return heading;
-    return heading.len
-               ? arena_slice_printf(a, "%.*s %.*s", (int)sec->path.len, sec->path.data, (int)heading.len, heading.data)
-               : sec->path;
+    if (!sec->path.len || !heading.len) return heading.len ? heading : sec->path;
+    /* without a number the path ends with the heading already (or its beginning, where it is long) */
+    struct slice before = sec->path;
+    if (!sec->number.len) {
+        before = sec->parent < d->n_sections ? d->sections[sec->parent].path : (struct slice){0};
+        if (!before.len || !slice_starts_with(sec->path, before)) return heading;
+    }
+    return arena_slice_printf(a, sec->number.len ? "%.*s %.*s" : "%.*s > %.*s", (int)before.len, before.data,
+                              (int)heading.len, heading.data);
 }
 
 /* ---- the same words elsewhere ---- */

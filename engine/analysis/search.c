@@ -1,9 +1,23 @@
 /* search.c: statements ranked for a question by the store's fused search. Owns what may be evidence: whole statements
- * that say something; refuses headings (they name, they do not say) and entries that a newer document replaced. */
+ * that say something; refuses headings (they name, they do not say), the lines of a table of contents ("Notices ....
+ * 12") and entries that a newer document replaced. */
 #include "engine/analysis/inside.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+/* Dots that lead to a page number: five in a row, spaces between them or not. */
+static bool leads_to_page(struct slice t) {
+    size_t dots = 0;
+    for (size_t i = 0; i < t.len; i++) {
+        if (t.data[i] == '.') {
+            if (++dots == 5) return true;
+        } else if (t.data[i] != ' ') {
+            dots = 0;
+        }
+    }
+    return false;
+}
 
 int search_places(struct analysis *an, struct corpus *c, struct slice question, bool with_model, uint32_t top_k,
                   struct arena *a, struct place **out, size_t *n, struct error *e) {
@@ -32,7 +46,9 @@ int search_places(struct analysis *an, struct corpus *c, struct slice question, 
     for (size_t i = 0; i < n_hits && *n < top_k; i++) {
         size_t doc = corpus_find_content(c, hits[i].content);
         if (doc == SIZE_MAX || hits[i].statement >= c->docs[doc].doc->n_statements) continue;
-        if (c->docs[doc].doc->statements[hits[i].statement].kind == INGEST_HEADING) continue;
+        const struct ingest_document *d = c->docs[doc].doc;
+        const struct ingest_statement *st = &d->statements[hits[i].statement];
+        if (st->kind == INGEST_HEADING || leads_to_page(ingest_text(d, st->span))) continue;
         (*out)[(*n)++] = (struct place){doc, hits[i].statement, hits[i].score, hits[i].cosine};
     }
     return 0;

@@ -366,6 +366,22 @@ static void test_words_alone_answer_without_a_model(void **state) {
     analysis_close(bare);
 }
 
+/* A table of contents has the question's words next to each other, and says nothing. */
+static void test_a_table_of_contents_is_no_evidence(void **state) {
+    (void)state;
+    static const char toc[] = "Contents\n"
+                              "4 Quarantine of damaged pallets ........................ 12\n"
+                              "5 Insurance of damaged pallets ........................ 13\n\n"
+                              "The warehouse keeps damaged pallets in quarantine for nine days.\n";
+    int64_t set;
+    OK(store_set_create(store, slice_of("toc"), &set, &err));
+    add(set, "toc.txt", toc, strlen(toc));
+    ingest_all();
+    json_t *j = ask(set, "quarantine of damaged pallets", true);
+    assert_non_null(strstr(str(first_citation(set, j), "quote"), "nine days"));
+    json_decref(j);
+}
+
 static void test_a_bad_file_fails_alone(void **state) {
     (void)state;
     int64_t set;
@@ -562,6 +578,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(test_a_new_document_extends_the_reading),
         cmocka_unit_test(test_the_answer_reports_restored_and_newly_read_tokens),
         cmocka_unit_test(test_words_alone_answer_without_a_model),
+        cmocka_unit_test(test_a_table_of_contents_is_no_evidence),
         cmocka_unit_test(test_a_bad_file_fails_alone),
         cmocka_unit_test(test_questions_that_are_none_are_refused),
         cmocka_unit_test(test_a_question_can_be_stopped),
@@ -571,6 +588,6 @@ int main(int argc, char **argv) {
         cmocka_unit_test(test_vectors_do_not_depend_on_the_batch),
     };
     if (getenv("ONLY_TEST")) cmocka_set_test_filter(getenv("ONLY_TEST")); /* "test_many*" */
-    cmocka_set_test_filter(getenv("TEST_FILTER")); /* tests/mutants.sh runs single ones */
+    cmocka_set_test_filter(getenv("TEST_FILTER"));                        /* tests/mutants.sh runs single ones */
     return cmocka_run_group_tests_name("analysis", tests, setup, teardown);
 }

@@ -119,6 +119,27 @@ static void test_the_card_is_checked(void **state) {
     buf_free(&b);
 }
 
+/* The place of a statement, as a person cites it: a heading without a number stands there once. */
+static void test_a_section_is_named_once(void **state) {
+    (void)state;
+    static const char text[] = "Savings Notices";
+    struct ingest_section sections[] = {
+        {.parent = INGEST_NONE},
+        {.heading = {0, 7}, .parent = 0, .level = 1, .path = SLICE_LITERAL("Savings")},
+        {.heading = {8, 15}, .parent = 1, .level = 2, .path = SLICE_LITERAL("Savings > Notices")},
+        {.heading = {8, 15}, .parent = 0, .level = 1, .number = SLICE_LITERAL("4.2"), .path = SLICE_LITERAL("4.2")},
+        {.heading = {8, 8}, .parent = 3, .level = 2, .number = SLICE_LITERAL("(a)"), .path = SLICE_LITERAL("4.2(a)")}};
+    static const char *const expected[] = {"", "Savings", "Savings > Notices", "4.2 Notices", "4.2(a)"};
+    struct ingest_statement statements[5];
+    memset(statements, 0, sizeof statements);
+    for (uint32_t i = 0; i < 5; i++) statements[i].section = i;
+    struct ingest_document d = {.text = slice_of(text), .sections = sections, .n_sections = 5};
+    d.statements = statements, d.n_statements = 5;
+    struct arena a = {0};
+    for (uint32_t i = 0; i < 5; i++) assert_true(slice_equal(statement_section(&d, i, &a), slice_of(expected[i])));
+    arena_free(&a);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_an_answer_must_stand_in_the_quote),
@@ -126,6 +147,7 @@ int main(void) {
         cmocka_unit_test(test_a_negation_is_never_dropped),
         cmocka_unit_test(test_the_whole_quote_is_no_short_answer),
         cmocka_unit_test(test_the_card_is_checked),
+        cmocka_unit_test(test_a_section_is_named_once),
     };
     return cmocka_run_group_tests_name("short_answer", tests, NULL, NULL);
 }
