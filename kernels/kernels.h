@@ -142,7 +142,7 @@ void kernel_selective_scan(struct kernel_device *dev, const struct kernel_scan *
 
 /* ---- attention (grouped-query, causal, no positions) ---- */
 /* KV pages hold KERNEL_KV_PAGE positions of one layer: a KV head after another, K transposed [head_dim][page], then V
- * [page][head_dim]; f16 on the fast paths, f32 on the scalar ones. */
+ * [page][head_dim]; each path in its own form, f32 on the scalar ones. */
 #define KERNEL_KV_PAGE 64
 /* Softmax runs over pages in order inside segments of this many positions (aligned to absolute positions); segments are
  * then merged in order. So a long decode step can be shared among threads and still sums as a prefill does. */
