@@ -383,7 +383,22 @@ static bool knows(const struct detect_set *s, uint32_t doc, uint32_t id) {
     return false;
 }
 
+/* Annual reports and the like list no parties and share most of their words; each is about whom it names most often. Of
+ * long documents only: the short ones of a deal name different people. */
+#define LONG_STATEMENTS 300
+static bool about_others(const struct detect_set *s, uint32_t a, uint32_t b) {
+    for (int side = 0; side < 2; side++) {
+        uint32_t d = side ? b : a, o = side ? a : b;
+        const struct family_document *f = &s->family[d], *g = &s->family[o];
+        if (s->docs[d]->n_statements < LONG_STATEMENTS || !f->n_names || g->n_names < 2) return false;
+        for (uint32_t i = 0; i < g->n_names; i++)
+            if (g->names[i] == f->names[0]) return false;
+    }
+    return true;
+}
+
 static bool strangers(const struct detect_set *s, uint32_t a, uint32_t b) {
+    if (about_others(s, a, b)) return true;
     for (int side = 0; side < 2; side++) {
         const struct family_document *f = &s->family[side ? b : a];
         uint32_t unknown = 0;
