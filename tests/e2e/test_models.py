@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """test_models.py: model pull, import and list, against a hub of our own on 127.0.0.1 that misbehaves as told."""
 import hashlib
 import http.server
