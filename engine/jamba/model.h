@@ -105,8 +105,7 @@ struct jamba_session {
     struct jamba_model *model;
     void *state;
     uint32_t n_tokens, max_tokens;
-    uint8_t prefix_hash[32]; /* h_0 = 0; h_i = SHA-256(h_(i-1) || tokens of the chunk) is chunk-dependent, so: one hash context, finalised on a copy */
-    struct sha256 hash;
+    struct sha256 hash; /* over the tokens read; finalised on a copy */
 };
 
 /* Test hook: called by the CPU backend with the residual stream behind the embedding (layer = -1), each layer, and the final norm

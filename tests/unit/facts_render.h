@@ -10,6 +10,12 @@
 
 #include "ingest/ingest.h"
 
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -157,6 +163,33 @@ static inline const char *structure_flaw(const struct ingest_document *d) {
             return snprintf(flaw, sizeof flaw, "fact %zu has a range outside the text", i), flaw;
     }
     return NULL;
+}
+
+/* One row of a table: the text's structure, rendered, is `want`, and the structure has no flaw. Prints what is wrong; 1
+ * for a wrong row. A mask of facts renders these facts; RENDER_STATEMENTS and RENDER_SECTIONS what they say. */
+#define RENDER_STATEMENTS UINT32_MAX
+#define RENDER_SECTIONS (UINT32_MAX - 1)
+static inline size_t rendered_wrong(const char *name, const char *text, const char *want, uint32_t mask) {
+    struct ingest_document d = {.text = slice_of(text)};
+    struct error e;
+    struct buf b = {0};
+    size_t wrong = 0;
+    assert_int_equal(ingest_structure(&d, &e), 0);
+    if (mask == RENDER_STATEMENTS)
+        render_statements(&b, &d);
+    else if (mask == RENDER_SECTIONS)
+        render_sections(&b, &d);
+    else
+        render_facts(&b, &d, mask, false);
+    if (strcmp(b.data ? b.data : "", want) != 0) {
+        print_error("%s\n  is:\n%s  should be:\n%s", name, b.data ? b.data : "", want);
+        wrong++;
+    }
+    const char *flaw = structure_flaw(&d);
+    if (flaw) print_error("%s: %s\n", name, flaw), wrong++;
+    buf_free(&b);
+    arena_free(&d.arena);
+    return wrong;
 }
 
 #endif

@@ -228,4 +228,30 @@ __attribute__((unused)) static size_t search(struct store *s, struct arena *a, i
     return n;
 }
 
+/* A store in a folder of its own, with one set, for each test. */
+struct fixture {
+    char *dir;
+    struct store *s;
+    struct arena a;
+    int64_t set;
+};
+
+static inline int setup(void **state) {
+    struct fixture *f = calloc(1, sizeof *f);
+    f->dir = dir_new();
+    OK(store_open(&f->s, f->dir, &err));
+    OK(store_set_create(f->s, SLICE_LITERAL("acme"), &f->set, &err));
+    *state = f;
+    return 0;
+}
+
+static inline int teardown(void **state) {
+    struct fixture *f = *state;
+    store_close(f->s);
+    arena_free(&f->a);
+    dir_free(f->dir);
+    free(f);
+    return 0;
+}
+
 #endif

@@ -59,7 +59,7 @@ static int64_t new_set(const char *name, size_t n_docs) {
     return set;
 }
 
-static int setup(void **state) {
+static int open_all(void **state) {
     (void)state;
 #ifdef __SANITIZE_THREAD__
     /* TSan's shadow memory does not fit the child's limits: there the plain program is the child. */
@@ -72,7 +72,7 @@ static int setup(void **state) {
     return 0;
 }
 
-static int teardown(void **state) {
+static int close_all(void **state) {
     (void)state;
     analysis_close(an);
     jamba_model_close(model);
@@ -589,5 +589,5 @@ int main(int argc, char **argv) {
     };
     if (getenv("ONLY_TEST")) cmocka_set_test_filter(getenv("ONLY_TEST")); /* "test_many*" */
     cmocka_set_test_filter(getenv("TEST_FILTER"));                        /* tests/mutants.sh runs single ones */
-    return cmocka_run_group_tests_name("analysis", tests, setup, teardown);
+    return cmocka_run_group_tests_name("analysis", tests, open_all, close_all);
 }

@@ -4,31 +4,6 @@
 
 #include <sqlite3.h>
 
-struct fixture {
-    char *dir;
-    struct store *s;
-    struct arena a;
-    int64_t set;
-};
-
-static int setup(void **state) {
-    struct fixture *f = calloc(1, sizeof *f);
-    f->dir = dir_new();
-    OK(store_open(&f->s, f->dir, &err));
-    OK(store_set_create(f->s, SLICE_LITERAL("acme"), &f->set, &err));
-    *state = f;
-    return 0;
-}
-
-static int teardown(void **state) {
-    struct fixture *f = *state;
-    store_close(f->s);
-    arena_free(&f->a);
-    dir_free(f->dir);
-    free(f);
-    return 0;
-}
-
 static const char supply[] =
     "# 1 Definitions\n\"Products\" means the goods in Exhibit B.\n"
     "# 4.2 Renewal\nThis Agreement renews for one year unless a party gives 30 days notice.\n"

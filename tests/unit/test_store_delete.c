@@ -5,31 +5,6 @@
 
 #include "store/database.h" /* embedding_quantise */
 
-struct fixture {
-    char *dir;
-    struct store *s;
-    struct arena a;
-    int64_t set;
-};
-
-static int setup(void **state) {
-    struct fixture *f = calloc(1, sizeof *f);
-    f->dir = dir_new();
-    OK(store_open(&f->s, f->dir, &err));
-    OK(store_set_create(f->s, SLICE_LITERAL("acme"), &f->set, &err));
-    *state = f;
-    return 0;
-}
-
-static int teardown(void **state) {
-    struct fixture *f = *state;
-    store_close(f->s);
-    arena_free(&f->a);
-    dir_free(f->dir);
-    free(f);
-    return 0;
-}
-
 static const uint8_t model[32] = {42};
 
 static void embed_all(struct store *s, int64_t set) {

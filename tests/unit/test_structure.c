@@ -207,21 +207,7 @@ static const struct document_case documents[] = {
 
 static void check(const struct document_case *cases, size_t n) {
     size_t failed = 0;
-    for (size_t i = 0; i < n; i++) {
-        struct ingest_document d = {.text = slice_of(cases[i].text)};
-        struct error e;
-        struct buf b = {0};
-        assert_int_equal(ingest_structure(&d, &e), 0);
-        render_sections(&b, &d);
-        if (strcmp(b.data ? b.data : "", cases[i].result) != 0) {
-            print_error("%s\n  is:\n%s  should be:\n%s", cases[i].name, b.data ? b.data : "", cases[i].result);
-            failed++;
-        }
-        const char *flaw = structure_flaw(&d);
-        if (flaw) print_error("%s: %s\n", cases[i].name, flaw), failed++;
-        buf_free(&b);
-        arena_free(&d.arena);
-    }
+    for (size_t i = 0; i < n; i++) failed += rendered_wrong(cases[i].name, cases[i].text, cases[i].result, RENDER_SECTIONS);
     assert_int_equal(failed, 0);
 }
 
