@@ -23,7 +23,7 @@ static void source_row_to_f32(int type, const void *row, float *out, uint64_t n)
 static struct kernel_source source_of(const struct tensor *t, size_t expert) {
     uint64_t row_bytes = tensor_row_bytes(t->type, t->ne[0]);
     return (struct kernel_source){.type = (int)t->type,
-                                  .data = (const char *)t->data + expert * t->ne[1] * row_bytes,
+                                  .data = tensor_matrix(t, expert),
                                   .n_out = t->ne[1],
                                   .n_in = t->ne[0],
                                   .row_bytes = row_bytes,

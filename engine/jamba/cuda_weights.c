@@ -60,7 +60,9 @@ static int fill_rows(struct upload *u, struct cuda_matrix *w, size_t first, cons
         size_t take = n - done < batch ? n - done : batch;
         for (size_t r = 0; r < take; r++) {
             uint16_t *to = u->stage_host + r * n_in;
-            tensor_row_to_f32(t->type, (const char *)t->data + (from + done + r) * row_bytes, u->row, n_in);
+            size_t row = from + done + r;
+            const char *matrix = tensor_matrix(t, row / t->ne[1]);
+            tensor_row_to_f32(t->type, matrix + row % t->ne[1] * row_bytes, u->row, n_in);
             for (size_t i = 0; i < n_in; i++) to[i] = to_bf16(u->row[i]);
         }
         size_t at = first + done;

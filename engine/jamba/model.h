@@ -23,12 +23,17 @@ struct tensor {
     uint32_t n_dims;
     uint64_t ne[4]; /* unused axes are 1 */
     const void *data;
-    uint64_t bytes;
+    const void *const *parts; /* NULL; else [ne[2]]: experts that lie apart in their files, each ne[1] rows; data is parts[0] */
+    uint64_t bytes;           /* of all parts together */
 };
 uint64_t tensor_row_bytes(enum tensor_type type, uint64_t n); /* 0: unknown type, or n is no whole number of blocks */
 const char *tensor_type_name(enum tensor_type type);
 /* Dequantises n values of one row to f32, exactly as ggml defines the block. The reference of every fast path. */
 void tensor_row_to_f32(enum tensor_type type, const void *row, float *out, uint64_t n);
+/* The i-th matrix of a stack of experts (0 of anything else). */
+static inline const void *tensor_matrix(const struct tensor *t, uint64_t i) {
+    return t->parts ? t->parts[i] : (const char *)t->data + i * t->ne[1] * tensor_row_bytes(t->type, t->ne[0]);
+}
 
 struct jamba_layer {
     bool is_attention, is_moe;

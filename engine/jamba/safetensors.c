@@ -149,7 +149,18 @@ static size_t map_of(const struct tensor_list *l, const void *data) {
     return SIZE_MAX;
 }
 
-/* Lists t (a copy of it in aligned memory where the file does not align it) under GGUF's name. */
+/* The values themselves, or a copy where the file does not align them. */
+static const void *aligned(struct names *s, enum tensor_type type, const void *data, uint64_t bytes) {
+    if ((uintptr_t)data % (type == TENSOR_F32 ? 4 : 2) == 0) return data;
+    void *copy = arena_alloc(s->l->arena, (size_t)bytes);
+    if (copy)
+        memcpy(copy, data, (size_t)bytes);
+    else
+        s->rc = error_set(s->e, ERR_NOMEM, first_file(s->l), "Out of memory.");
+    return copy;
+}
+
+/* Lists t under GGUF's name. */
 static void put(struct names *s, struct tensor t, const char *name, bool in_layer) {
     char full[MODEL_MAX_NAME + 1];
     if (in_layer)
@@ -158,15 +169,7 @@ static void put(struct names *s, struct tensor t, const char *name, bool in_laye
         snprintf(full, sizeof full, "%s", name);
     t.name = full;
     size_t map = map_of(s->l, t.data);
-    if ((uintptr_t)t.data % (t.type == TENSOR_F32 ? 4 : 2)) {
-        void *copy = arena_alloc(s->l->arena, (size_t)t.bytes);
-        if (!copy) {
-            s->rc = error_set(s->e, ERR_NOMEM, full, "Out of memory.");
-            return;
-        }
-        memcpy(copy, t.data, (size_t)t.bytes);
-        t.data = copy;
-    }
+    t.data = aligned(s, t.type, t.data, t.bytes);
     if (!s->rc) s->rc = tensor_list_add(s->l, &t, map, s->e);
 }
 
@@ -222,7 +225,8 @@ static void mamba(struct names *s, const struct jamba_config *c) {
     put(s, t, "ssm_a", true);
 }
 
-/* Experts' matrices one behind the other: part (gate, up or down) of n_in x n_out values each. */
+/* The experts' matrices where they lie in the files (nothing is copied: they are most of a model): part (gate, up or
+ * down) of n_in x n_out values each. */
 static void stack(struct names *s, const struct jamba_config *c, const char *gguf, const char *part, uint64_t n_in,
                   uint64_t n_out) {
     bool down = strcmp(part, "down") == 0;
@@ -230,7 +234,11 @@ static void stack(struct names *s, const struct jamba_config *c, const char *ggu
     const struct tensor *fused =
         find(s, down ? "feed_forward.experts.down_proj" : "feed_forward.experts.gate_up_proj", NULL, NULL);
     struct tensor t = {.n_dims = 3, .ne = {n_in, n_out, c->n_expert, 1}};
-    uint8_t *data = NULL;
+    const void **parts = arena_array(s->l->arena, c->n_expert, sizeof *parts);
+    if (!parts) {
+        s->rc = error_set(s->e, ERR_NOMEM, gguf, "Out of memory.");
+        return;
+    }
     for (uint32_t i = 0; i < c->n_expert && !s->rc; i++) {
         char name[3][80];
         snprintf(name[0], sizeof name[0], "feed_forward.experts.%u.%s_proj.weight", i, part);
@@ -248,20 +256,14 @@ static void stack(struct names *s, const struct jamba_config *c, const char *ggu
                                  "The expert's shape or type is not the configuration's.");
             break;
         }
-        if (!data) {
-            t.type = one->type;
-            t.bytes = size * c->n_expert;
-            data = arena_alloc(s->l->arena, (size_t)t.bytes);
-            if (!data) {
-                s->rc = error_set(s->e, ERR_NOMEM, one->name, "Out of memory for the experts.");
-                break;
-            }
-        }
         const uint8_t *from = one->data;
         if (fused) from += i * tensor_row_bytes(one->type, n_in) * rows + (strcmp(part, "up") == 0 ? size : 0);
-        memcpy(data + i * size, from, (size_t)size);
+        t.type = one->type;
+        t.bytes += size;
+        parts[i] = aligned(s, t.type, from, size);
     }
-    t.data = data;
+    t.data = parts[0];
+    t.parts = parts;
     if (!s->rc) put(s, t, gguf, true);
 }
 

@@ -10,8 +10,8 @@ int config_from_json(struct arena *a, const char *folder, struct jamba_config *c
                      struct error *e);
 
 /* Maps folder/model.safetensors, or what model.safetensors.index.json names, and lists the tensors twice: under their
- * own names, and under GGUF's as weights_bind wants them (A_log becomes -exp(A_log), experts are stacked; those are
- * copies in the arena). */
+ * own names, and under GGUF's as weights_bind wants them (A_log becomes -exp(A_log), a copy in the arena; experts
+ * become one tensor with parts, each where it lies in its file). */
 int safetensors_open(struct tensor_list *l, const char *folder, const struct jamba_config *c, const bool *is_attention,
                      const bool *is_moe, struct error *e);
 

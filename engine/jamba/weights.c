@@ -286,15 +286,28 @@ int weights_randomize(struct jamba_model *m, uint64_t seed, struct error *e) {
         size_t from, len, size = block_parts(t->type, &from, &len);
         uint8_t *copy = arena_alloc(&m->arena, (size_t)t->bytes);
         if (!copy) return error_set(e, ERR_NOMEM, t->name, "Out of memory.");
-        memcpy(copy, t->data, (size_t)t->bytes);
+        uint64_t part = t->parts ? t->bytes / t->ne[2] : t->bytes;
+        for (uint64_t k = 0; k * part < t->bytes; k++)
+            memcpy(copy + k * part, t->parts ? t->parts[k] : t->data, (size_t)part);
         shuffle(copy, t->bytes / size, size, &s);
         for (uint64_t at = 0; len && at < t->bytes; at += size) shuffle(copy + at + from, len, 1, &s);
         t->data = copy;
+        t->parts = NULL;
     }
     return 0;
 }
 
 /* ---- identity ---- */
+/* Bytes at .. at + n of a tensor whose parts stand one behind the other: a model's id does not depend on its layout. */
+static void hash_bytes(struct sha256 *h, const struct tensor *t, uint64_t at, uint64_t n) {
+    uint64_t part = t->parts ? t->bytes / t->ne[2] : t->bytes;
+    while (n) {
+        uint64_t k = at / part, in = at - k * part, take = part - in < n ? part - in : n;
+        sha256_update(h, (const uint8_t *)(t->parts ? t->parts[k] : t->data) + in, (size_t)take);
+        at += take, n -= take;
+    }
+}
+
 int weights_id(struct jamba_model *m, const uint8_t vocab[32], uint8_t out[32], struct error *e) {
     const struct jamba_config *c = &m->config;
     size_t n = weights_tensors(m, NULL);
@@ -316,13 +329,13 @@ int weights_id(struct jamba_model *m, const uint8_t vocab[32], uint8_t out[32], 
         sha256_update(&h, &type, sizeof type);
         sha256_update(&h, t->ne, sizeof t->ne);
         if (t->bytes <= WEIGHTS_ID_SAMPLES * WEIGHTS_ID_SAMPLE_BYTES) {
-            sha256_update(&h, t->data, (size_t)t->bytes);
+            hash_bytes(&h, t, 0, t->bytes);
             continue;
         }
         for (uint64_t k = 0; k < WEIGHTS_ID_SAMPLES; k++) { /* the first and the last bytes are among them */
             uint64_t at = (t->bytes - WEIGHTS_ID_SAMPLE_BYTES) / (WEIGHTS_ID_SAMPLES - 1) * k;
             if (k == WEIGHTS_ID_SAMPLES - 1) at = t->bytes - WEIGHTS_ID_SAMPLE_BYTES;
-            sha256_update(&h, (const uint8_t *)t->data + at, WEIGHTS_ID_SAMPLE_BYTES);
+            hash_bytes(&h, t, at, WEIGHTS_ID_SAMPLE_BYTES);
         }
     }
     sha256_final(&h, out);
