@@ -34,6 +34,18 @@ int config_check(const struct jamba_config *c, const char *where, struct error *
     return 0;
 }
 
+uint64_t config_parameters(const struct jamba_config *c, uint32_t n_moe_layer) {
+    const uint64_t H = c->d_model, V = c->n_vocab, I = c->d_ff, d = c->d_inner, N = c->d_state, R = c->dt_rank,
+                   E = c->n_expert, q = (uint64_t)c->n_head * c->head_dim, kv = (uint64_t)c->n_kv_head * c->head_dim;
+    const uint64_t attention = 2 * H * q + 2 * H * kv;
+    const uint64_t mamba = 2 * H * d + c->d_conv * d + d /* convolution */ + d * (R + 2 * N) + R * d + d /* dt */ +
+                           d * N + d /* A_log, D */ + d * H + (R + 2 * N) /* the three norms */;
+    const uint64_t moe = E * H + 3 * E * H * I, dense = 3 * H * I;
+    const uint32_t n_attention = c->n_attention_layer, n_mamba = c->n_layer - n_attention;
+    return V * H * (c->tied_embeddings ? 1 : 2) + H + 2 * H * c->n_layer + n_attention * attention + n_mamba * mamba +
+           n_moe_layer * moe + (c->n_layer - n_moe_layer) * dense;
+}
+
 /* ---- config.json: keys and defaults of transformers' JambaConfig ---- */
 struct reader {
     json_t *root;
@@ -72,6 +84,27 @@ static void add_ends(struct jamba_config *c, json_t *v) {
     size_t i;
     if (json_is_integer(v)) add_end(c, v);
     json_array_foreach(v, i, item) add_end(c, item);
+}
+
+/* A list of one kind a layer stands above period and offset: transformers 5 writes it as well (`layer_types`), some
+ * tools as `layers_block_type`. */
+static void read_kinds(struct reader *r, const char *key, bool *is_attention, uint32_t n_layer) {
+    const json_t *list = json_object_get(r->root, key);
+    if (r->rc || !list || json_is_null(list)) return;
+    if (json_array_size(list) != n_layer) {
+        r->rc = error_set(r->e, ERR_FORMAT, "config.json", "%s is no list of one kind for each of the %u layers.", key,
+                          n_layer);
+        return;
+    }
+    for (uint32_t i = 0; i < n_layer; i++) {
+        const char *kind = json_string_value(json_array_get(list, i));
+        is_attention[i] = kind && (strcmp(kind, "full_attention") == 0 || strcmp(kind, "attention") == 0);
+        if (!is_attention[i] && (!kind || strcmp(kind, "mamba") != 0)) {
+            r->rc = error_set(r->e, ERR_UNSUPPORTED, "config.json",
+                              "%s: layer %u is \"%.40s\"; attention and mamba can be.", key, i, kind ? kind : "");
+            return;
+        }
+    }
 }
 
 static json_t *load_json(const char *folder, const char *name, struct arena *a, int *rc, struct error *e) {
@@ -121,8 +154,8 @@ int config_from_json(struct arena *a, const char *folder, struct jamba_config *c
     c->d_conv = number(&r, "mamba_d_conv", 4, 1, MODEL_MAX_D_CONV);
     c->d_inner = c->d_model * number(&r, "mamba_expand", 2, 1, 16);
     json_t *rank = json_object_get(r.root, "mamba_dt_rank");
-    c->dt_rank =
-        json_is_string(rank) || !rank ? (c->d_model + 15) / 16 : number(&r, "mamba_dt_rank", 0, 1, MODEL_MAX_DT_RANK);
+    bool automatic = !rank || (json_is_string(rank) && strcmp(json_string_value(rank), "auto") == 0);
+    c->dt_rank = automatic ? (c->d_model + 15) / 16 : number(&r, "mamba_dt_rank", 0, 1, MODEL_MAX_DT_RANK);
     c->n_expert = number(&r, json_object_get(r.root, "num_experts") ? "num_experts" : "num_local_experts", 16, 1,
                          MODEL_MAX_EXPERTS);
     c->n_expert_used = c->n_expert > 1 ? number(&r, "num_experts_per_tok", 2, 1, c->n_expert) : 0;
@@ -156,8 +189,10 @@ int config_from_json(struct arena *a, const char *folder, struct jamba_config *c
     for (uint32_t i = 0; !r.rc && i < c->n_layer; i++) {
         (*is_attention)[i] = i % a_period == a_offset;
         (*is_moe)[i] = c->n_expert > 1 && i % e_period == e_offset;
-        c->n_attention_layer += (*is_attention)[i];
     }
+    read_kinds(&r, "layers_block_type", *is_attention, c->n_layer);
+    read_kinds(&r, "layer_types", *is_attention, c->n_layer);
+    for (uint32_t i = 0; !r.rc && i < c->n_layer; i++) c->n_attention_layer += (*is_attention)[i];
     json_decref(r.root);
     return r.rc ? r.rc : config_check(c, "config.json", e);
 }

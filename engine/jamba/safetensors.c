@@ -116,6 +116,7 @@ static int read_index(struct tensor_list *l, const char *folder, struct slice te
 struct names {
     struct tensor_list *l;
     uint32_t layer;
+    bool conv_bias; /* a layer before had one: then all do, and one that lacks it has lost it */
     struct error *e;
     int rc;
 };
@@ -200,7 +201,8 @@ static void mamba(struct names *s, const struct jamba_config *c) {
     struct tensor t = *conv; /* [d, 1, K]: the middle axis goes */
     if (t.ne[1] == 1 && t.n_dims == 3) t.ne[1] = t.ne[2], t.ne[2] = 1, t.n_dims = 2;
     put(s, t, "ssm_conv1d.weight", true);
-    if (find(s, "mamba.conv1d.bias", NULL, NULL)) {
+    if (s->conv_bias || find(s, "mamba.conv1d.bias", NULL, NULL)) {
+        s->conv_bias = true;
         rename_one(s, "ssm_conv1d.bias", "mamba.conv1d.bias", NULL, NULL);
     } else if (!s->rc) {
         t = (struct tensor){.type = TENSOR_F32, .n_dims = 1, .ne = {c->d_inner, 1, 1, 1}, .bytes = 4ull * c->d_inner};

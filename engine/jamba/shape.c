@@ -1,6 +1,6 @@
 /* shape.c: see shape.h. Geometry: jamba-spec, the published config.json of each line. */
 #include "engine/jamba/shape.h"
-#include "engine/jamba/model.h"
+#include "engine/jamba/weights.h"
 #ifdef ANTINOMY_CUDA
 #include "engine/jamba/cuda_backend.h"
 #endif
@@ -27,6 +27,26 @@ static const struct shape shapes[] = {
       .d_state = 16,
       .d_conv = 4,
       .dt_rank = 256,
+      .n_expert = 16,
+      .n_expert_used = 2,
+      .context_length = 262144,
+      .rms_norm_eps = 1e-6f},
+     8,
+     4,
+     2,
+     1},
+    {"large",
+     {.n_layer = 72,
+      .d_model = 8192,
+      .d_ff = 24576,
+      .n_vocab = 65536,
+      .n_head = 64,
+      .n_kv_head = 8,
+      .head_dim = 128,
+      .d_inner = 16384,
+      .d_state = 16,
+      .d_conv = 4,
+      .dt_rank = 512,
       .n_expert = 16,
       .n_expert_used = 2,
       .context_length = 262144,
@@ -99,6 +119,28 @@ static const struct shape shapes[] = {
      1},
 };
 
+static int find_shape(const struct shape **out, const char *name, struct error *e) {
+    for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
+        *out = &shapes[i];
+        if (strcmp(shapes[i].name, name) == 0) return 0;
+    }
+    return error_set(e, ERR_ARG, name, "There is no shape of this name; mini, large, 3b, bundled and tiny can be.");
+}
+
+int jamba_shape_parameters(const char *shape, uint64_t *n, struct error *e) {
+    const struct shape *s;
+    int rc = find_shape(&s, shape, e);
+    if (rc) return rc;
+    struct jamba_config c = s->c;
+    uint32_t n_moe = 0;
+    for (uint32_t i = 0; i < c.n_layer; i++) {
+        c.n_attention_layer += i % s->attn_period == s->attn_offset;
+        n_moe += c.n_expert > 1 && i % s->expert_period == s->expert_offset;
+    }
+    *n = config_parameters(&c, n_moe);
+    return 0;
+}
+
 #ifdef ANTINOMY_CUDA
 static const struct tensor *dummy(struct arena *a, const char *name, uint64_t ne0, uint64_t ne1, uint64_t ne2) {
     struct tensor *t = arena_alloc(a, sizeof *t);
@@ -115,11 +157,10 @@ static const struct tensor *dummy(struct arena *a, const char *name, uint64_t ne
 
 /* A model of the shape without weights and without a backend. */
 static int build(struct jamba_model **out, const char *shape, const struct jamba_model_options *o, struct error *e) {
-    const struct shape *s = NULL;
+    const struct shape *s;
     *out = NULL;
-    for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++)
-        if (strcmp(shapes[i].name, shape) == 0) s = &shapes[i];
-    if (!s) return error_set(e, ERR_ARG, shape, "There is no shape of this name; mini, 3b, bundled and tiny can be.");
+    int found = find_shape(&s, shape, e);
+    if (found) return found;
     if (!o || !o->device || strncmp(o->device, "cuda", 4) != 0)
         return error_set(e, ERR_UNSUPPORTED, shape,
                          "Weights of noise are made on a GPU: open the shape with device cuda.");

@@ -69,6 +69,11 @@ enum {
 /* Checks the config's own numbers against the limits and each other. where: the file that said so. */
 int config_check(const struct jamba_config *c, const char *where, struct error *e);
 
+/* Weights of a whole model, a tied head counted once, n_moe_layer of its layers holding experts. Equals the totals that
+ * were published (51,570,323,328 for Mini; tests/unit/test_published.c). A checkpoint without convolution biases has
+ * d_inner fewer for each Mamba layer. */
+uint64_t config_parameters(const struct jamba_config *c, uint32_t n_moe_layer);
+
 /* Finds, checks and binds all tensors into m->weights (m->config is set; is_attention[n_layer] says the layers' kinds).
  * Vectors, norms, convolutions, ssm_a, ssm_d and routers come out as F32 whatever they were stored as; matrices keep
  * their type. ERR_FORMAT names file and tensor. */

@@ -22,6 +22,7 @@ struct tiny_model {
     uint32_t attention_period, attention_offset, expert_period, expert_offset;
     bool tied;
     enum tensor_type matrix; /* of all matrices; those whose rows do not fit its blocks are F16 */
+    bool fallback;           /* where blocks of 256 do not fit: the type that llama.cpp takes instead, then F16 */
     uint32_t seed;
     /* sabotage: */
     const char *drop, *twice, *swap_axes, *not_finite, *positive; /* name of a tensor */
@@ -123,11 +124,20 @@ static inline bool tiny_is(const char *a, const char *b) {
     return a && strcmp(a, b) == 0;
 }
 
+/* jamba-spec 5.4 (llama.cpp's tensor_type_fallback) */
+static inline enum tensor_type tiny_fallback(enum tensor_type type) {
+    return type == TENSOR_Q4_K   ? TENSOR_Q5_0
+           : type == TENSOR_Q5_K ? TENSOR_Q5_1
+           : type == TENSOR_Q6_K ? TENSOR_Q8_0
+                                 : type;
+}
+
 static inline void tiny_tensor(struct tiny_writer *w, const char *name, bool matrix, uint32_t n0, uint32_t n1,
                                uint32_t n2, float scale, float base) {
     const struct tiny_model *t = w->t;
     if (tiny_is(t->drop, name)) return;
     enum tensor_type type = matrix ? t->matrix : TENSOR_F32;
+    if (t->fallback && !tensor_row_bytes(type, n0)) type = tiny_fallback(type);
     if (!tensor_row_bytes(type, n0)) type = TENSOR_F16;
     for (int copy = 0; copy < (tiny_is(t->twice, name) ? 2 : 1); copy++) {
         while (w->data.len % 32) buf_append(&w->data, "", 1);
