@@ -2,6 +2,7 @@
  * opened when a request first needs them, so that `sets` or `delete` never load weights. Owns incoming/, where bytes
  * lie until the store takes them; what a crash left there is removed at start. */
 #include "api/api.h"
+#include "engine/pull.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -27,14 +28,18 @@ static bool folder_holds_model(const char *path) {
 }
 
 /* In this order: --model, ANTINOMY_MODEL, the source tree the binary was built in (build/antinomy -> engine/models), an
- * installation (bin/antinomy -> share/antinomy/models). What was named by a person is taken as it is: its errors are
- * the engine's. */
+ * installation (bin/antinomy -> share/antinomy/models). What was named by a person is a path, or the name of a model in
+ * the data directory's models folder. */
 int api_model_path(const struct api_options *o, char **path, struct error *e) {
     *path = NULL;
     const char *named = o->model_path != NULL ? o->model_path : getenv("ANTINOMY_MODEL");
     if (named != NULL && named[0] != '\0') {
-        *path = strdup(named);
-        return *path != NULL ? 0 : error_set(e, ERR_NOMEM, "", "There is not enough memory.");
+        char *models = NULL;
+        if (asprintf(&models, "%s/models", o->data_dir) < 0)
+            return error_set(e, ERR_NOMEM, "", "There is not enough memory.");
+        int rc = model_find(models, named, path, e);
+        free(models);
+        return rc;
     }
     char exe[PATH_MAX];
     ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);

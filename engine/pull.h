@@ -24,11 +24,16 @@ struct pull_options {
  * put under its name only when its size, and its SHA-256 where the hub tells it, are right. ERR_ARG, ERR_NOT_FOUND,
  * ERR_IO (try again: it goes on), ERR_FORMAT (listing or checksum wrong), ERR_LIMIT, ERR_CANCELLED, ERR_BUSY. */
 int model_pull(const char *models_dir, const char *name, const struct pull_options *o, struct error *e);
-/* Copies a .gguf file (with its other shards) or a model's folder into models_dir/local/NAME. ERR_ARG when it is there
- * already, ERR_FORMAT when it is no model, ERR_NOT_FOUND, ERR_IO. */
+/* Copies a .gguf file (with its other shards) or a model's folder into models_dir/local/NAME. What killed imports left
+ * is removed first. ERR_ARG when it is there already, ERR_BUSY while another process imports a model of that name,
+ * ERR_FORMAT when it is no model, ERR_NOT_FOUND, ERR_IO (a full disk before the first byte is copied). */
 int model_import(const char *models_dir, const char *path, char name[256], struct error *e);
-/* [{"name","path","bytes","complete"}], sorted by name; an empty array when there is no models folder. The caller
- * decrefs. */
+/* Where a model lies that a person named: a path that is there, else ORG/NAME or ORG/NAME/FILE.gguf in the models
+ * folder (what pull and import call it). path is malloc'd. ERR_NOT_FOUND, ERR_BUSY when its download is not complete;
+ * what looks like a path is handed on as it is. */
+int model_find(const char *models_dir, const char *name, char **path, struct error *e);
+/* [{"name","path","bytes","complete","state"}], sorted by name; state: "ready", "fetching" (a pull is at work),
+ * "incomplete" (a pull broke off). An empty array when there is no models folder. The caller decrefs. */
 int model_list(const char *models_dir, json_t **out, struct error *e);
 
 #endif

@@ -4,11 +4,13 @@ import hashlib
 import http.server
 import json
 import os
+import signal
+import subprocess
 import sys
 import threading
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import check, command, equal, main, test
+from harness import PROGRAM, ROOT, check, command, equal, main, test, until
 
 COMMIT = "c0ffee" + "0" * 34
 WEIGHTS = b"GGUF" + bytes(i * 7 % 251 for i in range(3_000_000))
@@ -231,6 +233,83 @@ def import_copies_a_file_its_shards_or_a_folder(folder):
     equal(command(data, "model", "import", data, "--json", status=1).json()["error"]["code"], "format")
     equal(command(data, "model", "import", "/nowhere/x", "--json", status=1).json()["error"]["code"], "not_found")
     equal(sorted(os.listdir(os.path.join(data, "models", "local"))), ["in", "m"])
+
+
+def slow_source(folder, name="large"):
+    """A file that takes a while to copy: 4 GB, of which the disk holds nothing yet."""
+    path = os.path.join(folder, name + ".gguf")
+    with open(path, "wb") as f:
+        f.write(b"GGUF")
+        f.truncate(4 << 30)
+    return path
+
+
+def importing(data, path, name="large"):
+    """An import that has begun to copy, stopped there."""
+    process = subprocess.Popen([PROGRAM, "model", "import", path, "--data", data, "--no-model"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    copy = os.path.join(data, "models", "local", "." + name, name + ".gguf")
+    until(lambda: (os.path.exists(copy) and os.path.getsize(copy) > 0) or process.poll() is not None, "the copy to begin")
+    process.send_signal(signal.SIGSTOP)
+    equal(process.poll(), None, "it still copies")
+    return process
+
+
+@test
+def a_killed_import_is_no_obstacle(folder):
+    data, local = os.path.join(folder, "data"), os.path.join(folder, "data", "models", "local")
+    process = importing(data, slow_source(folder))
+    again = command(data, "model", "import", os.path.join(folder, "large.gguf"), "--json", status=1).json()["error"]
+    equal(again["code"], "busy", "while the other one lives: " + again["message"])
+    check(".large" in os.listdir(local), "its copy is left alone")
+    equal(listed(folder), [], "half a model is no model")
+    process.kill()
+    process.wait()
+    check(".large" in os.listdir(local), "a killed import leaves its copy")
+    with open(os.path.join(folder, "large.gguf"), "wb") as f:
+        f.write(WEIGHTS[:1000])
+    equal(command(data, "model", "import", os.path.join(folder, "large.gguf"), "--json").json()["name"], "local/large")
+    equal(os.listdir(local), ["large"])
+    equal([(m["name"], m["bytes"], m["state"]) for m in listed(folder)], [("local/large", 1000, "ready")])
+
+
+@test
+def an_import_removes_what_killed_ones_left_and_nothing_else(folder):
+    data, local = os.path.join(folder, "data"), os.path.join(folder, "data", "models", "local")
+    dead = importing(data, slow_source(folder, "dead"), "dead")
+    dead.kill()
+    dead.wait()
+    alive = importing(data, slow_source(folder, "alive"), "alive")
+    open(os.path.join(folder, "other.gguf"), "wb").write(WEIGHTS[:1000])
+    command(data, "model", "import", os.path.join(folder, "other.gguf"))
+    equal(sorted(os.listdir(local)), [".alive", "other"])
+    alive.kill()
+    alive.wait()
+    open(os.path.join(folder, "third.gguf"), "wb").write(WEIGHTS[:1000])
+    command(data, "model", "import", os.path.join(folder, "third.gguf"))
+    equal(sorted(os.listdir(local)), ["other", "third"])
+
+
+@test
+def a_model_is_named_as_it_was_pulled_or_imported(folder):
+    data = os.path.join(folder, "data")
+    bundled = os.path.join(ROOT, "engine", "models")
+    shard = sorted(n for n in os.listdir(bundled) if n.endswith(".gguf"))[0]
+    name = command(data, "model", "import", os.path.join(bundled, shard), "--json").json()["name"]
+    check(name.startswith("local/"), name)
+    of_name, of_file, of_path = (command(data, "model", "info", "--json", "--model", m, model=True).json()["model"]
+                                 for m in (name, name + "/" + shard, os.path.join(data, "models", name)))
+    equal(of_name["id"], of_path["id"])
+    equal(of_file["id"], of_path["id"])
+    equal(of_name["path"], os.path.join(data, "models", name))
+    by_environment = command(data, "model", "info", "--json", model=True, env={"ANTINOMY_MODEL": name}).json()["model"]
+    equal(by_environment["id"], of_path["id"])
+    unknown = command(data, "model", "info", "--json", "--model", "org/none", model=True, status=1).json()["error"]
+    equal(unknown["code"], "not_found")
+    check("org/none" in unknown["where"] and "model list" in unknown["message"], "says so: %r" % unknown)
+    with Hub(SMALL, cut=100_000, cut_always=True) as hub:
+        pull(folder, hub, status=1)
+    half = command(data, "model", "info", "--json", "--model", "org/small", model=True, status=1).json()["error"]
+    check("model pull org/small" in half["message"], "says how to go on: %r" % half)
 
 
 if __name__ == "__main__":
