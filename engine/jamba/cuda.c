@@ -264,13 +264,16 @@ static int cuda_open(void **ctx, struct jamba_model *m, const struct jamba_model
         cm->stage[k] = st;
         cuda_stage_init(st, m, k, cm->n_stages, p->first, p->end);
         st->device = p->device;
-        st->int8 = o->quantize && strcmp(o->quantize, "int8") == 0;
         rc = cuda_stage_load(st, p, e);
         if (!rc && k) rc = cuda_peer_enable(cm->stage[k - 1]->device, st->device, e);
         if (!rc && k) rc = cuda_peer_enable(st->device, cm->stage[k - 1]->device, e);
         const char *arch = strstr(p->name, "sm_");
         if (k == 0)
-            snprintf(cm->path, sizeof cm->path, "cuda %s %s", arch ? arch : p->name, st->int8 ? "int8" : "bf16");
+            snprintf(cm->path, sizeof cm->path, "cuda %s %s", arch ? arch : p->name,
+                     st->form == CUDA_BF16   ? "bf16"
+                     : st->form == CUDA_INT8 ? "int8"
+                     : st->e4m3_rows         ? "fp8"
+                                             : "fp8 weights");
     }
     if (!rc && cm->n_stages > 1) rc = start_threads(cm, e);
     if (rc)

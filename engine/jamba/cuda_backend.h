@@ -6,9 +6,11 @@
  * the next. What crosses is the residual stream, by a copy between devices. The cut changes no bit.
  *
  * Storage: linear weights bf16, or int8 with a scale a row (option quantize "int8": ExpertsInt8's scheme for every
- * linear layer but the router and dt_proj); norms, A, D, conv and biases f32. Residual stream f32, activations bf16,
- * Mamba state f32, conv state and KV bf16. A pass handles up to chunk_rows rows of all its items; longer prefills are
- * cut here, at any border, with the same bits.
+ * linear layer but the router and dt_proj), or e4m3 with a scale a row (option "fp8": all but router, dt_proj and
+ * x_proj, the head int8). Under "fp8" a pass of prefill also rounds the rows it multiplies to e4m3, each with its own
+ * scale, where the library can multiply them; a step does not. Norms, A, D, conv and biases f32. Residual stream f32,
+ * activations bf16, Mamba state f32, conv state and KV bf16. A pass handles up to chunk_rows rows of all its items;
+ * longer prefills are cut here, at any border, with the same bits.
  */
 #ifndef ANTINOMY_JAMBA_CUDA_BACKEND_H
 #define ANTINOMY_JAMBA_CUDA_BACKEND_H
@@ -20,6 +22,8 @@
 #define CUDA_PIPELINE_CHUNK 16384 /* the same where passes follow each other through stages */
 #define CUDA_MAX_ITEMS 64         /* timelines of a pass at most */
 #define CUDA_MAX_STAGES 16
+
+enum cuda_form { CUDA_BF16, CUDA_INT8, CUDA_E4M3 }; /* of the linear weights */
 
 struct cuda_layer {
     float *attn_norm, *ffn_norm;
@@ -37,14 +41,15 @@ struct cuda_stage {
     int index;                                                               /* 0: takes the token ids */
     bool is_last;                                                            /* has the final norm and the head */
     uint32_t first, end, first_attention, n_attention, first_mamba, n_mamba; /* its layers */
-    bool int8;
+    enum cuda_form form;
+    bool e4m3_rows; /* prefill multiplies e4m3 rows by the e4m3 weights; else these are dequantised */
     cuda_stream stream;
     struct cuda_gemm *gemm;
     struct cuda_layer *layers;
     struct cuda_matrix embedding, head;
     float *output_norm;
     uint64_t bytes, kv_bytes;
-    size_t largest_matrix; /* elements of the largest int8 matrix: the dequantisation scratch */
+    size_t largest_matrix; /* elements of the largest quantised matrix: the dequantisation scratch */
     /* KV pool */
     struct cuda_kv kv;
     size_t page_bytes;
@@ -61,6 +66,9 @@ struct cuda_stage {
     uint16_t *x;         /* [rows, max(d_model, n_head head_dim)] normed input, attention output */
     uint16_t *wide;      /* [rows, max(2 d_inner, qkv, 2 d_ff)] */
     uint16_t *u, *y;     /* [rows, d_inner]; u also [rows, d_ff] */
+    /* e4m3 rows lie where the bf16 ones of that moment are not needed: normed input and attention output in y, scan
+     * output and SwiGLU in u, gathered rows in expert_in */
+    float *y_scale, *u_scale, *expert_scale; /* [rows], [rows], [rows * used] */
     float *xdbc, *bc;
     uint16_t *dt;
     float *router_logits, *router_weight;
@@ -93,6 +101,7 @@ struct cuda_stage {
 struct cuda_plan {
     int device;
     char name[128];
+    enum cuda_form form;
     uint32_t first, end; /* layers */
     uint64_t free, weights, kv, scratch /* GEMM and decode */, workspace,
         reserve /* cuBLAS, modules, states of a few sessions */;
@@ -168,6 +177,9 @@ static inline size_t cuda_ssm_elements(const struct jamba_config *c) {
     return (size_t)c->d_inner * c->d_state;
 }
 
+/* The forms that x_proj and the head have where the linear layers have this one. */
+enum cuda_form cuda_form_x_proj(enum cuda_form form);
+enum cuda_form cuda_form_head(enum cuda_form form);
 /* Fills plans for the model's devices (options device, quantize, kv_tokens; m needs only its config and which layer is
  * what). ERR_NOMEM with what would fit when it does not. */
 int cuda_plan_make(struct cuda_plan plan[CUDA_MAX_STAGES], int *n_stages, const struct jamba_model *m,

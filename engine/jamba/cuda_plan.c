@@ -18,8 +18,24 @@ static uint64_t piece(uint64_t bytes) {
     const uint64_t step = bytes > (1u << 20) ? 2u << 20 : 512;
     return (bytes + step - 1) / step * step;
 }
-static uint64_t matrix(uint64_t n_out, uint64_t n_in, bool int8) {
-    return int8 ? piece(n_out * n_in) + piece(n_out * 4) : piece(n_out * n_in * 2);
+static uint64_t matrix(uint64_t n_out, uint64_t n_in, enum cuda_form form) {
+    return form == CUDA_BF16 ? piece(n_out * n_in * 2) : piece(n_out * n_in) + piece(n_out * 4);
+}
+
+/* -1: there is none of this name. */
+static int form_of(const char *quantize) {
+    return !quantize || strcmp(quantize, "none") == 0 ? CUDA_BF16
+           : strcmp(quantize, "int8") == 0            ? CUDA_INT8
+           : strcmp(quantize, "fp8") == 0             ? CUDA_E4M3
+                                                      : -1;
+}
+/* x_proj gives dt, B and C, on which the state depends step after step, and is a 300th of the work. */
+enum cuda_form cuda_form_x_proj(enum cuda_form form) {
+    return form == CUDA_E4M3 ? CUDA_BF16 : form;
+}
+/* Read once a step and in no pass: int8 is as small as e4m3 and nearer. */
+enum cuda_form cuda_form_head(enum cuda_form form) {
+    return form == CUDA_E4M3 ? CUDA_INT8 : form;
 }
 
 void cuda_stage_init(struct cuda_stage *cm, const struct jamba_model *m, int index, int n_stages, uint32_t first,
@@ -36,43 +52,44 @@ void cuda_stage_init(struct cuda_stage *cm, const struct jamba_model *m, int ind
     }
 }
 
-static uint64_t weights_bytes(const struct cuda_stage *cm, uint64_t *largest_int8) {
+static uint64_t weights_bytes(const struct cuda_stage *cm, uint64_t *largest_quantised) {
     const struct jamba_config *c = &cm->m->config;
     const struct jamba_weights *w = &cm->m->weights;
     const uint64_t H = c->d_model, I = c->d_ff, D = c->d_inner, R = c->dt_rank, V = c->n_vocab, E = c->n_expert;
     const uint64_t q = (uint64_t)c->n_head * c->head_dim, kv = (uint64_t)c->n_kv_head * c->head_dim;
-    const bool tied = w->output == w->token_embd, int8 = cm->int8;
-    uint64_t sum = cm->index == 0 || (cm->is_last && tied) ? matrix(V, H, false) : 0, most = 0;
-#define MATRIX(N_OUT, N_IN)                                                                                            \
+    const bool tied = w->output == w->token_embd;
+    const enum cuda_form form = cm->form, form_x = cuda_form_x_proj(form), form_head = cuda_form_head(form);
+    uint64_t sum = cm->index == 0 || (cm->is_last && tied) ? matrix(V, H, CUDA_BF16) : 0, most = 0;
+#define MATRIX(N_OUT, N_IN, FORM)                                                                                      \
     do {                                                                                                               \
-        sum += matrix((N_OUT), (N_IN), int8);                                                                          \
-        if ((N_OUT) * (N_IN) > most) most = (N_OUT) * (N_IN);                                                          \
+        sum += matrix((N_OUT), (N_IN), (FORM));                                                                        \
+        if ((FORM) != CUDA_BF16 && (N_OUT) * (N_IN) > most) most = (N_OUT) * (N_IN);                                   \
     } while (0)
     if (cm->is_last) sum += piece(H * 4);
-    if (cm->is_last && !tied) MATRIX(V, H);
+    if (cm->is_last && !tied) MATRIX(V, H, form_head);
     for (uint32_t i = cm->first; i < cm->end; i++) {
         const struct jamba_layer *l = &w->layers[i];
         sum += 2 * piece(H * 4);
         if (l->is_attention) {
-            MATRIX(q + 2 * kv, H);
-            MATRIX(H, q);
+            MATRIX(q + 2 * kv, H, form);
+            MATRIX(H, q, form);
         } else {
             sum += piece(D * c->d_conv * 4) + 3 * piece(D * 4) + piece(D * c->d_state * 4) + piece(R * 4) +
-                   2 * piece(c->d_state * 4) + matrix(D, R, false);
-            MATRIX(2 * D, H);
-            MATRIX(R + 2 * c->d_state, D);
-            MATRIX(H, D);
+                   2 * piece(c->d_state * 4) + matrix(D, R, CUDA_BF16);
+            MATRIX(2 * D, H, form);
+            MATRIX(R + 2 * c->d_state, D, form_x);
+            MATRIX(H, D, form);
         }
         if (l->is_moe) {
-            sum += matrix(E, H, false) + matrix(2 * I * E, H, int8) + matrix(H * E, I, int8);
-            if (2 * I * H > most) most = 2 * I * H;
+            sum += matrix(E, H, CUDA_BF16) + matrix(2 * I * E, H, form) + matrix(H * E, I, form);
+            if (form != CUDA_BF16 && 2 * I * H > most) most = 2 * I * H;
         } else {
-            MATRIX(2 * I, H);
-            MATRIX(H, I);
+            MATRIX(2 * I, H, form);
+            MATRIX(H, I, form);
         }
     }
 #undef MATRIX
-    *largest_int8 = int8 ? most : 0;
+    *largest_quantised = most;
     return sum;
 }
 
@@ -144,7 +161,7 @@ static int plan_on(struct cuda_plan plan[CUDA_MAX_STAGES], int n, const int *dev
                                 .positions = positions,
                                 .reserve = RESERVE_BYTES};
         cuda_stage_init(&st[k], m, k, n, border[k], border[k + 1]);
-        st[k].int8 = o->quantize && strcmp(o->quantize, "int8") == 0;
+        st[k].form = p->form = (enum cuda_form)form_of(o->quantize);
         rc = cuda_device_use(device[k], p->name, &f, &t, e);
         p->free = f;
         p->weights = weights_bytes(&st[k], &most);
@@ -180,7 +197,7 @@ static int plan_on(struct cuda_plan plan[CUDA_MAX_STAGES], int n, const int *dev
                        "are needed, %.1f GiB are free. "
                        "%s, ask for a shorter context or name more GPUs.",
                        GIB(p->weights), GIB(p->kv), positions, GIB(p->scratch + p->workspace + RESERVE_BYTES),
-                       GIB(p->free), st[0].int8 ? "Close what else runs there" : "Load it as int8");
+                       GIB(p->free), st[0].form != CUDA_BF16 ? "Close what else runs there" : "Load it as int8");
     }
     free(st);
     return rc;
@@ -190,9 +207,9 @@ int cuda_plan_make(struct cuda_plan plan[CUDA_MAX_STAGES], int *n_stages, const 
                    const struct jamba_model_options *o, struct error *e) {
     int device[CUDA_MAX_STAGES];
     const bool named = o->device && strncmp(o->device, "cuda:", 5) == 0;
-    if (o->quantize && strcmp(o->quantize, "none") != 0 && strcmp(o->quantize, "int8") != 0)
+    if (form_of(o->quantize) < 0)
         return error_set(e, ERR_ARG, o->quantize,
-                         "There is no quantisation of this name; \"none\" and \"int8\" can be.");
+                         "There is no quantisation of this name on a GPU; \"none\", \"int8\" and \"fp8\" can be.");
     int rc = parse_devices(device, n_stages, named ? o->device + 5 : "0", e);
     if (rc) return rc;
     rc = plan_on(plan, *n_stages, device, m, o, e);

@@ -47,7 +47,10 @@ static size_t workspace(struct cuda_stage *cm, size_t rows, struct block *b) {
     BLOCK(x, rows * max2(c->d_model, q) * 2);
     BLOCK(wide, rows * wide * 2);
     BLOCK(u, rows * max2(c->d_inner, c->d_ff) * 2);
-    BLOCK(y, rows * c->d_inner * 2);
+    BLOCK(y, rows * max2(c->d_inner * 2, max2(c->d_model, q)));
+    BLOCK(y_scale, rows * 4);
+    BLOCK(u_scale, rows * 4);
+    BLOCK(expert_scale, rows * used * 4);
     BLOCK(xdbc, rows * (c->dt_rank + 32) * 4);
     BLOCK(bc, rows * 32 * 4);
     BLOCK(dt, rows * c->dt_rank * 2);
@@ -95,8 +98,32 @@ void cuda_stage_close(struct cuda_stage *cm) {
     free(cm);
 }
 
+/* Whether the library multiplies every e4m3 matrix of these layers by e4m3 rows, as the passes below ask it to. */
+static bool e4m3_rows(const struct cuda_stage *cm) {
+    const struct jamba_config *c = &cm->m->config;
+    const int H = (int)c->d_model, I = (int)c->d_ff, D = (int)c->d_inner, q = (int)(c->n_head * c->head_dim);
+    bool all = cm->form == CUDA_E4M3;
+    for (uint32_t i = 0; all && i < cm->end - cm->first; i++) {
+        const struct cuda_layer *l = &cm->layers[i];
+        const struct {
+            const struct cuda_matrix *w;
+            int ldx, ldy;
+            bool f32_add;
+        } products[] = {{&l->qkv, H, l->qkv.n_out, false},   {&l->o, q, H, true},
+                        {&l->ssm_in, H, 2 * D, false},       {&l->ssm_out, D, H, true},
+                        {&l->gate_up, H, 2 * I, false},      {&l->down, I, H, true},
+                        {&l->exps_gate_up, H, 2 * I, false}, {&l->exps_down, I, H, false}};
+        for (size_t k = 0; all && k < sizeof products / sizeof products[0]; k++)
+            if (products[k].w->e4m3)
+                all = cuda_linear_e4m3_ready(cm->gemm, products[k].w, products[k].ldx, products[k].ldy,
+                                             products[k].f32_add, products[k].f32_add);
+    }
+    return all;
+}
+
 int cuda_stage_load(struct cuda_stage *cm, const struct cuda_plan *plan, struct error *e) {
     const struct jamba_config *c = &cm->m->config;
+    cm->form = plan->form;
     int rc = cuda_device_set(cm->device, e);
     if (!rc) rc = cuda_stream_open(&cm->stream, e);
     for (int i = 0; !rc && i < 2; i++) {
@@ -105,6 +132,7 @@ int cuda_stage_load(struct cuda_stage *cm, const struct cuda_plan *plan, struct 
     }
     if (!rc) rc = cuda_weights_open(cm, e);
     if (!rc) rc = cuda_gemm_open(&cm->gemm, cm->largest_matrix, e);
+    if (!rc) cm->e4m3_rows = e4m3_rows(cm);
     cm->chunk_rows = (int)plan->chunk_rows;
     if (!rc && cm->n_attention) rc = cuda_pool_open(cm, plan->positions, e);
     cm->decode_scratch_bytes = cm->n_attention ? cuda_attention_decode_scratch(CUDA_STEP_ROWS, (int)c->n_head,
@@ -136,19 +164,66 @@ static void count_gemm(struct cuda_stage *cm, const struct cuda_matrix *w, int r
     cm->flop += 2.0 * rows * (double)w->n_out * (double)w->n_in;
 }
 
+/* Rows that are multiplied: bf16, or in a pass of prefill over e4m3 weights e4m3 with a scale a row. */
+struct rows {
+    const uint16_t *bf16;
+    const uint8_t *e4m3;
+    const float *scale;
+    int ld;
+};
+static int multiply(struct cuda_pass *p, const struct cuda_matrix *w, const struct rows *x, int n, uint16_t *y,
+                    float *y32, int ldy, bool add, struct error *e) {
+    struct cuda_stage *cm = p->cm;
+    if (p->step) return cuda_gemv(w, x->bf16, x->ld, n, y, y32, ldy, add, cm->stream, e);
+    count_gemm(cm, w, n);
+    return x->e4m3 ? cuda_linear_e4m3(cm->gemm, w, x->e4m3, x->scale, x->ld, n, y, y32, ldy, add, cm->stream, e)
+                   : cuda_linear(cm->gemm, w, x->bf16, x->ld, n, y, y32, ldy, add, cm->stream, e);
+}
 static int linear(struct cuda_pass *p, const struct cuda_matrix *w, const uint16_t *x, int ldx, uint16_t *y, float *y32,
                   int ldy, bool add, struct error *e) {
-    if (p->step) return cuda_gemv(w, x, ldx, p->n_rows, y, y32, ldy, add, p->cm->stream, e);
-    count_gemm(p->cm, w, p->n_rows);
-    return cuda_linear(p->cm->gemm, w, x, ldx, p->n_rows, y, y32, ldy, add, p->cm->stream, e);
+    return multiply(p, w, &(struct rows){.bf16 = x, .ld = ldx}, p->n_rows, y, y32, ldy, add, e);
 }
 
-static int mamba_mixer(struct cuda_pass *p, const struct cuda_layer *l, uint32_t mamba_index, struct error *e) {
+static bool is_e4m3(const struct cuda_pass *p) {
+    return p->cm->e4m3_rows && !p->step;
+}
+/* The normed residual as the products take it; e4m3: also as bf16 in x when `both`. */
+static int norm(struct rows *x, struct cuda_pass *p, const float *weight, bool both, struct error *e) {
+    struct cuda_stage *cm = p->cm;
+    const int H = (int)cm->m->config.d_model;
+    const float eps = cm->m->config.rms_norm_eps;
+    *x = (struct rows){.bf16 = cm->x, .ld = H};
+    if (!is_e4m3(p)) return cuda_rms_norm(cm->x, cm->h, weight, p->n_rows, H, eps, cm->stream, e);
+    x->e4m3 = (uint8_t *)cm->y, x->scale = cm->y_scale;
+    return cuda_rms_norm_e4m3((uint8_t *)cm->y, cm->y_scale, both ? cm->x : NULL, cm->h, weight, p->n_rows, H, eps,
+                              cm->stream, e);
+}
+/* [rows, n] bf16 as the next product takes them: as they are, or as e4m3 in another buffer. */
+static int prepare(struct rows *out, struct cuda_pass *p, const uint16_t *x, int n, uint16_t *buffer, float *scale,
+                   struct error *e) {
+    *out = (struct rows){.bf16 = x, .ld = n};
+    if (!is_e4m3(p)) return 0;
+    out->e4m3 = (uint8_t *)buffer, out->scale = scale;
+    return cuda_quantise_e4m3((uint8_t *)buffer, scale, x, (size_t)p->n_rows, (size_t)n, p->cm->stream, e);
+}
+/* u = silu(gate) * up from `wide` [n, 2 d_ff]. */
+static int swiglu(struct rows *out, struct cuda_pass *p, int n, struct error *e) {
+    struct cuda_stage *cm = p->cm;
+    const int I = (int)cm->m->config.d_ff;
+    *out = (struct rows){.bf16 = cm->u, .ld = I};
+    if (!is_e4m3(p)) return cuda_swiglu(cm->u, cm->wide, n, I, cm->stream, e);
+    out->e4m3 = (uint8_t *)cm->u, out->scale = cm->u_scale;
+    return cuda_swiglu_e4m3((uint8_t *)cm->u, cm->u_scale, cm->wide, n, I, cm->stream, e);
+}
+
+static int mamba_mixer(struct cuda_pass *p, const struct cuda_layer *l, const struct rows *x, uint32_t mamba_index,
+                       struct error *e) {
     struct cuda_stage *cm = p->cm;
     const struct jamba_config *c = &cm->m->config;
     const int D = (int)c->d_inner, R = (int)c->dt_rank, H = (int)c->d_model;
     cuda_stream st = cm->stream;
-    int rc = linear(p, &l->ssm_in, cm->x, H, cm->wide, NULL, 2 * D, false, e); /* [rows, 2 d_inner]: x then z */
+    struct rows y;
+    int rc = multiply(p, &l->ssm_in, x, p->n_rows, cm->wide, NULL, 2 * D, false, e); /* [rows, 2 d_inner]: x then z */
     if (p->step) {
         const struct cuda_mamba_state *states = cm->mamba_states + (size_t)mamba_index * CUDA_MAX_ITEMS;
         if (!rc)
@@ -184,18 +259,20 @@ static int mamba_mixer(struct cuda_pass *p, const struct cuda_layer *l, uint32_t
                                      st, e);
         }
     }
-    if (!rc) rc = linear(p, &l->ssm_out, cm->y, D, NULL, cm->h, H, true, e);
-    return rc;
+    if (!rc) rc = prepare(&y, p, cm->y, D, cm->u, cm->u_scale, e); /* the scan is done with u */
+    return rc ? rc : multiply(p, &l->ssm_out, &y, p->n_rows, NULL, cm->h, H, true, e);
 }
 
-static int attention_mixer(struct cuda_pass *p, const struct cuda_layer *l, uint32_t attention_index, struct error *e) {
+static int attention_mixer(struct cuda_pass *p, const struct cuda_layer *l, const struct rows *x,
+                           uint32_t attention_index, struct error *e) {
     struct cuda_stage *cm = p->cm;
     const struct jamba_config *c = &cm->m->config;
     const int H = (int)c->d_model, layer = (int)attention_index;
     const int q = (int)(c->n_head * c->head_dim), kv = (int)(c->n_kv_head * c->head_dim), ld = q + 2 * kv;
     const float scale = 1.0f / sqrtf((float)c->head_dim);
     cuda_stream st = cm->stream;
-    int rc = linear(p, &l->qkv, cm->x, H, cm->wide, NULL, ld, false, e);
+    struct rows y;
+    int rc = multiply(p, &l->qkv, x, p->n_rows, cm->wide, NULL, ld, false, e);
     if (p->step) {
         if (!rc)
             rc = cuda_kv_append_step(&cm->kv, layer, cm->page_tables, cm->n_keys, cm->wide + q, cm->wide + q + kv, ld,
@@ -216,20 +293,22 @@ static int attention_mixer(struct cuda_pass *p, const struct cuda_layer *l, uint
                                            g->s->pages_device, g->n, (int)g->s->n_tokens, (int)c->n_head, scale, st, e);
         }
     }
-    return rc ? rc : linear(p, &l->o, cm->x, q, NULL, cm->h, H, true, e);
+    if (!rc) rc = prepare(&y, p, cm->x, q, cm->y, cm->y_scale, e);
+    return rc ? rc : multiply(p, &l->o, &y, p->n_rows, NULL, cm->h, H, true, e);
 }
 
-static int dense_ffn(struct cuda_pass *p, const struct cuda_layer *l, struct error *e) {
+static int dense_ffn(struct cuda_pass *p, const struct cuda_layer *l, const struct rows *x, struct error *e) {
     struct cuda_stage *cm = p->cm;
     const int H = (int)cm->m->config.d_model, I = (int)cm->m->config.d_ff;
+    struct rows u = {.bf16 = cm->u, .ld = I};
     int rc;
     if (p->step) {
-        rc = cuda_gemv_swiglu(&l->gate_up, cm->x, H, p->n_rows, cm->u, I, cm->stream, e);
+        rc = cuda_gemv_swiglu(&l->gate_up, x->bf16, H, p->n_rows, cm->u, I, cm->stream, e);
     } else {
-        rc = linear(p, &l->gate_up, cm->x, H, cm->wide, NULL, 2 * I, false, e);
-        if (!rc) rc = cuda_swiglu(cm->u, cm->wide, p->n_rows, I, cm->stream, e);
+        rc = multiply(p, &l->gate_up, x, p->n_rows, cm->wide, NULL, 2 * I, false, e);
+        if (!rc) rc = swiglu(&u, p, p->n_rows, e);
     }
-    return rc ? rc : linear(p, &l->down, cm->u, I, NULL, cm->h, H, true, e);
+    return rc ? rc : multiply(p, &l->down, &u, p->n_rows, NULL, cm->h, H, true, e);
 }
 
 /* One expert of a stack. */
@@ -237,12 +316,14 @@ static struct cuda_matrix expert_of(const struct cuda_matrix *w, size_t i) {
     const size_t n = (size_t)w->n_out * (size_t)w->n_in;
     return (struct cuda_matrix){.bf16 = w->bf16 ? w->bf16 + i * n : NULL,
                                 .i8 = w->i8 ? w->i8 + i * n : NULL,
+                                .e4m3 = w->e4m3 ? w->e4m3 + i * n : NULL,
                                 .scale = w->scale ? w->scale + i * (size_t)w->n_out : NULL,
                                 .n_out = w->n_out,
                                 .n_in = w->n_in};
 }
 
-static int moe_ffn(struct cuda_pass *p, const struct cuda_layer *l, uint32_t layer, struct error *e) {
+static int moe_ffn(struct cuda_pass *p, const struct cuda_layer *l, const struct rows *x, uint32_t layer,
+                   struct error *e) {
     struct cuda_stage *cm = p->cm;
     const struct jamba_config *c = &cm->m->config;
     const int H = (int)c->d_model, I = (int)c->d_ff, E = (int)c->n_expert, K = (int)c->n_expert_used;
@@ -255,7 +336,11 @@ static int moe_ffn(struct cuda_pass *p, const struct cuda_layer *l, uint32_t lay
                                            cm->router_logits, p->n_rows, E, K, st, e)
                      : cuda_moe_route(cm->router_expert, cm->router_weight, cm->order, cm->place, cm->offset,
                                       cm->router_logits, p->n_rows, E, K, st, e);
-    if (!rc) rc = cuda_moe_gather(cm->expert_in, cm->x, cm->order, p->n_rows * K, K, H, st, e);
+    uint8_t *in8 = (uint8_t *)cm->expert_in;
+    if (!rc)
+        rc = x->e4m3
+                 ? cuda_moe_gather_e4m3(in8, cm->expert_scale, x->e4m3, x->scale, cm->order, p->n_rows * K, K, H, st, e)
+                 : cuda_moe_gather(cm->expert_in, x->bf16, cm->order, p->n_rows * K, K, H, st, e);
     if (p->step) { /* all experts in one launch: nobody has to know here how many rows each got */
         const int most = p->n_rows * K < E ? p->n_rows * K : E;
         if (!rc)
@@ -273,13 +358,11 @@ static int moe_ffn(struct cuda_pass *p, const struct cuda_layer *l, uint32_t lay
             int n = offset[i + 1] - at < cm->chunk_rows ? offset[i + 1] - at : cm->chunk_rows;
             struct cuda_matrix gate_up = expert_of(&l->exps_gate_up, (size_t)i),
                                down = expert_of(&l->exps_down, (size_t)i);
-            count_gemm(cm, &gate_up, n), count_gemm(cm, &down, n);
-            rc = cuda_linear(cm->gemm, &gate_up, cm->expert_in + (size_t)at * c->d_model, H, n, cm->wide, NULL, 2 * I,
-                             false, st, e);
-            if (!rc) rc = cuda_swiglu(cm->u, cm->wide, n, I, st, e);
-            if (!rc)
-                rc = cuda_linear(cm->gemm, &down, cm->u, I, n, cm->expert_out + (size_t)at * c->d_model, NULL, H, false,
-                                 st, e);
+            struct rows in = {.bf16 = cm->expert_in + (size_t)at * c->d_model, .ld = H}, u;
+            if (x->e4m3) in.e4m3 = in8 + (size_t)at * c->d_model, in.scale = cm->expert_scale + at;
+            rc = multiply(p, &gate_up, &in, n, cm->wide, NULL, 2 * I, false, e);
+            if (!rc) rc = swiglu(&u, p, n, e);
+            if (!rc) rc = multiply(p, &down, &u, n, cm->expert_out + (size_t)at * c->d_model, NULL, H, false, e);
         }
     }
     return rc ? rc : cuda_moe_combine(cm->h, cm->expert_out, cm->place, cm->router_weight, p->n_rows, K, H, st, e);
@@ -298,8 +381,6 @@ static int trace_rows(struct cuda_pass *p, int layer, struct error *e) {
 
 static int layers(struct cuda_pass *p, struct error *e) {
     struct cuda_stage *cm = p->cm;
-    const struct jamba_config *c = &cm->m->config;
-    const int H = (int)c->d_model;
     int rc = 0;
     if (cm->index == 0) {
         rc = cuda_embedding(cm->h, &cm->embedding, p->step ? cm->step_ids : cm->ids, p->n_rows, cm->stream, e);
@@ -308,12 +389,13 @@ static int layers(struct cuda_pass *p, struct error *e) {
     for (uint32_t i = cm->first; !rc && i < cm->end; i++) {
         const struct jamba_layer *l = &cm->m->weights.layers[i];
         const struct cuda_layer *w = &cm->layers[i - cm->first];
-        rc = cuda_rms_norm(cm->x, cm->h, w->attn_norm, p->n_rows, H, c->rms_norm_eps, cm->stream, e);
+        struct rows x;
+        rc = norm(&x, p, w->attn_norm, false, e);
         if (!rc)
-            rc = l->is_attention ? attention_mixer(p, w, l->attention_index - cm->first_attention, e)
-                                 : mamba_mixer(p, w, l->mamba_index - cm->first_mamba, e);
-        if (!rc) rc = cuda_rms_norm(cm->x, cm->h, w->ffn_norm, p->n_rows, H, c->rms_norm_eps, cm->stream, e);
-        if (!rc) rc = l->is_moe ? moe_ffn(p, w, i, e) : dense_ffn(p, w, e);
+            rc = l->is_attention ? attention_mixer(p, w, &x, l->attention_index - cm->first_attention, e)
+                                 : mamba_mixer(p, w, &x, l->mamba_index - cm->first_mamba, e);
+        if (!rc) rc = norm(&x, p, w->ffn_norm, l->is_moe, e); /* the router takes bf16 */
+        if (!rc) rc = l->is_moe ? moe_ffn(p, w, &x, i, e) : dense_ffn(p, w, &x, e);
         if (!rc) rc = trace_rows(p, (int)i, e);
     }
     return rc;

@@ -1,6 +1,6 @@
 /* cuda_weights.c: the model's tensors to a device: dequantised row by row to f32, rounded to bf16, perhaps quantised to
- * int8 there. A tensor without data (shapes for benchmarks, shape.c) is filled with noise on the device, of a scale
- * that keeps activations finite. */
+ * int8 or e4m3 there. A tensor without data (shapes for benchmarks, shape.c) is filled with noise on the device, of a
+ * scale that keeps activations finite. */
 #include "engine/jamba/cuda_backend.h"
 
 #include <math.h>
@@ -29,17 +29,25 @@ static int device_alloc(struct cuda_stage *cm, void **p, size_t bytes, struct er
     return rc;
 }
 
-static int matrix_alloc(struct upload *u, struct cuda_matrix *w, size_t n_out, size_t n_in, bool int8,
+static int matrix_alloc(struct upload *u, struct cuda_matrix *w, size_t n_out, size_t n_in, enum cuda_form form,
                         struct error *e) {
     w->n_in = (int)n_in;
     int rc = 0;
-    if (int8) {
-        rc = device_alloc(u->cm, (void **)&w->i8, n_out * n_in, e);
+    if (form != CUDA_BF16) {
+        void **to = form == CUDA_INT8 ? (void **)&w->i8 : (void **)&w->e4m3;
+        rc = device_alloc(u->cm, to, n_out * n_in, e);
         if (!rc) rc = device_alloc(u->cm, (void **)&w->scale, n_out * sizeof(float), e);
     } else {
         rc = device_alloc(u->cm, (void **)&w->bf16, n_out * n_in * 2, e);
     }
     return rc;
+}
+
+/* n rows of bf16 in the device's staging place to rows `at` and on of a quantised matrix. */
+static int quantise_staged(struct upload *u, struct cuda_matrix *w, size_t at, size_t n, struct error *e) {
+    const size_t n_in = (size_t)w->n_in;
+    return w->i8 ? cuda_quantise_rows(w->i8 + at * n_in, w->scale + at, u->stage_device, n, n_in, u->cm->stream, e)
+                 : cuda_quantise_e4m3(w->e4m3 + at * n_in, w->scale + at, u->stage_device, n, n_in, u->cm->stream, e);
 }
 
 /* Rows first .. first + n - 1 of w from rows of one tensor (from its row `from`). */
@@ -52,6 +60,14 @@ static int fill_rows(struct upload *u, struct cuda_matrix *w, size_t first, cons
         float scale = sqrtf(3.0f / (float)n_in) * (strstr(t->name, "down") || strstr(t->name, "out") ? 0.25f : 1.0f);
         u->seed++;
         if (w->bf16) return cuda_random_bf16(w->bf16 + first * n_in, n * n_in, scale, u->seed, s, e);
+        if (w->e4m3) {
+            for (size_t done = 0, take; !rc && done < n; done += take) {
+                take = n - done < batch ? n - done : batch;
+                rc = cuda_random_bf16(u->stage_device, take * n_in, scale, u->seed + (done << 32), s, e);
+                if (!rc) rc = quantise_staged(u, w, first + done, take, e);
+            }
+            return rc;
+        }
         rc = cuda_random_i8(w->i8 + first * n_in, n * n_in, u->seed, s, e);
         return rc ? rc : cuda_fill_f32(w->scale + first, n, scale / 127, s, e);
     }
@@ -70,7 +86,7 @@ static int fill_rows(struct upload *u, struct cuda_matrix *w, size_t first, cons
             rc = cuda_upload(w->bf16 + at * n_in, u->stage_host, take * n_in * 2, s, e);
         } else {
             rc = cuda_upload(u->stage_device, u->stage_host, take * n_in * 2, s, e);
-            if (!rc) rc = cuda_quantise_rows(w->i8 + at * n_in, w->scale + at, u->stage_device, take, n_in, s, e);
+            if (!rc) rc = quantise_staged(u, w, at, take, e);
             if (!rc) rc = cuda_sync(s, e);
         }
         done += take;
@@ -80,30 +96,33 @@ static int fill_rows(struct upload *u, struct cuda_matrix *w, size_t first, cons
 
 /* w = the given tensors' rows, one after another. */
 static int upload_matrix(struct upload *u, struct cuda_matrix *w, const struct tensor *const *parts, size_t n_parts,
-                         bool int8, struct error *e) {
+                         enum cuda_form form, struct error *e) {
     size_t n_out = 0, first = 0;
     for (size_t i = 0; i < n_parts; i++) n_out += parts[i]->ne[1];
     w->n_out = (int)n_out;
-    int rc = matrix_alloc(u, w, n_out, parts[0]->ne[0], int8, e);
-    if (int8 && n_out * (size_t)w->n_in > u->cm->largest_matrix) u->cm->largest_matrix = n_out * (size_t)w->n_in;
+    int rc = matrix_alloc(u, w, n_out, parts[0]->ne[0], form, e);
+    if (form != CUDA_BF16 && n_out * (size_t)w->n_in > u->cm->largest_matrix)
+        u->cm->largest_matrix = n_out * (size_t)w->n_in;
     for (size_t i = 0; !rc && i < n_parts; i++) {
         rc = fill_rows(u, w, first, parts[i], 0, parts[i]->ne[1], e);
         first += parts[i]->ne[1];
     }
     return rc;
 }
-static int upload_one(struct upload *u, struct cuda_matrix *w, const struct tensor *t, bool int8, struct error *e) {
-    return upload_matrix(u, w, &t, 1, int8, e);
+static int upload_one(struct upload *u, struct cuda_matrix *w, const struct tensor *t, enum cuda_form form,
+                      struct error *e) {
+    return upload_matrix(u, w, &t, 1, form, e);
 }
 
 /* Stacked experts: for each expert the rows of every part. */
 static int upload_experts(struct upload *u, struct cuda_matrix *w, const struct tensor *const *parts, size_t n_parts,
-                          bool int8, struct error *e) {
+                          enum cuda_form form, struct error *e) {
     size_t per = 0, n_expert = parts[0]->ne[2], first = 0;
     for (size_t i = 0; i < n_parts; i++) per += parts[i]->ne[1];
     w->n_out = (int)per;
-    int rc = matrix_alloc(u, w, per * n_expert, parts[0]->ne[0], int8, e);
-    if (int8 && per * (size_t)w->n_in > u->cm->largest_matrix) u->cm->largest_matrix = per * (size_t)w->n_in;
+    int rc = matrix_alloc(u, w, per * n_expert, parts[0]->ne[0], form, e);
+    if (form != CUDA_BF16 && per * (size_t)w->n_in > u->cm->largest_matrix)
+        u->cm->largest_matrix = per * (size_t)w->n_in;
     for (size_t x = 0; !rc && x < n_expert; x++)
         for (size_t i = 0; !rc && i < n_parts; i++) {
             rc = fill_rows(u, w, first, parts[i], x * parts[i]->ne[1], parts[i]->ne[1], e);
@@ -133,12 +152,12 @@ static int upload_f32(struct upload *u, float **out, const struct tensor *t, flo
 }
 
 static int upload_layer(struct upload *u, struct cuda_layer *to, const struct jamba_layer *l, struct error *e) {
-    const bool int8 = u->cm->int8;
+    const enum cuda_form form = u->cm->form;
     int rc = upload_f32(u, &to->attn_norm, l->attn_norm, 1, e);
     if (!rc) rc = upload_f32(u, &to->ffn_norm, l->ffn_norm, 1, e);
     if (!rc && l->is_attention) {
-        rc = upload_matrix(u, &to->qkv, (const struct tensor *const[]){l->q, l->k, l->v}, 3, int8, e);
-        if (!rc) rc = upload_one(u, &to->o, l->o, int8, e);
+        rc = upload_matrix(u, &to->qkv, (const struct tensor *const[]){l->q, l->k, l->v}, 3, form, e);
+        if (!rc) rc = upload_one(u, &to->o, l->o, form, e);
     } else if (!rc) {
         const struct {
             float **to;
@@ -154,20 +173,20 @@ static int upload_layer(struct upload *u, struct cuda_layer *to, const struct ja
                        {&to->c_norm, l->ssm_c_norm, 1}};
         for (size_t i = 0; !rc && i < sizeof vectors / sizeof vectors[0]; i++)
             rc = upload_f32(u, vectors[i].to, vectors[i].from, vectors[i].otherwise, e);
-        if (!rc) rc = upload_one(u, &to->ssm_in, l->ssm_in, int8, e);
-        if (!rc) rc = upload_one(u, &to->ssm_x, l->ssm_x, int8, e);
-        if (!rc) rc = upload_one(u, &to->ssm_dt, l->ssm_dt, false, e);
-        if (!rc) rc = upload_one(u, &to->ssm_out, l->ssm_out, int8, e);
+        if (!rc) rc = upload_one(u, &to->ssm_in, l->ssm_in, form, e);
+        if (!rc) rc = upload_one(u, &to->ssm_x, l->ssm_x, cuda_form_x_proj(form), e);
+        if (!rc) rc = upload_one(u, &to->ssm_dt, l->ssm_dt, CUDA_BF16, e);
+        if (!rc) rc = upload_one(u, &to->ssm_out, l->ssm_out, form, e);
     }
     if (!rc && l->is_moe) {
-        rc = upload_one(u, &to->router, l->ffn_router, false, e);
+        rc = upload_one(u, &to->router, l->ffn_router, CUDA_BF16, e);
         if (!rc)
             rc = upload_experts(u, &to->exps_gate_up, (const struct tensor *const[]){l->ffn_gate_exps, l->ffn_up_exps},
-                                2, int8, e);
-        if (!rc) rc = upload_experts(u, &to->exps_down, &l->ffn_down_exps, 1, int8, e);
+                                2, form, e);
+        if (!rc) rc = upload_experts(u, &to->exps_down, &l->ffn_down_exps, 1, form, e);
     } else if (!rc) {
-        rc = upload_matrix(u, &to->gate_up, (const struct tensor *const[]){l->ffn_gate, l->ffn_up}, 2, int8, e);
-        if (!rc) rc = upload_one(u, &to->down, l->ffn_down, int8, e);
+        rc = upload_matrix(u, &to->gate_up, (const struct tensor *const[]){l->ffn_gate, l->ffn_up}, 2, form, e);
+        if (!rc) rc = upload_one(u, &to->down, l->ffn_down, form, e);
     }
     return rc;
 }
@@ -187,12 +206,12 @@ int cuda_weights_open(struct cuda_stage *cm, struct error *e) {
     if (!rc) rc = cuda_alloc((void **)&u.stage_device, STAGE_BYTES, e);
     /* noise: a layer's seed is its number, so that a shape has the same weights however it is cut */
     if (!rc && (cm->index == 0 || (cm->is_last && w->output == w->token_embd)))
-        rc = upload_one(&u, &cm->embedding, w->token_embd, false, e);
+        rc = upload_one(&u, &cm->embedding, w->token_embd, CUDA_BF16, e);
     u.seed = 1;
     if (cm->is_last && w->output == w->token_embd)
         cm->head = cm->embedding;
     else if (!rc && cm->is_last)
-        rc = upload_one(&u, &cm->head, w->output, cm->int8, e);
+        rc = upload_one(&u, &cm->head, w->output, cuda_form_head(cm->form), e);
     if (!rc && cm->is_last) rc = upload_f32(&u, &cm->output_norm, w->output_norm, 1, e);
     for (uint32_t i = cm->first; !rc && i < cm->end; i++) {
         u.seed = (uint64_t)(i + 1) << 16;
@@ -208,6 +227,7 @@ int cuda_weights_open(struct cuda_stage *cm, struct error *e) {
 static void matrix_free(struct cuda_matrix *w) {
     cuda_free(w->bf16);
     cuda_free(w->i8);
+    cuda_free(w->e4m3);
     cuda_free(w->scale);
 }
 

@@ -38,7 +38,7 @@ struct jamba_model_options {
     const char *path;       /* kernel path: NULL or "auto"; "scalar", "avx2", "avx512-vnni", "avx512-bf16", ... (kernels.h). ERR_UNSUPPORTED when the processor lacks it */
     bool random_weights;    /* keep shapes and tokenizer, replace every weight by noise of the same scale (for evaluation columns) */
     uint64_t random_seed;
-    const char *quantize;   /* GPU: NULL or "none" = bf16 weights; "int8" = all linear layers int8 with a scale a row */
+    const char *quantize;   /* GPU: NULL or "none" = bf16 weights; "int8" = all linear layers int8 with a scale a row; "fp8" = e4m3, and prefill multiplies in it */
     uint32_t kv_tokens;     /* GPU: positions that all sessions together may hold; 0 = the model's context and some forks */
 };
 

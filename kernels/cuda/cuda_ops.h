@@ -59,22 +59,28 @@ int cuda_timer_mark(cuda_timer t, int which /* 0 start, 1 stop */, cuda_stream s
 int cuda_timer_ms(cuda_timer t, float *ms, struct error *e); /* waits for the stop mark */
 
 /* ---- linear ---- */
-/* A weight matrix [n_out, n_in] on the device: bf16, or int8 with one f32 scale a row (ExpertsInt8: absmax / 127). */
+/* A weight matrix [n_out, n_in] on the device: bf16, or with one f32 scale a row int8 (ExpertsInt8: absmax / 127) or e4m3 (absmax / 448). */
 struct cuda_matrix {
     uint16_t *bf16;
     int8_t *i8;
+    uint8_t *e4m3;
     float *scale;
     int n_out, n_in;
 };
 struct cuda_gemm; /* cuBLASLt handle, chosen algorithms, workspace, dequantisation scratch */
-int cuda_gemm_open(struct cuda_gemm **out, size_t scratch_elements, struct error *e); /* scratch: the largest int8 matrix */
+int cuda_gemm_open(struct cuda_gemm **out, size_t scratch_elements, struct error *e); /* scratch: the largest quantised matrix */
 void cuda_gemm_close(struct cuda_gemm *g);
 /* y[n_rows, n_out] = x[n_rows, n_in] W^T, f32 accumulation. y is bf16, or f32 when y32 is given; add: y32 += . One algorithm without split sums a shape, whatever
- * n_rows, so a row's bits do not depend on n_rows. int8 matrices are dequantised into the scratch; once per consecutive use of the same matrix. */
+ * n_rows, so a row's bits do not depend on n_rows. int8 and e4m3 matrices are dequantised into the scratch; once per consecutive use of the same matrix. */
 int cuda_linear(struct cuda_gemm *g, const struct cuda_matrix *w, const uint16_t *x, int ldx, int n_rows, uint16_t *y, float *y32, int ldy,
                 bool add, cuda_stream s, struct error *e);
+/* The same product with both sides e4m3: w->e4m3, and x with one scale a row (cuda_quantise_e4m3 and the *_e4m3 operations below). Which shapes the library has
+ * it for is asked first (sm_90, cuBLAS 12.9; n_in, n_out, ldx, ldy multiples of 16); ldx, ldy, f32 and add as in the call that follows. */
+bool cuda_linear_e4m3_ready(struct cuda_gemm *g, const struct cuda_matrix *w, int ldx, int ldy, bool f32, bool add);
+int cuda_linear_e4m3(struct cuda_gemm *g, const struct cuda_matrix *w, const uint8_t *x, const float *x_scale, int ldx, int n_rows, uint16_t *y, float *y32,
+                     int ldy, bool add, cuda_stream s, struct error *e);
 /* The same for up to CUDA_STEP_ROWS rows at memory speed (decode). A row's bits do not depend on n_rows (another order than cuda_linear's).
- * n_in a multiple of 64 (int8) or 32 (bf16). */
+ * n_in a multiple of 64 (int8, e4m3) or 32 (bf16). */
 #define CUDA_STEP_ROWS 32
 int cuda_gemv(const struct cuda_matrix *w, const uint16_t *x, int ldx, int n_rows, uint16_t *y, float *y32, int ldy, bool add, cuda_stream s,
               struct error *e);
@@ -82,15 +88,22 @@ int cuda_gemv(const struct cuda_matrix *w, const uint16_t *x, int ldx, int n_row
 int cuda_gemv_swiglu(const struct cuda_matrix *w, const uint16_t *x, int ldx, int n_rows, uint16_t *y, int ldy, cuda_stream s, struct error *e);
 int cuda_dequantise(uint16_t *out, const int8_t *q, const float *scale, size_t n_out, size_t n_in, cuda_stream s, struct error *e);
 int cuda_quantise_rows(int8_t *q, float *scale, const uint16_t *w, size_t n_out, size_t n_in, cuda_stream s, struct error *e);
+/* Rows of bf16 [n_rows, n] to e4m3 with scale[row] = absmax / 448, and back; weights and activations alike. n a multiple of 8, at most 32768. */
+int cuda_quantise_e4m3(uint8_t *q, float *scale, const uint16_t *x, size_t n_rows, size_t n, cuda_stream s, struct error *e);
+int cuda_dequantise_e4m3(uint16_t *out, const uint8_t *q, const float *scale, size_t n_out, size_t n_in, cuda_stream s, struct error *e);
 /* out[i] = table[ids[i]] as f32; ids on the device. */
 int cuda_embedding(float *out, const struct cuda_matrix *table, const int32_t *ids, int n, cuda_stream s, struct error *e);
 
 /* ---- norm and element-wise ---- */
 int cuda_rms_norm(uint16_t *y, const float *x, const float *weight, int n_rows, int n, float eps, cuda_stream s, struct error *e);
 int cuda_rms_norm_f32(float *y, const float *x, const float *weight, int n_rows, int n, float eps, cuda_stream s, struct error *e);
+/* The same, then cuda_quantise_e4m3 of the row, in one kernel and with the same bits; y (may be NULL) gets the bf16 row too. */
+int cuda_rms_norm_e4m3(uint8_t *q, float *scale, uint16_t *y, const float *x, const float *weight, int n_rows, int n, float eps, cuda_stream s,
+                       struct error *e);
 int cuda_to_bf16(uint16_t *y, const float *x, size_t n, cuda_stream s, struct error *e);
 /* gate_up [n_rows, 2 n] (gate first) -> y [n_rows, n] = silu(gate) * up. */
 int cuda_swiglu(uint16_t *y, const uint16_t *gate_up, int n_rows, int n, cuda_stream s, struct error *e);
+int cuda_swiglu_e4m3(uint8_t *q, float *scale, const uint16_t *gate_up, int n_rows, int n, cuda_stream s, struct error *e); /* then quantised: same bits */
 
 /* ---- mamba ---- */
 /* What a decode step needs of each timeline, arrays of n on the device. */
@@ -152,6 +165,8 @@ int cuda_attention_decode(uint16_t *out, const uint16_t *q, int ldq, const struc
 int cuda_moe_route(int32_t *expert, float *weight, int32_t *order, int32_t *place, int32_t *offset, const float *logits, int n_rows, int n_expert,
                    int top_k, cuda_stream s, struct error *e);
 int cuda_moe_gather(uint16_t *y, const uint16_t *x, const int32_t *order, int n, int top_k, int width, cuda_stream s, struct error *e);
+int cuda_moe_gather_e4m3(uint8_t *y, float *y_scale, const uint8_t *x, const float *x_scale, const int32_t *order, int n, int top_k, int width, cuda_stream s,
+                         struct error *e);
 /* h[row] += sum over slots of weight * y[place]. */
 int cuda_moe_combine(float *h, const uint16_t *y, const int32_t *place, const float *weight, int n_rows, int top_k, int width, cuda_stream s,
                      struct error *e);

@@ -1,12 +1,15 @@
-/* linear.cu: y = x W^T. Prefill goes through cuBLASLt on bf16 (an int8 matrix is first dequantised into a scratch; in a pass over many rows
- * that costs little, see tests/bench/RESULTS.md); decode through a kernel that reads the weights once at memory speed.
+/* linear.cu: y = x W^T. Prefill goes through cuBLASLt on bf16 (an int8 or e4m3 matrix is first dequantised into a scratch; in a pass over many rows
+ * that costs little, see tests/bench/RESULTS.md), or on e4m3 where both the matrix and x are: with one scale a row of each
+ * (CUBLASLT_MATMUL_MATRIX_SCALE_OUTER_VEC_32F: cuBLAS 12.9 and later, sm_90), applied to the f32 sums. Decode goes through a kernel that reads the
+ * weights once at memory speed and takes x as bf16 always.
  *
- * Invariance: cuBLASLt's choice is made once a shape (n_out, n_in, output type), for a large row count, with split sums forbidden, and used
+ * Invariance: cuBLASLt's choice is made once a shape (n_out, n_in, types), for a large row count, with split sums forbidden, and used
  * for every row count; so the order of a row's sums is one. The gemv kernel adds in its own order (decode is another path).
  */
 #include "kernels/cuda/cuda_common.cuh"
 #include "kernels/cuda/cuda_device.cuh"
 #include "kernels/cuda/cuda_ops.h"
+#include "kernels/cuda/e4m3.cuh"
 
 #include <cublasLt.h>
 #include <stdlib.h>
@@ -14,10 +17,14 @@
 #define WORKSPACE_BYTES ((size_t)64 << 20)
 #define MAX_SHAPES 64
 #define CHOICE_ROWS 8192 /* row count the algorithm is chosen for */
+/* 1: e4m3 sums stay in the tensor cores' own accumulators (about 14 bits); 0: they are moved into f32 every few steps. */
+#ifndef E4M3_FAST_ACCUMULATION
+#define E4M3_FAST_ACCUMULATION 0
+#endif
 
 struct shape {
     int n_out, n_in, ldx, ldy;
-    bool f32, add;
+    bool f32, add, e4m3;
     cublasLtMatmulDesc_t desc;
     cublasLtMatmulAlgo_t algo;
 };
@@ -26,7 +33,7 @@ struct cuda_gemm {
     void *workspace;
     bf16 *scratch;
     size_t scratch_elements;
-    const void *in_scratch; /* the int8 matrix that lies dequantised in the scratch */
+    const void *in_scratch; /* the int8 or e4m3 matrix that lies dequantised in the scratch */
     struct shape shapes[MAX_SHAPES];
     int n_shapes;
 };
@@ -62,9 +69,10 @@ extern "C" void cuda_gemm_close(struct cuda_gemm *g) {
 
 /* Row-major y = x W^T is, seen column-major, Y^T [n_out, rows] = W [n_in, n_out]^T x X^T [n_in, rows]. */
 static int layouts(cublasLtMatrixLayout_t l[3], const struct shape *s, int rows, struct error *e) {
+    const cudaDataType type = s->e4m3 ? CUDA_R_8F_E4M3 : CUDA_R_16BF;
     l[0] = l[1] = l[2] = NULL;
-    int rc = lt_check(cublasLtMatrixLayoutCreate(&l[0], CUDA_R_16BF, s->n_in, s->n_out, s->n_in), "gemm", e);
-    if (!rc) rc = lt_check(cublasLtMatrixLayoutCreate(&l[1], CUDA_R_16BF, s->n_in, rows, s->ldx), "gemm", e);
+    int rc = lt_check(cublasLtMatrixLayoutCreate(&l[0], type, s->n_in, s->n_out, s->n_in), "gemm", e);
+    if (!rc) rc = lt_check(cublasLtMatrixLayoutCreate(&l[1], type, s->n_in, rows, s->ldx), "gemm", e);
     if (!rc) rc = lt_check(cublasLtMatrixLayoutCreate(&l[2], s->f32 ? CUDA_R_32F : CUDA_R_16BF, s->n_out, rows, s->ldy), "gemm", e);
     return rc;
 }
@@ -73,17 +81,31 @@ static void layouts_free(cublasLtMatrixLayout_t l[3]) {
         if (l[i]) cublasLtMatrixLayoutDestroy(l[i]);
 }
 
-static int shape_find(struct cuda_gemm *g, struct shape **out, int n_out, int n_in, int ldx, int ldy, bool f32, bool add, struct error *e) {
+/* e4m3: the scales are of a row each; where they lie is set anew for every product (here: somewhere aligned). */
+static int e4m3_scales(const struct shape *s, const float *w_scale, const float *x_scale, struct error *e) {
+    int rc = lt_check(cublasLtMatmulDescSetAttribute(s->desc, CUBLASLT_MATMUL_DESC_A_SCALE_POINTER, &w_scale, sizeof w_scale), "gemm", e);
+    return rc ? rc : lt_check(cublasLtMatmulDescSetAttribute(s->desc, CUBLASLT_MATMUL_DESC_B_SCALE_POINTER, &x_scale, sizeof x_scale), "gemm", e);
+}
+static int e4m3_describe(const struct shape *s, const struct cuda_gemm *g, struct error *e) {
+    const int32_t mode = CUBLASLT_MATMUL_MATRIX_SCALE_OUTER_VEC_32F;
+    const int8_t fast = E4M3_FAST_ACCUMULATION;
+    int rc = lt_check(cublasLtMatmulDescSetAttribute(s->desc, CUBLASLT_MATMUL_DESC_A_SCALE_MODE, &mode, sizeof mode), "gemm", e);
+    if (!rc) rc = lt_check(cublasLtMatmulDescSetAttribute(s->desc, CUBLASLT_MATMUL_DESC_B_SCALE_MODE, &mode, sizeof mode), "gemm", e);
+    if (!rc) rc = lt_check(cublasLtMatmulDescSetAttribute(s->desc, CUBLASLT_MATMUL_DESC_FAST_ACCUM, &fast, sizeof fast), "gemm", e);
+    return rc ? rc : e4m3_scales(s, (const float *)g->workspace, (const float *)g->workspace, e);
+}
+
+static int shape_find(struct cuda_gemm *g, struct shape **out, int n_out, int n_in, int ldx, int ldy, bool f32, bool add, bool e4m3, struct error *e) {
     for (int i = 0; i < g->n_shapes; i++) {
         struct shape *s = &g->shapes[i];
-        if (s->n_out == n_out && s->n_in == n_in && s->ldx == ldx && s->ldy == ldy && s->f32 == f32 && s->add == add) {
+        if (s->n_out == n_out && s->n_in == n_in && s->ldx == ldx && s->ldy == ldy && s->f32 == f32 && s->add == add && s->e4m3 == e4m3) {
             *out = s;
             return 0;
         }
     }
     if (g->n_shapes == MAX_SHAPES) return error_set(e, ERR_LIMIT, "gemm", "More than %d matrix shapes", MAX_SHAPES);
     struct shape *s = &g->shapes[g->n_shapes];
-    *s = (struct shape){n_out, n_in, ldx, ldy, f32, add, NULL, {}};
+    *s = (struct shape){n_out, n_in, ldx, ldy, f32, add, e4m3, NULL, {}};
     cublasLtMatrixLayout_t l[3] = {NULL, NULL, NULL};
     cublasLtMatmulPreference_t pref = NULL;
     cublasOperation_t t = CUBLAS_OP_T;
@@ -93,6 +115,7 @@ static int shape_find(struct cuda_gemm *g, struct shape **out, int n_out, int n_
     size_t ws = WORKSPACE_BYTES;
     int rc = lt_check(cublasLtMatmulDescCreate(&s->desc, CUBLAS_COMPUTE_32F, CUDA_R_32F), "gemm", e);
     if (!rc) rc = lt_check(cublasLtMatmulDescSetAttribute(s->desc, CUBLASLT_MATMUL_DESC_TRANSA, &t, sizeof t), "gemm", e);
+    if (!rc && e4m3) rc = e4m3_describe(s, g, e);
     if (!rc) rc = layouts(l, s, CHOICE_ROWS, e);
     if (!rc) rc = lt_check(cublasLtMatmulPreferenceCreate(&pref), "gemm", e);
     if (!rc) rc = lt_check(cublasLtMatmulPreferenceSetAttribute(pref, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &ws, sizeof ws), "gemm", e);
@@ -111,29 +134,51 @@ static int shape_find(struct cuda_gemm *g, struct shape **out, int n_out, int n_
     return rc;
 }
 
+static int multiply(struct cuda_gemm *g, const struct shape *sh, const void *w, const void *x, int n_rows, void *y, cuda_stream s, struct error *e) {
+    cublasLtMatrixLayout_t l[3] = {NULL, NULL, NULL};
+    const float alpha = 1, beta = sh->add ? 1.f : 0.f;
+    int rc = layouts(l, sh, n_rows, e);
+    if (!rc)
+        rc = lt_check(cublasLtMatmul(g->handle, sh->desc, &alpha, w, l[0], x, l[1], &beta, y, l[2], y, l[2], &sh->algo, g->workspace, WORKSPACE_BYTES,
+                                     (cudaStream_t)s),
+                      "gemm", e);
+    layouts_free(l);
+    return rc;
+}
+
 extern "C" int cuda_linear(struct cuda_gemm *g, const struct cuda_matrix *w, const uint16_t *x, int ldx, int n_rows, uint16_t *y, float *y32,
                            int ldy, bool add, cuda_stream s, struct error *e) {
     if (n_rows == 0) return 0;
     struct shape *sh = NULL;
-    int rc = shape_find(g, &sh, w->n_out, w->n_in, ldx, ldy, y32 != NULL, add, e);
-    const void *weights = w->bf16;
-    if (!rc && w->i8) {
-        size_t n = (size_t)w->n_out * (size_t)w->n_in;
-        if (n > g->scratch_elements) return error_set(e, ERR_LIMIT, "gemm", "The int8 matrix %d x %d is larger than the scratch", w->n_out, w->n_in);
-        if (g->in_scratch != w->i8) rc = cuda_dequantise((uint16_t *)g->scratch, w->i8, w->scale, (size_t)w->n_out, (size_t)w->n_in, s, e);
-        g->in_scratch = rc ? NULL : w->i8;
+    int rc = shape_find(g, &sh, w->n_out, w->n_in, ldx, ldy, y32 != NULL, add, false, e);
+    const void *weights = w->bf16, *source = w->i8 ? (const void *)w->i8 : (const void *)w->e4m3;
+    if (!rc && source) {
+        size_t n_out = (size_t)w->n_out, n_in = (size_t)w->n_in;
+        uint16_t *to = (uint16_t *)g->scratch;
+        if (n_out * n_in > g->scratch_elements)
+            return error_set(e, ERR_LIMIT, "gemm", "The quantised matrix %d x %d is larger than the scratch", w->n_out, w->n_in);
+        if (g->in_scratch != source)
+            rc = w->i8 ? cuda_dequantise(to, w->i8, w->scale, n_out, n_in, s, e) : cuda_dequantise_e4m3(to, w->e4m3, w->scale, n_out, n_in, s, e);
+        g->in_scratch = rc ? NULL : source;
         weights = g->scratch;
     }
-    cublasLtMatrixLayout_t l[3] = {NULL, NULL, NULL};
-    if (!rc) rc = layouts(l, sh, n_rows, e);
-    float alpha = 1, beta = add ? 1.f : 0.f;
-    void *c = y32 ? (void *)y32 : (void *)y;
-    if (!rc)
-        rc = lt_check(cublasLtMatmul(g->handle, sh->desc, &alpha, weights, l[0], x, l[1], &beta, c, l[2], c, l[2], &sh->algo, g->workspace,
-                                     WORKSPACE_BYTES, (cudaStream_t)s),
-                      "gemm", e);
-    layouts_free(l);
-    return rc;
+    return rc ? rc : multiply(g, sh, weights, x, n_rows, y32 ? (void *)y32 : (void *)y, s, e);
+}
+
+extern "C" bool cuda_linear_e4m3_ready(struct cuda_gemm *g, const struct cuda_matrix *w, int ldx, int ldy, bool f32, bool add) {
+    struct shape *sh = NULL;
+    struct error ignored;
+    return w->e4m3 && w->n_in % 16 == 0 && w->n_out % 16 == 0 && ldx % 16 == 0 && ldy % 16 == 0 &&
+           shape_find(g, &sh, w->n_out, w->n_in, ldx, ldy, f32, add, true, &ignored) == 0;
+}
+
+extern "C" int cuda_linear_e4m3(struct cuda_gemm *g, const struct cuda_matrix *w, const uint8_t *x, const float *x_scale, int ldx, int n_rows, uint16_t *y,
+                                float *y32, int ldy, bool add, cuda_stream s, struct error *e) {
+    if (n_rows == 0) return 0;
+    struct shape *sh = NULL;
+    int rc = shape_find(g, &sh, w->n_out, w->n_in, ldx, ldy, y32 != NULL, add, true, e);
+    if (!rc) rc = e4m3_scales(sh, w->scale, x_scale, e);
+    return rc ? rc : multiply(g, sh, w->e4m3, x, n_rows, y32 ? (void *)y32 : (void *)y, s, e);
 }
 
 /* ---- int8 <-> bf16 ---- */
@@ -181,14 +226,71 @@ extern "C" int cuda_quantise_rows(int8_t *q, float *scale, const uint16_t *w, si
     return cuda_check(cudaGetLastError(), "quantise_rows", e);
 }
 
+/* ---- e4m3 <-> bf16 ---- */
+/* Two e4m3 (bytes of v picked by sel, which also spreads their signs) to bf16 x 2, exactly: the bits moved into place are the value times 2^-120, also
+ * where e4m3 has subnormals; so one multiplication by 2^120 does all. */
+#define E4M3_LOW 0x9180u
+#define E4M3_HIGH 0xb3a2u
+__device__ __forceinline__ uint32_t e4m3x2_to_bf16x2(uint32_t v, uint32_t sel) {
+    uint32_t p, r;
+    asm("prmt.b32 %0, %1, 0, %2;" : "=r"(p) : "r"(v), "r"(sel)); /* __byte_perm promises nothing about the sign bit of a selector */
+    p = p << 4 & 0x87f087f0u;
+    asm("fma.rn.bf16x2 %0, %1, %2, %3;" : "=r"(r) : "r"(p), "r"(0x7b807b80u), "r"(0x80008000u)); /* plus -0: sm_80 has no bf16 product */
+    return r;
+}
+static __global__ void dequantise_e4m3_kernel(uint4 *out, const uint2 *q, const float *scale, size_t n_in8) {
+    size_t row = blockIdx.y;
+    const float s = scale[row];
+    for (size_t i = blockIdx.x * (size_t)blockDim.x + threadIdx.x; i < n_in8; i += (size_t)gridDim.x * blockDim.x) {
+        const uint2 v = q[row * n_in8 + i];
+        const uint32_t u[4] = {e4m3x2_to_bf16x2(v.x, E4M3_LOW), e4m3x2_to_bf16x2(v.x, E4M3_HIGH), e4m3x2_to_bf16x2(v.y, E4M3_LOW),
+                               e4m3x2_to_bf16x2(v.y, E4M3_HIGH)};
+        uint32_t r[4];
+#pragma unroll
+        for (int k = 0; k < 4; k++) {
+            const float2 f = unpack_bf16(u[k]);
+            r[k] = pack_bf16(f.x * s, f.y * s);
+        }
+        out[row * n_in8 + i] = make_uint4(r[0], r[1], r[2], r[3]);
+    }
+}
+extern "C" int cuda_dequantise_e4m3(uint16_t *out, const uint8_t *q, const float *scale, size_t n_out, size_t n_in, cuda_stream s, struct error *e) {
+    if (n_in % 8) return error_set(e, ERR_UNSUPPORTED, "dequantise_e4m3", "Rows of %zu values are no multiple of 8", n_in);
+    for (size_t r = 0; r < n_out; r += 65535) { /* gridDim.y */
+        size_t n = n_out - r < 65535 ? n_out - r : 65535;
+        dequantise_e4m3_kernel<<<dim3((unsigned)((n_in / 8 + 255) / 256), (unsigned)n), 256, 0, (cudaStream_t)s>>>(
+            (uint4 *)(out + r * n_in), (const uint2 *)(q + r * n_in), scale + r, n_in / 8);
+    }
+    return cuda_check(cudaGetLastError(), "dequantise_e4m3", e);
+}
+
+template <int C> static __global__ void __launch_bounds__(E4M3_THREADS) quantise_e4m3_kernel(uint2 *q, float *scale, const uint4 *x, int n8) {
+    const size_t row = blockIdx.x;
+    uint4 v[C];
+#pragma unroll
+    for (int k = 0; k < C; k++) {
+        const int i = (int)threadIdx.x + k * E4M3_THREADS;
+        if (i < n8) v[k] = x[row * n8 + i];
+    }
+    e4m3_store_row<C>(q + row * n8, scale + row, v, n8);
+}
+extern "C" int cuda_quantise_e4m3(uint8_t *q, float *scale, const uint16_t *x, size_t n_rows, size_t n, cuda_stream s, struct error *e) {
+    if (n_rows == 0) return 0;
+    if (n % 8 || n > E4M3_MAX_ROW)
+        return error_set(e, ERR_UNSUPPORTED, "quantise_e4m3", "Rows of %zu values are no multiple of 8 up to %d", n, E4M3_MAX_ROW);
+    E4M3_DISPATCH((int)n, (quantise_e4m3_kernel<C><<<(unsigned)n_rows, E4M3_THREADS, 0, (cudaStream_t)s>>>((uint2 *)q, scale, (const uint4 *)x, (int)(n / 8))));
+    return cuda_check(cudaGetLastError(), "quantise_e4m3", e);
+}
+
 /* ---- decode: weights are read once, 16 bytes a lane and load. A warp takes 16 weight rows against up to 8 NT rows of x with mma.m16n8k16: the
- * weights are operand A, converted to bf16 in registers (int8 exactly), the rows of x operand B through the L1 cache. Which k a lane calls
- * its own is free as long as A and B agree: a lane of the four takes 16 (int8) or 8 (bf16) neighbouring values, so a load is 16 bytes. `split` warps
+ * weights are operand A, converted to bf16 in registers (int8 and e4m3 exactly), the rows of x operand B through the L1 cache. Which k a lane calls
+ * its own is free as long as A and B agree: a lane of the four takes 16 (int8, e4m3) or 8 (bf16) neighbouring values, so a load is 16 bytes. `split` warps
  * of a block share a tile's k; their sums meet in shared memory in a fixed order. The order of a row's sums depends on the matrix only, so
  * a timeline's bits do not depend on how many step together. ---- */
 /* Chunks of k that a warp has in flight, side by side in memory. Measured on an H100, int8 28672 x 4096: ring 4 with 2 blocks a multiprocessor 2801 GB/s;
  * 4 with 3 blocks (80 registers: x can no longer be fetched ahead) 2168; 2 with 4 blocks 2614; 8 with 2 blocks 2474. */
 #define GEMV_RING 4
+enum form { BF16, INT8, E4M3 }; /* of the weights */
 
 /* Two int8 (bytes of v picked by sel) to bf16 x 2, exactly: 128 + low 7 bits, minus 128 or 256 by the sign bit. (p & mask) | base is spelled as one
  * lop3: from the C operators the compiler makes two instructions, and these conversions are most of the kernel's. */
@@ -204,6 +306,9 @@ __device__ __forceinline__ uint32_t i8x2_to_bf16x2(uint32_t v, uint32_t sel) {
 #endif
     return r;
 }
+template <form F, int HIGH> __device__ __forceinline__ uint32_t byte_pair(uint32_t v) {
+    return F == INT8 ? i8x2_to_bf16x2(v, HIGH ? 0x4342 : 0x4140) : e4m3x2_to_bf16x2(v, HIGH ? E4M3_HIGH : E4M3_LOW);
+}
 __device__ __forceinline__ void mma_bf16(float (&c)[4], uint32_t a0, uint32_t a1, uint32_t a2, uint32_t a3, uint32_t b0, uint32_t b1) {
     asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
         : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
@@ -216,16 +321,15 @@ __device__ __forceinline__ uint4 load_weights(const char *p) {
     return v;
 }
 /* One chunk of k: u, v are 16 bytes of weight rows g and g + 8; x of NT rows for the same k. */
-template <int NT, bool I8> __device__ __forceinline__ void mma_chunk(float (&c)[NT][4], uint4 u, uint4 v, const char *const (&x)[NT], int at) {
-    if (I8) {
+template <int NT, form F> __device__ __forceinline__ void mma_chunk(float (&c)[NT][4], uint4 u, uint4 v, const char *const (&x)[NT], int at) {
+    if (F != BF16) {
         const uint32_t uu[4] = {u.x, u.y, u.z, u.w}, vv[4] = {v.x, v.y, v.z, v.w};
         uint4 x0[NT], x1[NT];
 #pragma unroll
         for (int i = 0; i < NT; i++) x0[i] = ((const uint4 *)(x[i] + at))[0], x1[i] = ((const uint4 *)(x[i] + at))[1];
 #pragma unroll
         for (int j = 0; j < 4; j++) {
-            const uint32_t a0 = i8x2_to_bf16x2(uu[j], 0x4140), a1 = i8x2_to_bf16x2(vv[j], 0x4140), a2 = i8x2_to_bf16x2(uu[j], 0x4342),
-                           a3 = i8x2_to_bf16x2(vv[j], 0x4342);
+            const uint32_t a0 = byte_pair<F, 0>(uu[j]), a1 = byte_pair<F, 0>(vv[j]), a2 = byte_pair<F, 1>(uu[j]), a3 = byte_pair<F, 1>(vv[j]);
 #pragma unroll
             for (int i = 0; i < NT; i++) {
                 const uint4 q = j < 2 ? x0[i] : x1[i];
@@ -258,9 +362,9 @@ struct gemv_args {
 };
 
 /* SWIGLU: w is [gate rows | up rows], n_out = 2 I; a tile is 8 gate rows and their 8 up rows; y [., I] gets silu(gate) * up. */
-template <int NT, bool I8, bool SWIGLU, int WARPS>
+template <int NT, form F, bool SWIGLU, int WARPS>
 static __global__ void __launch_bounds__(32 * WARPS, 16 / WARPS) gemv_kernel(const gemv_args a) {
-    constexpr int K = I8 ? 64 : 32, RING = GEMV_RING; /* k of a chunk: 64 bytes of weights, 2 K of x */
+    constexpr int K = F == BF16 ? 32 : 64, RING = GEMV_RING; /* k of a chunk: 64 bytes of weights, 2 K of x */
     __shared__ float part[WARPS][16][8 * NT + 1];
     let_next_start();
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, g = lane / 4, t = lane % 4, split = warp % a.split;
@@ -285,7 +389,7 @@ static __global__ void __launch_bounds__(32 * WARPS, 16 / WARPS) gemv_kernel(con
 #pragma unroll
     for (int i = 0; i < NT; i++) c[i][0] = c[i][1] = c[i][2] = c[i][3] = 0;
     if (busy) {
-        const size_t row_bytes = (size_t)a.n_in * (I8 ? 1 : 2);
+        const size_t row_bytes = (size_t)a.n_in * (F == BF16 ? 2 : 1);
         const int n = a.n_in / K, n_group = n / RING; /* groups of RING chunks; what is left over is done last */
         const char *w = (const char *)a.w + 16 * t;
         const char *w0 = w + (matrix + (mine0 ? row0 : 0)) * row_bytes, *w1 = w + (matrix + (mine1 ? row1 : 0)) * row_bytes;
@@ -310,13 +414,13 @@ static __global__ void __launch_bounds__(32 * WARPS, 16 / WARPS) gemv_kernel(con
             for (int i = 0; i < RING; i++) {
                 const uint4 uu = u[i], vv = v[i];
                 if (more) u[i] = load_weights(p0 + 64 * i), v[i] = load_weights(p1 + 64 * i);
-                mma_chunk<NT, I8>(c, uu, vv, x, i * 2 * K);
+                mma_chunk<NT, F>(c, uu, vv, x, i * 2 * K);
             }
 #pragma unroll
             for (int i = 0; i < NT; i++) x[i] += step * 2 * K;
         }
         if (split == n_group % a.split)
-            for (int k = n_group * RING; k < n; k++) mma_chunk<NT, I8>(c, load_weights(w0 + 64 * k), load_weights(w1 + 64 * k), x0, k * 2 * K);
+            for (int k = n_group * RING; k < n; k++) mma_chunk<NT, F>(c, load_weights(w0 + 64 * k), load_weights(w1 + 64 * k), x0, k * 2 * K);
     }
     if (a.split > 1) {
 #pragma unroll
@@ -334,7 +438,7 @@ static __global__ void __launch_bounds__(32 * WARPS, 16 / WARPS) gemv_kernel(con
                 }
     }
     if (split || !busy) return;
-    const float s0 = I8 && mine0 ? a.scale[matrix + row0] : 1.f, s1 = I8 && mine1 ? a.scale[matrix + row1] : 1.f;
+    const float s0 = F != BF16 && mine0 ? a.scale[matrix + row0] : 1.f, s1 = F != BF16 && mine1 ? a.scale[matrix + row1] : 1.f;
 #pragma unroll
     for (int j = 0; j < NT; j++)
 #pragma unroll
@@ -356,24 +460,30 @@ static __global__ void __launch_bounds__(32 * WARPS, 16 / WARPS) gemv_kernel(con
         }
 }
 
-template <int NT, bool I8, bool SWIGLU> static cudaError_t gemv_launch(gemv_args &a, int n_matrices, cudaStream_t s) {
+template <int NT, form F, bool SWIGLU> static cudaError_t gemv_launch(gemv_args &a, int n_matrices, cudaStream_t s) {
     /* 132 processors want some 30 warps each. By the matrix alone: split is part of the order of the sums. */
     const int tiles = (a.n_out + 15) / 16;
     const unsigned y = (unsigned)n_matrices;
     a.split = tiles > 2048 ? 1 : tiles > 1024 ? 2 : tiles > 512 ? 4 : tiles > 64 || SWIGLU ? 8 : 16;
     if constexpr (!SWIGLU)
-        if (a.split == 16) return launch_step(gemv_kernel<NT, I8, false, 16>, dim3((unsigned)tiles, y), dim3(512), 0, s, a);
+        if (a.split == 16) return launch_step(gemv_kernel<NT, F, false, 16>, dim3((unsigned)tiles, y), dim3(512), 0, s, a);
     const int per_block = 8 / a.split;
-    return launch_step(gemv_kernel<NT, I8, SWIGLU, 8>, dim3((unsigned)((tiles + per_block - 1) / per_block), y), dim3(256), 0, s, a);
+    return launch_step(gemv_kernel<NT, F, SWIGLU, 8>, dim3((unsigned)((tiles + per_block - 1) / per_block), y), dim3(256), 0, s, a);
+}
+template <form F, bool SWIGLU> static cudaError_t gemv_rows(gemv_args &a, int n_matrices, int rows, cudaStream_t s) {
+    return rows <= 8    ? gemv_launch<1, F, SWIGLU>(a, n_matrices, s)
+           : rows <= 16 ? gemv_launch<2, F, SWIGLU>(a, n_matrices, s)
+                        : gemv_launch<4, F, SWIGLU>(a, n_matrices, s);
 }
 template <bool SWIGLU> static int gemv(const struct cuda_matrix *w, gemv_args &a, int n_matrices, int rows, cuda_stream s, struct error *e) {
-    if (w->n_in % (w->i8 ? 64 : 32) || a.ldx % 8 || rows > CUDA_STEP_ROWS)
+    if (w->n_in % (w->bf16 ? 32 : 64) || a.ldx % 8 || rows > CUDA_STEP_ROWS)
         return error_set(e, ERR_UNSUPPORTED, "gemv", "%d rows of %d values are not for this kernel", rows, w->n_in);
     cudaStream_t st = (cudaStream_t)s;
-    a.w = w->i8 ? (const void *)w->i8 : (const void *)w->bf16, a.scale = w->scale, a.n_out = w->n_out, a.n_in = w->n_in;
-    cudaError_t rc = rows <= 8    ? w->i8 ? gemv_launch<1, true, SWIGLU>(a, n_matrices, st) : gemv_launch<1, false, SWIGLU>(a, n_matrices, st)
-                     : rows <= 16 ? w->i8 ? gemv_launch<2, true, SWIGLU>(a, n_matrices, st) : gemv_launch<2, false, SWIGLU>(a, n_matrices, st)
-                                  : w->i8 ? gemv_launch<4, true, SWIGLU>(a, n_matrices, st) : gemv_launch<4, false, SWIGLU>(a, n_matrices, st);
+    a.w = w->bf16 ? (const void *)w->bf16 : w->i8 ? (const void *)w->i8 : (const void *)w->e4m3;
+    a.scale = w->scale, a.n_out = w->n_out, a.n_in = w->n_in;
+    cudaError_t rc = w->bf16 ? gemv_rows<BF16, SWIGLU>(a, n_matrices, rows, st)
+                     : w->i8 ? gemv_rows<INT8, SWIGLU>(a, n_matrices, rows, st)
+                             : gemv_rows<E4M3, SWIGLU>(a, n_matrices, rows, st);
     return cuda_check(rc, "gemv", e);
 }
 extern "C" int cuda_gemv(const struct cuda_matrix *w, const uint16_t *x, int ldx, int n_rows, uint16_t *y, float *y32, int ldy, bool add,

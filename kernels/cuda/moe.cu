@@ -135,6 +135,19 @@ extern "C" int cuda_moe_gather(uint16_t *y, const uint16_t *x, const int32_t *or
                       "moe_gather", e);
 }
 
+static __global__ void gather_e4m3_kernel(uint4 *y, float *y_scale, const uint4 *x, const float *x_scale, const int32_t *order, int top_k, int w16) {
+    const int row = order[blockIdx.x] / top_k;
+    for (int i = (int)threadIdx.x; i < w16; i += blockDim.x) y[(size_t)blockIdx.x * w16 + i] = x[(size_t)row * w16 + i];
+    if (threadIdx.x == 0) y_scale[blockIdx.x] = x_scale[row];
+}
+extern "C" int cuda_moe_gather_e4m3(uint8_t *y, float *y_scale, const uint8_t *x, const float *x_scale, const int32_t *order, int n, int top_k, int width,
+                                    cuda_stream s, struct error *e) {
+    if (n == 0) return 0;
+    if (width % 16) return error_set(e, ERR_UNSUPPORTED, "moe_gather_e4m3", "A width of %d is no multiple of 16", width);
+    gather_e4m3_kernel<<<(unsigned)n, 128, 0, (cudaStream_t)s>>>((uint4 *)y, y_scale, (const uint4 *)x, x_scale, order, top_k, width / 16);
+    return cuda_check(cudaGetLastError(), "moe_gather_e4m3", e);
+}
+
 static __global__ void combine_kernel(float *h, const bf16 *y, const int32_t *place, const float *weight, int top_k, int width) {
     let_next_start();
     wait_for_previous();
