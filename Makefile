@@ -119,6 +119,12 @@ $(BUILD)/fuzz/%: tests/fuzz/%.c fuzz-library
 	@mkdir -p $(@D)
 	clang-14 -std=c11 -D_GNU_SOURCE -I. -g -O1 -fsanitize=fuzzer $(FUZZ_SAN) -pthread -o $@ $< $(FUZZ_BUILD)/obj/libantinomy.a $(LIBS)
 
+# The engine's readers of foreign files, SECONDS each, one after another; logs and corpora under build/fuzz.
+SECONDS ?= 600
+FUZZERS := config gguf safetensors tokenizer vocabulary snapshot
+fuzz: $(FUZZERS:%=$(BUILD)/fuzz/fuzz_%)
+	tests/fuzz/engine.sh $(BUILD) $(SECONDS) $(FUZZERS)
+
 # ---- what people type; a line that begins with two hash marks is a line of `make help` ----
 ##  make                everything for this machine: build/antinomy, build/jamba-bench (CUDA=0: without CUDA)
 ##  make demo           from a fresh Debian 12: packages, build, the sample set read, three answers, the contradiction report
@@ -129,6 +135,7 @@ $(BUILD)/fuzz/%: tests/fuzz/%.c fuzz-library
 ##  make test-browser   the page in headless Chromium, screenshots into build/browser
 ##  make asan, tsan     unit tests under AddressSanitizer + UBSan, those where threads meet under ThreadSanitizer
 ##  make test-mutants   breaks the code in known ways, one at a time, and demands that a named test fails
+##  make fuzz           libFuzzer (clang-14) on what the engine reads from files, ten minutes each; SECONDS=60 for less
 ##  make test-long      the unit tests' long versions: 1,000 random chunkings of a 3,000-token text (an hour)
 ##  make eval           how good answers and judgements are: model, random weights, no model; EVAL="--limit 100 --task pairs", data in
 ##                      $ANTINOMY_EVAL_DATA or ../shared/data/eval (an hour or more without --limit)

@@ -1,11 +1,25 @@
-/* fuzz_gguf.c: bytes as a GGUF file, through config, binding and vocabulary. Seeds: `tests/fuzz/seeds.sh`, or any small
- * model. */
+/* fuzz_gguf.c: bytes as a GGUF file, through config, binding and vocabulary. Seeds: FUZZ_SEEDS=CORPUS
+ * build/fuzz/fuzz_gguf -runs=1 writes small models of several storages into CORPUS. */
 #include "engine/jamba/tokenizer.h"
+#include "tests/unit/tiny_model.h"
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
+
+int LLVMFuzzerInitialize(int *argc, char ***argv) {
+    static const enum tensor_type types[] = {TENSOR_F32, TENSOR_F16, TENSOR_BF16, TENSOR_Q8_0, TENSOR_Q4_0};
+    const char *folder = getenv("FUZZ_SEEDS");
+    (void)argc, (void)argv;
+    for (size_t i = 0; folder && i < sizeof types / sizeof types[0]; i++) {
+        struct tiny_model t = TINY_MODEL;
+        char path[512];
+        t.n_layer = 2, t.d_model = 32, t.d_ff = 32, t.d_inner = 32, t.d_state = 4, t.matrix = types[i];
+        if (i % 2) t.n_expert = 2, t.n_expert_used = 1;
+        snprintf(path, sizeof path, "%s/tiny-%zu.gguf", folder, i);
+        if (tiny_model_write(&t, path)) abort();
+    }
+    return 0;
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len) {
     struct jamba_model m = {0};
