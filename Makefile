@@ -96,6 +96,10 @@ $(BUILD)/antinomy: $(O)/api/main.c.o $(O)/libantinomy.a $(BUILD)/config
 	$(CC) $(LDFLAGS) -o $@ $< $(O)/libantinomy.a $(LIBS)
 $(BUILD)/jamba-bench: $(O)/tests/bench/jamba_bench.c.o $(O)/libjamba.a $(BUILD)/config
 	$(CC) $(LDFLAGS) -o $@ $< $(O)/libjamba.a $(JAMBA_LIBS)
+# This one needs the engine alone, so it runs (make test-long) on machines where the other libraries are not.
+$(BUILD)/tests/test_session: $(O)/tests/unit/test_session.c.o $(O)/libjamba.a $(BUILD)/config
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $< $(O)/libjamba.a $(JAMBA_LIBS) -lcmocka
 $(BUILD)/tests/%: $(O)/tests/unit/%.c.o $(O)/libantinomy.a $(BUILD)/config
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $< $(O)/libantinomy.a $(LIBS) -lcmocka
@@ -136,7 +140,8 @@ fuzz: $(FUZZERS:%=$(BUILD)/fuzz/fuzz_%)
 ##  make asan, tsan     unit tests under AddressSanitizer + UBSan, those where threads meet under ThreadSanitizer
 ##  make test-mutants   breaks the code in known ways, one at a time, and demands that a named test fails
 ##  make fuzz           libFuzzer (clang-14) on what the engine reads from files, ten minutes each; SECONDS=60 for less
-##  make test-long      the unit tests' long versions: 1,000 random chunkings of a 3,000-token text (an hour)
+##  make test-long      the unit tests' long versions: 1,000 random chunkings of a 3,000-token text (hours on two cores);
+##                      CHUNKINGS=72 SEED=1 is one process's share, each SEED another one
 ##  make eval           how good answers and judgements are: model, random weights, no model; EVAL="--limit 100 --task pairs", data in
 ##                      $ANTINOMY_EVAL_DATA or ../shared/data/eval (an hour or more without --limit)
 ##  make check-includes who may include whom
@@ -159,8 +164,10 @@ test-browser: $(BUILD)/antinomy
 test-mutants:
 	$(MAKE) CUDA=0 $(TESTS)
 	tests/mutants.sh $(BUILD)
+CHUNKINGS ?= 1000
+SEED ?= 1
 test-long: $(BUILD)/tests/test_session
-	CHUNKINGS=1000 $(BUILD)/tests/test_session
+	SEED=$(SEED) CHUNKINGS=$(CHUNKINGS) TEST_FILTER=test_chunks_mates_and_threads_do_not_change_a_bit $(BUILD)/tests/test_session
 .PHONY: test-long
 check-includes:
 	tests/check-includes.sh

@@ -1,5 +1,7 @@
 /* test_session.c: a session's results depend on its tokens only: not on chunks, batch mates, threads, forks. Limits,
- * cancel, generation. CHUNKINGS=1000 in the environment runs the long version (make test-long). */
+ * cancel, memory budget, generation. CHUNKINGS=1000 in the environment runs the long version (make test-long); SEED=1,
+ * 2,
+ * ... gives processes shares of their own; KERNEL_PATH names another path than the processor's best. */
 #include "tests/unit/session_fixture.h"
 #include "tests/unit/tiny_model.h"
 
@@ -42,28 +44,51 @@ static uint32_t random_below(uint32_t n) {
     return (uint32_t)((seed >> 32) % n);
 }
 
-static size_t chunkings(void) {
-    const char *s = getenv("CHUNKINGS");
-    return s ? strtoul(s, NULL, 10) : DEFAULT_CHUNKINGS;
+static uint64_t number_of(const char *name, uint64_t otherwise) { /* of the environment */
+    const char *s = getenv(name);
+    return s && *s ? strtoull(s, NULL, 10) : otherwise;
 }
 
-static void test_chunks_and_threads_do_not_change_a_bit(void **state) {
+/* The long text in random chunks, alone and beside 1 to 15 mates that read it too, each at its own pace from its own
+ * time on; one mate a chunking is compared with a fresh reading. With one thread and with two. */
+static void test_chunks_mates_and_threads_do_not_change_a_bit(void **state) {
     (void)state;
-    enum { N = LONG_TEXT };
+    enum { N = LONG_TEXT, MATES = 15 };
+    uint64_t own_seed = number_of("SEED", 11), n_chunkings = number_of("CHUNKINGS", DEFAULT_CHUNKINGS);
+    const char *path = getenv("KERNEL_PATH");
+    size_t n_chunks = 0, n_mates_compared = 0, sizes[MATES + 1] = {0}, threads[2] = {0};
+    uint64_t before = seed;
+    seed = own_seed * 0x9e3779b97f4a7c15u + 11;
     int32_t *ids = fixture_text(N);
-    struct jamba_model *m = fixture_model(NULL, 2), *one = fixture_model(NULL, 1);
-    struct jamba_session *whole = fixture_session(m, N);
+    struct jamba_model *models[2] = {fixture_model(path, 1), fixture_model(path, 2)};
+    struct jamba_session *whole = fixture_session(models[1], N);
     fixture_read(whole, ids, N);
     struct fixture_bytes want = fixture_state(whole);
     uint8_t want_hash[32], hash[32];
     jamba_session_prefix_hash(whole, want_hash);
-    for (size_t round = 0; round < chunkings(); round++) {
-        struct jamba_session *s = fixture_session(round % 2 ? one : m, N);
-        size_t longest = round % 3 == 0 ? 700 : round % 3 == 1 ? 150 : 3 + random_below(60), at = 0;
-        while (at < N) {
-            size_t n = 1 + random_below((uint32_t)longest);
+    for (uint64_t round = 0; round < n_chunkings; round++) {
+        struct error e = {0};
+        struct jamba_model *m = models[(own_seed + round) % 2];
+        size_t n_mates = random_below(MATES + 1), at = 0;
+        size_t longest = round % 3 == 0 ? 700 : round % 3 == 1 ? 150 : 3 + random_below(60);
+        struct jamba_session *s = fixture_session(m, N), *mates[MATES];
+        struct jamba_batch_item items[MATES + 1];
+        for (size_t i = 0; i < n_mates; i++) mates[i] = fixture_session(m, N);
+        for (; at < N; n_chunks++) {
+            size_t n = 1 + random_below((uint32_t)longest), n_items = 0, place = random_below((uint32_t)n_mates + 1);
             if (at + n > N) n = N - at;
-            fixture_read(s, ids + at, n);
+            for (size_t i = 0; i <= n_mates; i++) {
+                if (i == place)
+                    items[n_items++] =
+                        (struct jamba_batch_item){.session = s, .tokens = ids + at, .n_tokens = n}; /* any place */
+                if (i == n_mates || random_below(4) == 0) continue;
+                uint32_t have = jamba_session_n_tokens(mates[i]), more = 1 + random_below(4);
+                if (have + more <= N)
+                    items[n_items++] =
+                        (struct jamba_batch_item){.session = mates[i], .tokens = ids + have, .n_tokens = more};
+            }
+            assert_int_equal(jamba_batch_run(m, items, n_items, NULL, &e), 0);
+            sizes[n_items - 1]++;
             at += n;
         }
         struct fixture_bytes have = fixture_state(s);
@@ -72,12 +97,34 @@ static void test_chunks_and_threads_do_not_change_a_bit(void **state) {
         assert_memory_equal(hash, want_hash, 32);
         free(have.data);
         jamba_session_close(s);
+        if (n_mates) {
+            struct jamba_session *mate = mates[random_below((uint32_t)n_mates)];
+            uint32_t n = jamba_session_n_tokens(mate);
+            if (n > 0 && n <= 600) { /* a longer one takes as long as the text itself */
+                struct jamba_session *alone = fixture_session(models[(own_seed + round + 1) % 2], N);
+                fixture_read(alone, ids, n);
+                struct fixture_bytes x = fixture_state(alone), y = fixture_state(mate);
+                fixture_same(&x, &y);
+                free(x.data), free(y.data);
+                jamba_session_close(alone);
+                n_mates_compared++;
+            }
+        }
+        for (size_t i = 0; i < n_mates; i++) jamba_session_close(mates[i]);
+        threads[(own_seed + round) % 2]++;
     }
+    print_message(
+        "seed %llu: %zu + %zu chunkings of %d tokens with 1 + 2 threads on %s: %zu chunks, %zu mates compared; "
+        "chunks by batch size 1..16:",
+        (unsigned long long)own_seed, threads[0], threads[1], N, jamba_model_kernel_path(models[0]), n_chunks,
+        n_mates_compared);
+    for (size_t i = 0; i <= MATES; i++) print_message(" %zu", sizes[i]);
+    print_message("\n");
     free(want.data);
     jamba_session_close(whole);
-    jamba_model_close(m);
-    jamba_model_close(one);
+    for (size_t i = 0; i < 2; i++) jamba_model_close(models[i]);
     free(ids);
+    seed = before;
 }
 
 static void test_every_path_is_invariant(void **state) {
@@ -609,7 +656,7 @@ static void test_generation_stops_where_it_should_and_samples_by_seed(void **sta
 int main(void) {
     const struct CMUnitTest tests[] = {
 #ifndef __SANITIZE_THREAD__ /* the small models meet the same locks and threads in a fiftieth of the time */
-        cmocka_unit_test(test_chunks_and_threads_do_not_change_a_bit),
+        cmocka_unit_test(test_chunks_mates_and_threads_do_not_change_a_bit),
         cmocka_unit_test(test_every_path_is_invariant),
         cmocka_unit_test(test_batch_mates_do_not_change_a_bit),
         cmocka_unit_test(test_a_fork_equals_a_fresh_reading),
