@@ -57,17 +57,19 @@ static void row(const char *kernel, const char *size, double bytes, double flop)
     fflush(stdout);
 }
 
-static void bench_gemv(const char *name, int n_out, int n_in, bool int8, int rows) {
+enum form { BF16, INT8, E4M3 };
+static void bench_gemv(const char *name, int n_out, int n_in, enum form form, int rows) {
     /* enough copies of the matrix that none is found in the cache */
-    size_t n = (size_t)n_out * (size_t)n_in, bytes = n * (int8 ? 1 : 2);
+    size_t n = (size_t)n_out * (size_t)n_in, bytes = n * (form == BF16 ? 2 : 1);
     int copies = (int)(((size_t)400 << 20) / bytes) + 1;
     struct cuda_matrix w[64];
     if (copies > 64) copies = 64;
     uint16_t *x = mem((size_t)n_in * 64), *y = mem((size_t)n_out * 64 * 4);
     float *scale = mem((size_t)n_out * 4);
     for (int i = 0; i < copies; i++)
-        w[i] = (struct cuda_matrix){.bf16 = int8 ? NULL : mem(bytes),
-                                    .i8 = int8 ? mem(bytes) : NULL,
+        w[i] = (struct cuda_matrix){.bf16 = form == BF16 ? mem(bytes) : NULL,
+                                    .i8 = form == INT8 ? mem(bytes) : NULL,
+                                    .e4m3 = form == E4M3 ? mem(bytes) : NULL,
                                     .scale = scale,
                                     .n_out = n_out,
                                     .n_in = n_in};
@@ -85,8 +87,66 @@ static void bench_gemv(const char *name, int n_out, int n_in, bool int8, int row
     }
     qsort(times, RUNS, sizeof times[0], by_value);
     row(name, size, (double)bytes, 0);
-    for (int i = 0; i < copies; i++) cuda_free(w[i].bf16), cuda_free(w[i].i8);
+    for (int i = 0; i < copies; i++) cuda_free(w[i].bf16), cuda_free(w[i].i8), cuda_free(w[i].e4m3);
     cuda_free(x), cuda_free(y), cuda_free(scale);
+}
+
+/* Rows of noise as e4m3 with their scales. */
+static uint8_t *mem_e4m3(float **scale, int rows, int n) {
+    uint16_t *x = mem((size_t)rows * (size_t)n * 2);
+    uint8_t *q = mem((size_t)rows * (size_t)n);
+    *scale = mem((size_t)rows * 4);
+    ok(cuda_quantise_e4m3(q, *scale, x, (size_t)rows, (size_t)n, st, &err));
+    ok(cuda_sync(st, &err));
+    cuda_free(x);
+    return q;
+}
+static void bench_gemm_e4m3(struct cuda_gemm *g, int rows, int n_out, int n_in, bool f32) {
+    struct cuda_matrix w = {.n_out = n_out, .n_in = n_in};
+    w.e4m3 = mem_e4m3(&w.scale, n_out, n_in);
+    float *x_scale, *y32 = f32 ? mem((size_t)rows * (size_t)n_out * 4) : NULL;
+    uint8_t *x = mem_e4m3(&x_scale, rows, n_in);
+    uint16_t *y = f32 ? NULL : mem((size_t)rows * (size_t)n_out * 2);
+    char size[64];
+    snprintf(size, sizeof size, "%dx%dx%d%s", rows, n_out, n_in, f32 ? " f32 add" : "");
+    if (cuda_linear_e4m3_ready(g, &w, n_in, n_out, f32, f32)) {
+        BENCH(cuda_linear_e4m3(g, &w, x, x_scale, n_in, rows, y, y32, n_out, f32, st, &err));
+        row("gemm_e4m3", size, 0, 2.0 * rows * n_out * n_in);
+    } else {
+        printf("# gemm_e4m3 %s: the library has none\n", size);
+    }
+    cuda_free(w.e4m3), cuda_free(w.scale), cuda_free(x), cuda_free(x_scale), cuda_free(y), cuda_free(y32);
+}
+static void bench_e4m3(struct cuda_gemm *g) {
+    static const struct {
+        int n_out, n_in;
+        bool f32;
+    } products[] = {{28672, 4096, false}, {4096, 14336, true}, {4096, 14336, false}, {16384, 4096, false},
+                    {4096, 8192, true},   {6144, 4096, false}, {4096, 4096, true},   {16384, 2560, false},
+                    {10240, 2560, false}, {2560, 8192, true},  {2560, 5120, true}};
+    for (size_t i = 0; i < sizeof products / sizeof products[0]; i++)
+        for (int rows = 4096; rows <= 32768; rows *= 8)
+            bench_gemm_e4m3(g, rows, products[i].n_out, products[i].n_in, products[i].f32);
+    bench_gemm_e4m3(g, 40, 28672, 4096, false);
+    float *h = mem((size_t)32768 * 4096 * 4), *w = mem(4096 * 4), *scale = mem(65536 * 4), *scale2 = mem(65536 * 4);
+    uint16_t *wide = mem((size_t)32768 * 28672 * 2);
+    uint8_t *q = mem((size_t)32768 * 14336);
+    int32_t *order;
+    ok(cuda_alloc((void **)&order, 65536 * 4, &err));
+    ok(cuda_zero(order, 65536 * 4, st, &err));
+    BENCH(cuda_rms_norm_e4m3(q, scale, NULL, h, w, 32768, 4096, 1e-6f, st, &err));
+    row("rms_norm_e4m3", "32768x4096", 32768.0 * 4096 * 5, 0);
+    BENCH(cuda_rms_norm_e4m3(q, scale, wide, h, w, 32768, 4096, 1e-6f, st, &err));
+    row("rms_norm_e4m3", "32768x4096 and bf16", 32768.0 * 4096 * 7, 0);
+    BENCH(cuda_swiglu_e4m3(q, scale, wide, 32768, 14336, st, &err));
+    row("swiglu_e4m3", "32768x14336", 32768.0 * 14336 * 5, 0);
+    BENCH(cuda_swiglu_e4m3(q, scale, wide, 32768, 8192, st, &err));
+    row("swiglu_e4m3", "32768x8192", 32768.0 * 8192 * 5, 0);
+    BENCH(cuda_quantise_e4m3(q, scale, wide, 32768, 8192, st, &err));
+    row("quantise_e4m3", "32768x8192", 32768.0 * 8192 * 3, 0);
+    BENCH(cuda_moe_gather_e4m3((uint8_t *)wide, scale2, q, scale, order, 65536, 2, 4096, st, &err));
+    row("moe_gather_e4m3", "65536x4096 (of one row: writing alone)", 65536.0 * 4096, 0);
+    cuda_free(h), cuda_free(w), cuda_free(scale), cuda_free(scale2), cuda_free(wide), cuda_free(q), cuda_free(order);
 }
 
 static void bench_gemm(struct cuda_gemm *g, int rows, int n_out, int n_in, bool f32) {
@@ -154,6 +214,7 @@ int main(int argc, char **argv) {
     size_t f, t;
     const bool only_gemv =
         argc > 1 && strcmp(argv[1], "gemv") == 0; /* the decode matrices alone, to compare variants */
+    const bool only_e4m3 = argc > 1 && strcmp(argv[1], "e4m3") == 0;
     ok(cuda_device_use(0, name, &f, &t, &err));
     ok(cuda_stream_open(&st, &err));
     ok(cuda_timer_open(&timer, &err));
@@ -167,6 +228,7 @@ int main(int argc, char **argv) {
     ok(cuda_gemm_open(&g, (size_t)28672 * 4096, &err));
     bench_gemm(g, 8192, 16384, 4096, false);
     if (only_gemv) goto gemv;
+    if (only_e4m3) goto e4m3;
     bench_gemm(g, 8192, 28672, 4096, false);
     bench_gemm(g, 4096, 28672, 4096, false);
     bench_gemm(g, 8192, 4096, 14336, true);
@@ -200,18 +262,20 @@ int main(int argc, char **argv) {
         row("swiglu", "32768x14336", 32768.0 * 14336 * 6, 0);
         cuda_free(h), cuda_free(w), cuda_free(y), cuda_free(u);
     }
+e4m3:
+    bench_e4m3(g);
 gemv:
-    for (int int8 = 0; int8 < 2; int8++) {
-        const char *n = int8 ? "gemv_int8" : "gemv_bf16";
+    for (enum form form = only_e4m3 ? E4M3 : BF16; form <= E4M3; form++) {
+        const char *n = form == BF16 ? "gemv_bf16" : form == INT8 ? "gemv_int8" : "gemv_e4m3";
         static const int mini[][2] = {{16384, 4096}, {28672, 4096}, {4096, 14336}, {4096, 8192},
                                       {6144, 4096},  {4096, 4096},  {288, 8192},   {65536, 4096}};
         static const int b3[][2] = {{10240, 2560}, {16384, 2560}, {2560, 8192},
                                     {2560, 5120},  {192, 5120},   {65536, 2560}};
-        for (size_t i = 0; i < sizeof mini / sizeof mini[0]; i++) bench_gemv(n, mini[i][0], mini[i][1], int8, 1);
-        for (size_t i = 0; i < sizeof b3 / sizeof b3[0]; i++) bench_gemv(n, b3[i][0], b3[i][1], int8, 1);
-        bench_gemv(n, 16384, 4096, int8, 4);
-        bench_gemv(n, 16384, 4096, int8, 8);
-        bench_gemv(n, 16384, 4096, int8, 32);
+        for (size_t i = 0; i < sizeof mini / sizeof mini[0]; i++) bench_gemv(n, mini[i][0], mini[i][1], form, 1);
+        for (size_t i = 0; i < sizeof b3 / sizeof b3[0]; i++) bench_gemv(n, b3[i][0], b3[i][1], form, 1);
+        bench_gemv(n, 16384, 4096, form, 4);
+        bench_gemv(n, 16384, 4096, form, 8);
+        bench_gemv(n, 16384, 4096, form, 32);
     }
     cuda_gemm_close(g);
     cuda_timer_close(timer);

@@ -3,7 +3,7 @@
 #
 #   tests/bench/gpu.sh FOLDER [PROGRAMS]
 #
-# PROGRAMS: a folder with test_cuda, bench_kernels and bench_gpu built elsewhere; without it they are built here (gcc, nvcc, jansson, cmocka).
+# PROGRAMS: a folder with test_cuda, test_cuda_fp8, bench_kernels and bench_gpu built elsewhere; without it they are built here (gcc, nvcc, jansson, cmocka).
 # With a model at $ANTINOMY_MODEL (default engine/models) its tests run too; $IDS (made by real_256k make) adds the real pass and, where
 # python3 has torch, its f32 reference.
 set -u
@@ -12,8 +12,8 @@ P=${2:-}
 mkdir -p "$OUT"
 if [ -z "$P" ]; then
     P=build-gpu/programs
-    make CUDA=1 BUILD=build-gpu build-gpu/tests/test_cuda build-gpu/bench/bench_kernels build-gpu/bench/bench_gpu build-gpu/bench/real_256k || exit 1
-    mkdir -p $P && cp build-gpu/tests/test_cuda build-gpu/bench/* $P/ || exit 1
+    make CUDA=1 BUILD=build-gpu build-gpu/tests/test_cuda build-gpu/tests/test_cuda_fp8 build-gpu/bench/bench_kernels build-gpu/bench/bench_gpu build-gpu/bench/real_256k || exit 1
+    mkdir -p $P && cp build-gpu/tests/test_cuda* build-gpu/bench/* $P/ || exit 1
 fi
 export REQUIRE_GPU=1
 failed=0
@@ -26,6 +26,9 @@ failed=0
 
 "$P/test_cuda" >"$OUT/test_cuda.log" 2>&1 || failed=1
 tail -3 "$OUT/test_cuda.log"
+"$P/test_cuda_fp8" >"$OUT/test_cuda_fp8.log" 2>&1 || failed=1
+grep -A7 '^weights,' "$OUT/test_cuda_fp8.log"
+tail -3 "$OUT/test_cuda_fp8.log"
 
 # The operations at test sizes, and the whole backend with a small mixture of experts. cuBLAS' own kernels are not ours to check for races (and
 # racecheck reports them).
@@ -48,7 +51,7 @@ fi
     "$P/bench_kernels" || failed=1
     python3 tests/bench/peer.py 2>/dev/null
 } >"$OUT/kernels.csv"
-for run in 'mini int8 32' '3b none 32'; do
+for run in 'mini int8 32' 'mini fp8 32' '3b none 32' '3b fp8 32'; do
     set -- $run
     echo "# bench_gpu --shape $1 --quantize $2 --prefill 4096,32768,131072,262144 --decode 128 --forks $3" >"$OUT/$1-$2.csv"
     "$P/bench_gpu" --shape "$1" --quantize "$2" --prefill 4096,32768,131072,262144 --decode 128 --forks "$3" >>"$OUT/$1-$2.csv" 2>&1 || failed=1
