@@ -172,7 +172,9 @@ int config_from_json(struct arena *a, const char *folder, struct jamba_config *c
     json_t *bos = json_object_get(r.root, "bos_token_id"), *pad = json_object_get(r.root, "pad_token_id"),
            *eos = json_object_get(r.root, "eos_token_id");
     if (!r.rc) {
-        c->bos = bos ? json_is_integer(bos) ? (int32_t)number(&r, "bos_token_id", 0, 0, c->n_vocab - 1) : -1 : 1;
+        c->bos = bos ? json_is_integer(bos) ? (int32_t)number(&r, "bos_token_id", 0, 0, c->n_vocab - 1) : -1
+                 : c->n_vocab > 1 ? 1
+                                  : -1;
         c->pad = pad ? json_is_integer(pad) ? (int32_t)number(&r, "pad_token_id", 0, 0, c->n_vocab - 1) : -1 : 0;
         add_ends(c, eos);
         int ignored;
