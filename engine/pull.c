@@ -1,8 +1,16 @@
-/* pull.c: a model's files from a hub, by libcurl. One call lists them (GET /api/models/ORG/NAME?blobs=true: commit,
- * names, sizes, SHA-256 of large files), then each comes from /ORG/NAME/resolve/COMMIT/FILE, so that all are of one
- * commit. An unfinished file is
- * ".FILE.KEY.part", KEY being of its checksum or commit: what is gone on with is the same file (RFC 9110, 14.2: Range).
- * Refuses: names that lead out of the folder, plain http to other machines, more bytes than listed, wrong checksums. */
+/* pull.c: a model's files from a hub, by libcurl. One call lists them (GET /api/models/ORG/NAME?blobs=true), then each
+ * comes from /ORG/NAME/resolve/COMMIT/FILE, so that all are of one commit. What the hub tells of a file (as its own
+ * client reads it: huggingface_hub, hf_api.py, file_download.py, utils/_http.py):
+ *
+ *     listing    {"sha": commit, "siblings": [{"rfilename", "size", "blobId", "lfs": {"sha256", "size"}}]}
+ *                lfs: large files; the others have git's SHA-1 of "blob SIZE\0" and the bytes as blobId
+ *     resolve    a large file is a redirect to another host, with X-Linked-Size and X-Linked-Etag (SHA-256)
+ *     refusal    401 or 403 with X-Error-Code: GatedRepo (terms to accept first), RepoNotFound (also what is private)
+ *
+ * A token ($HF_TOKEN) goes to the hub alone: libcurl drops it where a redirect leads to another host or port. An
+ * unfinished file is ".FILE.KEY.part", KEY being of its checksum or commit: what is gone on with is the same file
+ * (RFC 9110, 14.2: Range). Refuses: names that lead out of the folder, plain http to other machines, more bytes than
+ * listed, wrong checksums. */
 #include "engine/pull.h"
 
 #include <curl/curl.h>
@@ -36,12 +44,12 @@ struct pull_file {
     const char *name;         /* here: path's last part */
     uint64_t size;
     bool sized, hashed;
-    char sha256[65];
+    char sha256[65], blob[41]; /* blob: git's SHA-1, "" when not told */
 };
 
 struct pull {
     struct pull_options o;
-    const char *name, *base;
+    const char *name, *base, *token, *authorities; /* token: NULL without; authorities: a file of certificates */
     char dir[1024], commit[65];
     struct pull_file *files;
     size_t n_files, cap;
@@ -121,16 +129,102 @@ static int make_folder(const char *path, struct error *e) {
     }
 }
 
+/* ---- git's checksum: SHA-1 (FIPS 180-4, 6.1); tells a damaged file from a whole one, no forgery ---- */
+struct sha1 {
+    uint32_t h[5];
+    uint64_t n;
+    uint8_t block[64];
+};
+
+static uint32_t left(uint32_t x, int n) {
+    return x << n | x >> (32 - n);
+}
+
+static void sha1_block(struct sha1 *s) {
+    uint32_t w[80], a = s->h[0], b = s->h[1], c = s->h[2], d = s->h[3], e = s->h[4];
+    for (int i = 0; i < 16; i++)
+        w[i] = (uint32_t)s->block[4 * i] << 24 | (uint32_t)s->block[4 * i + 1] << 16 |
+               (uint32_t)s->block[4 * i + 2] << 8 | s->block[4 * i + 3];
+    for (int i = 16; i < 80; i++) w[i] = left(w[i - 3] ^ w[i - 8] ^ w[i - 14] ^ w[i - 16], 1);
+    for (int i = 0; i < 80; i++) {
+        uint32_t f = i < 20 ? (b & c) | (~b & d) : i < 40 || i >= 60 ? b ^ c ^ d : (b & c) | (b & d) | (c & d);
+        uint32_t k = i < 20 ? 0x5a827999 : i < 40 ? 0x6ed9eba1 : i < 60 ? 0x8f1bbcdc : 0xca62c1d6;
+        uint32_t next = left(a, 5) + f + e + k + w[i];
+        e = d, d = c, c = left(b, 30), b = a, a = next;
+    }
+    s->h[0] += a, s->h[1] += b, s->h[2] += c, s->h[3] += d, s->h[4] += e;
+}
+
+static void sha1_update(struct sha1 *s, const void *data, size_t len) {
+    for (const uint8_t *p = data; len > 0; len--) {
+        s->block[s->n++ % 64] = *p++;
+        if (s->n % 64 == 0) sha1_block(s);
+    }
+}
+
+static void sha1_hex(struct sha1 *s, char hex[41]) {
+    uint8_t end[8], sum[20];
+    for (int i = 0; i < 8; i++) end[i] = (uint8_t)(s->n * 8 >> (56 - 8 * i));
+    sha1_update(s, "\x80", 1);
+    while (s->n % 64 != 56) sha1_update(s, "", 1);
+    sha1_update(s, end, 8);
+    for (int i = 0; i < 20; i++) sum[i] = (uint8_t)(s->h[i / 4] >> (24 - 8 * (i % 4)));
+    hex_encode(sum, 20, hex);
+}
+
+/* git's name of the bytes in fd; leaves the position at the end. "" when they cannot be read. */
+static void git_blob(int fd, uint64_t len, char hex[41]) {
+    struct sha1 s = {.h = {0x67452301, 0xefcdab89, 0x98badcfe, 0x10325476, 0xc3d2e1f0}};
+    char block[8192];
+    ssize_t k = snprintf(block, sizeof block, "blob %llu", (unsigned long long)len) + 1;
+    hex[0] = '\0';
+    if (lseek(fd, 0, SEEK_SET) != 0) return;
+    do sha1_update(&s, block, (size_t)k);
+    while ((k = read(fd, block, sizeof block)) > 0);
+    if (k == 0) sha1_hex(&s, hex);
+}
+
 /* ---- transfers ---- */
+static bool hex_only(const char *s, size_t min, size_t max) {
+    size_t n = s ? strlen(s) : 0;
+    return n >= min && n <= max && strspn(s, "0123456789abcdef") == n;
+}
+
 struct transfer {
     struct pull *p;
-    const struct pull_file *file; /* NULL: the listing, into text */
+    struct pull_file *file; /* NULL: the listing, into text */
     struct buf text;
     struct sha256 hash;
     int fd, disk_error;
     uint64_t at, limit, reported;
-    bool ranged, started, too_much, stopped, misplaced;
+    bool ranged, started, too_much, stopped, misplaced, disagree;
+    char refusal[32]; /* X-Error-Code of the last response */
 };
+
+/* X-Linked-Etag and X-Linked-Size: of the hub, whose answer is the first of a chain of redirects to say so. They stand
+ * in where the listing told no checksum or size, and must not contradict it. */
+static void linked_sum(struct transfer *t, const char *value) {
+    struct pull_file *f = t->file;
+    char sum[65];
+    if (f == NULL) return;
+    if (strncmp(value, "W/", 2) == 0) value += 2;
+    if (*value == '"') value++;
+    snprintf(sum, sizeof sum, "%.*s", (int)strcspn(value, "\" \r\n"), value);
+    if (!hex_only(sum, 64, 64)) return;
+    if (f->hashed && strcmp(f->sha256, sum) != 0) t->disagree = true;
+    if (!f->hashed) memcpy(f->sha256, sum, sizeof sum);
+    f->hashed = true;
+}
+
+static void linked_size(struct transfer *t, const char *value) {
+    struct pull_file *f = t->file;
+    char *end;
+    unsigned long long size = strtoull(value, &end, 10);
+    if (f == NULL || end == value || size > t->p->o.max_bytes) return;
+    if (f->sized && f->size != size) t->disagree = true;
+    if (!f->sized) t->limit = f->size = size;
+    f->sized = true;
+}
 
 static size_t on_header(char *data, size_t size, size_t n, void *context) {
     struct transfer *t = context;
@@ -138,8 +232,16 @@ static size_t on_header(char *data, size_t size, size_t n, void *context) {
     unsigned long long from = 0;
     char line[128];
     snprintf(line, sizeof line, "%.*s", (int)(len < 127 ? len : 127), data);
-    if (strncasecmp(line, "content-range:", 14) == 0 && sscanf(line + 14, " bytes %llu-", &from) == 1 && from != t->at)
+    const char *value = line + strcspn(line, ":");
+    value += *value == ':';
+    value += strspn(value, " \t");
+    if (strncasecmp(line, "http/", 5) == 0) t->refusal[0] = '\0'; /* the next response */
+    if (strncasecmp(line, "content-range:", 14) == 0 && sscanf(value, "bytes %llu-", &from) == 1 && from != t->at)
         t->misplaced = true;
+    if (strncasecmp(line, "x-linked-etag:", 14) == 0) linked_sum(t, value);
+    if (strncasecmp(line, "x-linked-size:", 14) == 0) linked_size(t, value);
+    if (strncasecmp(line, "x-error-code:", 13) == 0)
+        snprintf(t->refusal, sizeof t->refusal, "%.*s", (int)strcspn(value, " \r\n"), value);
     return len;
 }
 
@@ -149,6 +251,7 @@ static size_t on_data(char *data, size_t size, size_t n, void *context) {
     long status = 0;
     curl_easy_getinfo(t->p->curl, CURLINFO_RESPONSE_CODE, &status);
     if (status != 200 && status != 206) return len; /* an error's page is not kept; its number is told later */
+    if (t->disagree) return 0;
     if (t->misplaced || (status == 206 && !t->ranged)) {
         t->misplaced = true;
         return 0;
@@ -199,6 +302,31 @@ static void curl_begin(void) {
     curl_global_init(CURL_GLOBAL_DEFAULT);
 }
 
+/* Why the hub does not give it, and what the person can do. */
+static int refused(const struct transfer *t, long status, const char *url, struct error *e) {
+    const struct pull *p = t->p;
+    if (strcmp(t->refusal, "GatedRepo") == 0 && p->token == NULL)
+        return error_set(e, ERR_NOT_FOUND, url,
+                         "The model is given to those who accept its terms: accept them at %.150s/%.60s and put your "
+                         "access token into HF_TOKEN (answer %ld).",
+                         p->base, p->name, status);
+    if (strcmp(t->refusal, "GatedRepo") == 0)
+        return error_set(
+            e, ERR_NOT_FOUND, url,
+            "The account behind HF_TOKEN has not been given this model: ask for it at %.150s/%.60s (answer "
+            "%ld).",
+            p->base, p->name, status);
+    if (p->token == NULL)
+        return error_set(
+            e, ERR_NOT_FOUND, url,
+            "The hub has no such model, or does not show it to everyone (answer %ld): check the name, or put "
+            "your access token into HF_TOKEN.",
+            status);
+    return error_set(e, ERR_NOT_FOUND, url,
+                     "The hub has no such model, or does not show it to the account behind HF_TOKEN (answer %ld).",
+                     status);
+}
+
 /* One attempt. *again: the same request may succeed later. */
 static int transfer(struct transfer *t, const char *url, bool *again, struct error *e) {
     CURL *c = t->p->curl;
@@ -225,7 +353,12 @@ static int transfer(struct transfer *t, const char *url, bool *again, struct err
     curl_easy_setopt(c, CURLOPT_XFERINFOFUNCTION, on_progress);
     curl_easy_setopt(c, CURLOPT_XFERINFODATA, t);
     curl_easy_setopt(c, CURLOPT_NOPROGRESS, 0L);
-    t->started = t->misplaced = false;
+    if (t->p->authorities) curl_easy_setopt(c, CURLOPT_CAINFO, t->p->authorities);
+    if (t->p->token) {
+        curl_easy_setopt(c, CURLOPT_HTTPAUTH, CURLAUTH_BEARER);
+        curl_easy_setopt(c, CURLOPT_XOAUTH2_BEARER, t->p->token);
+    }
+    t->started = t->misplaced = t->disagree = false;
     t->ranged = t->at > 0;
     snprintf(range, sizeof range, "%llu-", (unsigned long long)t->at);
     if (t->ranged) curl_easy_setopt(c, CURLOPT_RANGE, range);
@@ -241,8 +374,16 @@ static int transfer(struct transfer *t, const char *url, bool *again, struct err
                    ? error_set(e, ERR_FORMAT, url, "The server sends more bytes than the hub's listing says.")
                    : error_set(e, ERR_LIMIT, url, "The server sends more than %llu bytes.",
                                (unsigned long long)t->limit);
+    if (t->disagree)
+        return error_set(e, ERR_FORMAT, t->file->path,
+                         "The hub tells two different checksums or sizes of this file; it was not fetched.");
     if (t->misplaced)
         return error_set(e, ERR_FORMAT, url, "The server sends another part of the file than was asked for.");
+    if (rc == CURLE_PEER_FAILED_VERIFICATION || rc == CURLE_SSL_CACERT_BADFILE)
+        return error_set(e, ERR_IO, url,
+                         "The server's certificate is not trusted here: %.150s. A certificate authority of your own is "
+                         "named by CURL_CA_BUNDLE or SSL_CERT_FILE.",
+                         message[0] ? message : curl_easy_strerror(rc));
     if (rc == CURLE_TOO_MANY_REDIRECTS)
         return error_set(e, ERR_IO, url, "The server sends on from address to address, more than %d times.",
                          PULL_REDIRECTS);
@@ -254,11 +395,7 @@ static int transfer(struct transfer *t, const char *url, bool *again, struct err
         return error_set(e, ERR_IO, url, "The download broke off: %s. The same command goes on with it.",
                          message[0] ? message : curl_easy_strerror(rc));
     }
-    if (status == 401 || status == 403)
-        return error_set(
-            e, ERR_NOT_FOUND, url,
-            "The hub does not give this model to everyone (answer %ld): fetch it there and use 'model import'.",
-            status);
+    if (status == 401 || status == 403) return refused(t, status, url, e);
     if (status == 404 || status == 410)
         return error_set(e, ERR_NOT_FOUND, url, "The hub has no such model or file (answer %ld).", status);
     if (status != 200 && status != 206) {
@@ -266,11 +403,6 @@ static int transfer(struct transfer *t, const char *url, bool *again, struct err
         return error_set(e, ERR_IO, url, "The server answered %ld.", status);
     }
     return 0;
-}
-
-static bool hex_only(const char *s, size_t min, size_t max) {
-    size_t n = s ? strlen(s) : 0;
-    return n >= min && n <= max && strspn(s, "0123456789abcdef") == n;
 }
 
 /* ---- the listing ---- */
@@ -301,7 +433,8 @@ static int listing_read(struct pull *p, const char *url, struct slice text, stru
     json_array_foreach(siblings, i, s) {
         const char *path = json_string_value(json_object_get(s, "rfilename"));
         const json_t *lfs = json_object_get(s, "lfs"), *size = json_object_get(lfs, "size");
-        const char *sha256 = json_string_value(json_object_get(lfs, "sha256"));
+        const char *sha256 = json_string_value(json_object_get(lfs, "sha256")),
+                   *blob = json_string_value(json_object_get(s, "blobId"));
         if (!json_is_integer(size)) size = json_object_get(s, "size");
         if (path == NULL || hostile_path(path)) {
             rc = error_set(e, ERR_FORMAT, url,
@@ -319,6 +452,7 @@ static int listing_read(struct pull *p, const char *url, struct slice text, stru
             .size = (uint64_t)json_integer_value(size), .sized = json_is_integer(size), .hashed = sha256 != NULL};
         snprintf(f->path, sizeof f->path, "%s", path);
         if (sha256) snprintf(f->sha256, sizeof f->sha256, "%s", sha256);
+        if (!json_is_object(lfs) && hex_only(blob, 40, 40)) snprintf(f->blob, sizeof f->blob, "%s", blob);
         safetensors = safetensors || ends_with(path, ".safetensors");
         if (ends_with(path, ".gguf")) {
             if (gguf && !same_model(gguf, path)) {
@@ -369,13 +503,20 @@ static int hash_file(int fd, struct sha256 *h, uint64_t *len, const char *where,
     return rc;
 }
 
-static bool right(const struct pull_file *f, struct sha256 h, uint64_t len) {
+static bool right(const struct pull_file *f, struct sha256 h, uint64_t len, int fd) {
     uint8_t sum[32];
     char hex[65];
     if (f->sized && len != f->size) return false;
-    sha256_final(&h, sum);
-    hex_encode(sum, 32, hex);
-    return !f->hashed || strcmp(hex, f->sha256) == 0;
+    if (f->hashed) {
+        sha256_final(&h, sum);
+        hex_encode(sum, 32, hex);
+        return strcmp(hex, f->sha256) == 0;
+    }
+    if (f->blob[0]) {
+        git_blob(fd, len, hex);
+        return strcmp(hex, f->blob) == 0;
+    }
+    return true;
 }
 
 static int pull_one(struct pull *p, struct pull_file *f, struct error *e) {
@@ -387,10 +528,11 @@ static int pull_one(struct pull *p, struct pull_file *f, struct error *e) {
     snprintf(final, sizeof final, "%s/%s", p->dir, f->name);
     snprintf(part, sizeof part, "%s/.%s.%.16s.part", p->dir, f->name, f->hashed ? f->sha256 : p->commit);
     snprintf(url, sizeof url, "%s/%s/resolve/%s/%s", p->base, p->name, p->commit, f->path);
-    if (f->hashed && (t.fd = open(final, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)) >= 0) { /* there already? */
-        rc = hash_file(t.fd, &t.hash, &t.at, final, e);
+    if ((f->hashed || f->blob[0]) && (t.fd = open(final, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)) >= 0) {
+        rc = hash_file(t.fd, &t.hash, &t.at, final, e); /* there already? */
+        bool there = rc == 0 && right(f, t.hash, t.at, t.fd);
         close(t.fd);
-        if (rc != 0 || right(f, t.hash, t.at)) return rc;
+        if (rc != 0 || there) return rc;
     }
     t.fd = open(part, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (t.fd < 0) return error_set(e, ERR_IO, part, "The download cannot be stored: %s.", strerror(errno));
@@ -416,10 +558,11 @@ static int pull_one(struct pull *p, struct pull_file *f, struct error *e) {
     }
     if (f->sized && t.at == f->size) rc = 0;
     if (rc != 0) goto done;
-    if (!right(f, t.hash, t.at)) {
+    if (!right(f, t.hash, t.at, t.fd)) {
         unlink(part);
         rc = error_set(e, ERR_FORMAT, f->path,
-                       "The file's SHA-256 is not the one that the hub tells; what came was thrown away.");
+                       "The file's %s is not the one that the hub tells; what came was thrown away.",
+                       f->hashed ? "SHA-256" : "checksum");
         goto done;
     }
     if (fsync(t.fd) != 0 || rename(part, final) != 0)
@@ -450,11 +593,18 @@ int model_pull(const char *models_dir, const char *name, const struct pull_optio
     if (p.o.max_bytes == 0) p.o.max_bytes = PULL_TOTAL_BYTES;
     p.base = p.o.base_url ? p.o.base_url : getenv("ANTINOMY_HUB");
     if (p.base == NULL || *p.base == '\0') p.base = PULL_HUB;
+    p.authorities = getenv("CURL_CA_BUNDLE"); /* libcurl itself reads neither of them */
+    if (p.authorities == NULL || *p.authorities == '\0') p.authorities = getenv("SSL_CERT_FILE");
+    if (p.authorities && *p.authorities == '\0') p.authorities = NULL;
+    p.token = getenv("HF_TOKEN");
+    if (p.token && *p.token == '\0') p.token = NULL;
     const char *slash = strchr(name, '/');
     if (!safe_path(name) || slash == NULL || strchr(slash + 1, '/'))
         return error_set(e, ERR_ARG, "", "A model's name is ORG/NAME, such as ai21labs/AI21-Jamba2-3B.");
     if (p.o.file && (!safe_path(p.o.file) || !ends_with(p.o.file, ".gguf")))
         return error_set(e, ERR_ARG, "", "The file behind a model's name is one of its GGUF files.");
+    for (const char *s = p.token; s && *s; s++)
+        if (*s <= ' ' || *s > '~') return error_set(e, ERR_ARG, "HF_TOKEN", "This is no access token.");
     if (!base_allowed(p.base) || strlen(p.base) > 400)
         return error_set(e, ERR_ARG, p.base, "Models come over https; plain http only from this machine.");
     if (strlen(models_dir) > 500) return error_set(e, ERR_ARG, models_dir, "The models folder's path is too long.");

@@ -4,7 +4,7 @@
 set -u
 core="gcc make binutils libc6-dev libsqlite3-dev libcurl4-openssl-dev libpcre2-dev libzip-dev libexpat1-dev libxml2-dev libseccomp-dev
       libmicrohttpd-dev libjansson-dev poppler-utils"
-test="libcmocka-dev python3"
+test="libcmocka-dev python3 openssl"
 browser="chromium chromium-driver python3-selenium fonts-dejavu-core"
 dev="clang-14 clang-format valgrind"
 
