@@ -33,14 +33,14 @@ static struct kernel_source source_of(const struct tensor *t, size_t expert) {
 /* ---- open and close ---- */
 /* A matrix that was packed is not read from the file again: its pages go back to the system, so that a model does not
  * count twice. (The embedding is looked up there; its pages come back as they are touched.) */
-static void drop_mapped(const struct jamba_model *m, const char *data, uint64_t bytes) {
+static void drop_mapped(struct jamba_model *m, const char *data, uint64_t bytes) {
     for (size_t i = 0; i < m->n_maps; i++) {
         const char *base = (const char *)m->maps[i].base;
         if (data < base || data + bytes > base + m->maps[i].len) continue;
         size_t first = ((size_t)(data - base) + 4095) & ~(size_t)4095,
                end = ((size_t)(data - base) + bytes) & ~(size_t)4095;
-        if (first < end)
-            madvise((void *)(uintptr_t)(base + first), end - first, MADV_DONTNEED); /* read-only map: nothing is lost */
+        if (first < end && madvise((void *)(uintptr_t)(base + first), end - first, MADV_DONTNEED) == 0)
+            m->given_back += end - first; /* read-only map: nothing is lost */
     }
 }
 

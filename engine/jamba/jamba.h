@@ -54,6 +54,24 @@ const uint8_t *jamba_model_id(const struct jamba_model *m);       /* [32] SHA-25
 const char *jamba_model_card(const struct jamba_model *m);        /* card.json's text, or "" */
 uint64_t jamba_model_bytes(const struct jamba_model *m);          /* weights in memory, mapped and repacked */
 
+/* What a model is made of, for people and for planning (summary.c). */
+struct jamba_summary {
+    uint64_t n_parameters; /* a tied output head once */
+    uint32_t n_moe_layer;
+    const char *device;    /* "cpu", "cuda" */
+    const char *tokenizer; /* "byte-level BPE", "SentencePiece BPE" */
+    struct jamba_type_count {
+        const char *type; /* as the matrices are stored; what is small (norms, convolutions, A, D, router) counts as F32 */
+        uint32_t n_tensors;
+        uint64_t bytes; /* in the file */
+    } types[16];        /* the most bytes first */
+    size_t n_types;
+};
+void jamba_model_summary(const struct jamba_model *m, struct jamba_summary *out);
+/* Bytes that one session keeps for n_tokens: KV in whole pages, conv and SSM state. Also a snapshot's size, without its header and
+ * checksums. */
+uint64_t jamba_session_bytes(const struct jamba_model *m, uint32_t n_tokens);
+
 /* ---- tokenizer (any thread) ---- */
 /* Encodes document text: never yields a control token. ids and ends are malloc'd, the caller frees; ends[i] is the byte offset behind
  * token i in the text (ends may be NULL). A token may end inside a UTF-8 character. ERR_NOMEM, ERR_FORMAT (invalid UTF-8: byte). */

@@ -237,5 +237,5 @@ const char *jamba_model_card(const struct jamba_model *m) {
 uint64_t jamba_model_bytes(const struct jamba_model *m) {
     uint64_t n = m->arena.used + (m->backend && m->backend_ctx ? m->backend->bytes(m->backend_ctx) : 0);
     for (size_t i = 0; i < m->n_maps; i++) n += m->maps[i].len;
-    return n;
+    return n - m->given_back;
 }

@@ -104,6 +104,7 @@ struct jamba_model {
     struct arena arena;   /* tensors, layers, names */
     struct model_map *maps; /* files kept mapped; freed by model.c */
     size_t n_maps;
+    uint64_t given_back;    /* bytes of the maps that a backend repacked and will not read again */
 };
 
 struct jamba_session {

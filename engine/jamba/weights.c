@@ -168,49 +168,49 @@ int weights_bind(struct jamba_model *m, const struct tensor_list *l, const bool 
     return b.rc;
 }
 
+size_t weights_layer_tensors(const struct jamba_layer *y, const struct tensor *out[WEIGHTS_LAYER_TENSORS]) {
+    const struct tensor *all[] = {y->attn_norm,
+                                  y->ffn_norm,
+                                  y->q,
+                                  y->k,
+                                  y->v,
+                                  y->o,
+                                  y->ssm_in,
+                                  y->ssm_conv1d,
+                                  y->ssm_conv1d_bias,
+                                  y->ssm_x,
+                                  y->ssm_dt,
+                                  y->ssm_dt_bias,
+                                  y->ssm_dt_norm,
+                                  y->ssm_b_norm,
+                                  y->ssm_c_norm,
+                                  y->ssm_a,
+                                  y->ssm_d,
+                                  y->ssm_out,
+                                  y->ffn_gate,
+                                  y->ffn_up,
+                                  y->ffn_down,
+                                  y->ffn_router,
+                                  y->ffn_gate_exps,
+                                  y->ffn_up_exps,
+                                  y->ffn_down_exps};
+    _Static_assert(sizeof all / sizeof all[0] == WEIGHTS_LAYER_TENSORS, "every tensor of a layer");
+    size_t n = 0;
+    for (size_t i = 0; i < WEIGHTS_LAYER_TENSORS; i++)
+        if (all[i]) out[n++] = all[i];
+    return n;
+}
+
 size_t weights_tensors(const struct jamba_model *m, struct tensor **out) {
     const struct jamba_weights *w = &m->weights;
-    size_t n = 0;
-    const struct tensor *top[] = {w->token_embd, w->output_norm, w->output == w->token_embd ? NULL : w->output};
-#define PUT(t)                                                                                                         \
-    do {                                                                                                               \
-        if (t) {                                                                                                       \
-            if (out) out[n] = (struct tensor *)(uintptr_t)(t);                                                         \
-            n++;                                                                                                       \
-        }                                                                                                              \
-    } while (0)
-    for (size_t i = 0; i < sizeof top / sizeof top[0]; i++) PUT(top[i]);
-    for (uint32_t i = 0; i < m->config.n_layer; i++) {
-        const struct jamba_layer *y = &w->layers[i];
-        const struct tensor *all[] = {y->attn_norm,
-                                      y->ffn_norm,
-                                      y->q,
-                                      y->k,
-                                      y->v,
-                                      y->o,
-                                      y->ssm_in,
-                                      y->ssm_conv1d,
-                                      y->ssm_conv1d_bias,
-                                      y->ssm_x,
-                                      y->ssm_dt,
-                                      y->ssm_dt_bias,
-                                      y->ssm_dt_norm,
-                                      y->ssm_b_norm,
-                                      y->ssm_c_norm,
-                                      y->ssm_a,
-                                      y->ssm_d,
-                                      y->ssm_out,
-                                      y->ffn_gate,
-                                      y->ffn_up,
-                                      y->ffn_down,
-                                      y->ffn_router,
-                                      y->ffn_gate_exps,
-                                      y->ffn_up_exps,
-                                      y->ffn_down_exps};
-        for (size_t j = 0; j < sizeof all / sizeof all[0]; j++) PUT(all[j]);
+    const struct tensor *all[WEIGHTS_LAYER_TENSORS] = {w->token_embd, w->output_norm, w->output};
+    size_t n = 0, n_here = w->output == w->token_embd ? 2 : 3;
+    for (uint32_t i = 0;; i++) {
+        for (size_t k = 0; k < n_here; k++, n++)
+            if (out) out[n] = (struct tensor *)(uintptr_t)all[k];
+        if (i == m->config.n_layer) return n;
+        n_here = weights_layer_tensors(&w->layers[i], all);
     }
-#undef PUT
-    return n;
 }
 
 /* ---- noise of the same scale ---- */

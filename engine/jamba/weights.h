@@ -79,6 +79,9 @@ uint64_t config_parameters(const struct jamba_config *c, uint32_t n_moe_layer);
  * their type. ERR_FORMAT names file and tensor. */
 int weights_bind(struct jamba_model *m, const struct tensor_list *l, const bool *is_attention, struct error *e);
 
+/* The tensors that a layer has, in a fixed order; returns how many. */
+enum { WEIGHTS_LAYER_TENSORS = 25 };
+size_t weights_layer_tensors(const struct jamba_layer *y, const struct tensor *out[WEIGHTS_LAYER_TENSORS]);
 /* Every bound tensor in a fixed order; returns how many. out may be NULL. A tied output head counts once. */
 size_t weights_tensors(const struct jamba_model *m, struct tensor **out);
 

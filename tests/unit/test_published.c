@@ -12,6 +12,7 @@
 
 #include <jansson.h>
 #include <setjmp.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -517,12 +518,19 @@ static void test_published_layouts_open_and_run(void **state) {
         check_mapped(m, w->token_embd, r->name);
         check_mapped(m, w->output, r->name);
         assert_int_equal(w->output == w->token_embd, r->g->tied);
-        struct tensor *all[2000];
-        size_t n_all = weights_tensors(m, NULL);
-        assert_true(n_all <= 2000);
-        weights_tensors(m, all);
-        for (size_t k = 0; k < n_all; k++) n += all[k]->ne[0] * all[k]->ne[1] * all[k]->ne[2];
-        assert_true(n == config_parameters(&m->config, n_moe));
+        struct jamba_summary summary;
+        jamba_model_summary(m, &summary);
+        assert_true(summary.n_parameters == config_parameters(&m->config, n_moe));
+        assert_int_equal(summary.n_moe_layer, n_moe);
+        assert_string_equal(summary.device, "cpu");
+        assert_string_equal(summary.tokenizer, "byte-level BPE");
+        assert_int_equal(summary.n_types, 2); /* matrices, and what became F32 */
+        for (size_t k = 0; k < 2; k++) {
+            bool bf16 = strcmp(summary.types[k].type, "BF16") == 0;
+            n += summary.types[k].bytes / (bf16 ? 2 : 4);
+            if (!bf16) assert_string_equal(summary.types[k].type, "F32");
+        }
+        assert_true(n == summary.n_parameters);
         run(m, logits);
         for (int k = 0; k < SMALL_VOCAB; k++) {
             if (!isfinite(logits[k])) fail_msg("%s: logit %d is not finite", r->name, k);
@@ -574,6 +582,32 @@ static void test_a_stored_head_of_a_tied_model_changes_nothing(void **state) {
         jamba_model_close(m);
     }
     assert_memory_equal(with, without, sizeof with);
+}
+
+/* What a session keeps is said before there is one: the size of its snapshot says the same. */
+static void test_a_sessions_memory_is_known_before(void **state) {
+    (void)state;
+    write_checkpoint(&releases[1], &(struct how){TENSOR_BF16, PER_EXPERT, 1, true, 0});
+    struct jamba_model *m = opened("Mini", NULL);
+    uint64_t last = 0;
+    for (uint32_t n = 100; n <= 1600; n *= 4) {
+        struct jamba_session *s;
+        struct error e = {0};
+        int32_t ids[1600];
+        for (uint32_t i = 0; i < n; i++) ids[i] = (int32_t)(i * 131 + 7) % 700;
+        uint64_t bytes = jamba_session_bytes(m, n);
+        if (jamba_session_open(&s, m, n, &e) || jamba_session_prefill(s, ids, n, NULL, &e) ||
+            jamba_session_save(s, in_folder("snapshot"), &e))
+            fail_msg("%s (%s)", e.message, e.where);
+        struct stat st;
+        assert_int_equal(stat(in_folder("snapshot"), &st), 0);
+        uint64_t blocks = (bytes + 4095) / 4096; /* a checksum each, of 32 bytes at most, and a header */
+        assert_true((uint64_t)st.st_size >= bytes && (uint64_t)st.st_size <= bytes + blocks * 32 + 3 * 4096);
+        assert_true(bytes > last);
+        last = bytes;
+        jamba_session_close(s);
+    }
+    jamba_model_close(m);
 }
 
 /* What cannot be run says which key or tensor. */
@@ -683,13 +717,10 @@ static void test_published_shapes_as_gguf(void **state) {
             }
         }
         assert_int_equal(m->config.n_attention_layer, t->n_layer / t->attention_period);
-        uint64_t n = 0;
-        struct tensor *all[2000];
-        size_t n_all = weights_tensors(m, NULL);
-        assert_true(n_all <= 2000);
-        weights_tensors(m, all);
-        for (size_t k = 0; k < n_all; k++) n += all[k]->ne[0] * all[k]->ne[1] * all[k]->ne[2];
-        assert_true(n == config_parameters(&m->config, n_moe));
+        struct jamba_summary summary;
+        jamba_model_summary(m, &summary);
+        assert_true(summary.n_parameters == config_parameters(&m->config, n_moe));
+        assert_string_equal(summary.types[0].type, tensor_type_name(cases[i].matrix));
         struct jamba_session *s;
         struct error e = {0};
         int32_t ids[N_TOKENS];
@@ -722,6 +753,7 @@ int main(void) {
         cmocka_unit_test(test_published_layouts_open_and_run),
         cmocka_unit_test(test_layouts_of_the_same_weights_are_the_same_model),
         cmocka_unit_test(test_a_stored_head_of_a_tied_model_changes_nothing),
+        cmocka_unit_test(test_a_sessions_memory_is_known_before),
         cmocka_unit_test(test_what_is_not_published_so_is_refused),
         cmocka_unit_test(test_published_shapes_as_gguf),
     };
