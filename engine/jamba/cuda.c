@@ -18,27 +18,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- open and close ---- */
-static int check_shape(const struct jamba_config *c, struct error *e) {
-    if (c->d_state != 16)
-        return error_set(e, ERR_UNSUPPORTED, "cuda", "The GPU scan is written for d_state 16; this model has %u.",
-                         c->d_state);
-    if (c->d_conv < 2 || c->d_conv > 4)
-        return error_set(e, ERR_UNSUPPORTED, "cuda", "The GPU convolution takes 2 to 4 taps; this model has %u.",
-                         c->d_conv);
-    if (c->n_attention_layer && c->head_dim != 64 && c->head_dim != 128)
-        return error_set(e, ERR_UNSUPPORTED, "cuda",
-                         "The GPU attention is written for head dimensions 64 and 128; this model has %u.",
-                         c->head_dim);
-    if (c->d_model % 16 || c->d_ff % 16 || c->d_inner % 32 || c->dt_rank % 16)
-        return error_set(e, ERR_UNSUPPORTED, "cuda", "A width of this model (%u, %u, %u, %u) is no multiple of 16.",
-                         c->d_model, c->d_ff, c->d_inner, c->dt_rank);
-    if (c->n_expert > 64 || c->n_expert_used > 8)
-        return error_set(e, ERR_UNSUPPORTED, "cuda", "%u experts with %u used are more than the GPU router takes.",
-                         c->n_expert, c->n_expert_used);
-    return 0;
-}
-
 /* ---- passes through the stages ---- */
 /* Waits until the stages are done with every pass handed to them. */
 static void drain(struct cuda_model *cm) {
@@ -215,6 +194,7 @@ static void cuda_close(void *ctx) {
     }
     pthread_mutex_destroy(&cm->lock);
     pthread_cond_destroy(&cm->moved);
+    arena_free(&cm->padded.arena);
     free(cm);
 }
 
@@ -238,8 +218,6 @@ static int start_threads(struct cuda_model *cm, struct error *e) {
 
 static int cuda_open(void **ctx, struct jamba_model *m, const struct jamba_model_options *o, struct error *e) {
     *ctx = NULL;
-    int rc = check_shape(&m->config, e);
-    if (rc) return rc;
     struct cuda_model *cm = calloc(1, sizeof *cm);
     if (!cm) return error_set(e, ERR_NOMEM, "", "There is no memory for the model.");
     if (pthread_mutex_init(&cm->lock, NULL)) {
@@ -251,8 +229,9 @@ static int cuda_open(void **ctx, struct jamba_model *m, const struct jamba_model
         free(cm);
         return error_set(e, ERR_NOMEM, "", "There is no memory for the model.");
     }
-    cm->m = m;
-    rc = cuda_plan_make(cm->plan, &cm->n_stages, m, o, e);
+    cm->m = &cm->padded;
+    int rc = cuda_pad_model(cm->m, m, o, e);
+    if (!rc) rc = cuda_plan_make(cm->plan, &cm->n_stages, cm->m, o, e);
     for (int k = 0; !rc && k < cm->n_stages; k++) {
         const struct cuda_plan *p = &cm->plan[k];
         struct cuda_stage *st = calloc(1, sizeof *st);
@@ -262,8 +241,10 @@ static int cuda_open(void **ctx, struct jamba_model *m, const struct jamba_model
             break;
         }
         cm->stage[k] = st;
-        cuda_stage_init(st, m, k, cm->n_stages, p->first, p->end);
+        cuda_stage_init(st, cm->m, k, cm->n_stages, p->first, p->end);
         st->device = p->device;
+        st->real.head_dim = (int)m->config.head_dim, st->real.dt_rank = (int)m->config.dt_rank;
+        st->real.d_state = (int)m->config.d_state;
         rc = cuda_stage_load(st, p, e);
         if (!rc && k) rc = cuda_peer_enable(cm->stage[k - 1]->device, st->device, e);
         if (!rc && k) rc = cuda_peer_enable(st->device, cm->stage[k - 1]->device, e);

@@ -41,6 +41,9 @@ struct cuda_stage {
     int index;                                                               /* 0: takes the token ids */
     bool is_last;                                                            /* has the final norm and the head */
     uint32_t first, end, first_attention, n_attention, first_mamba, n_mamba; /* its layers */
+    struct {
+        int head_dim, dt_rank, d_state;
+    } real; /* as the model has them; the config's may be padded (cuda_pad.c) */
     enum cuda_form form;
     bool e4m3_rows; /* prefill multiplies e4m3 rows by the e4m3 weights; else these are dequantised */
     cuda_stream stream;
@@ -153,9 +156,16 @@ struct cuda_session {
     struct error error;
 };
 
+/* What the kernels compute with: m's weights and config, head_dim, dt_rank, d_state and d_ff widened to what they want
+ * by rows and columns of zeros where m's are others. Shares m's tensors where nothing changes; the rest lies in
+ * out->arena. ERR_UNSUPPORTED: no padding helps (cuda_pad.c says what the kernels take). */
+int cuda_pad_model(struct jamba_model *out, const struct jamba_model *m, const struct jamba_model_options *o,
+                   struct error *e);
+
 /* The model: its stages, and the threads that drive those behind the first (the caller drives that one). */
 struct cuda_model {
-    struct jamba_model *m;
+    struct jamba_model *m; /* = &padded */
+    struct jamba_model padded;
     int n_stages;
     struct cuda_stage *stage[CUDA_MAX_STAGES];
     struct cuda_plan plan[CUDA_MAX_STAGES];

@@ -171,11 +171,21 @@ struct rows {
     const float *scale;
     int ld;
 };
+/* Outputs in no whole pieces of 16 bytes are not for the library (a router over 3 experts). */
+static int odd_rows(struct cuda_stage *cm, const struct cuda_matrix *w, const uint16_t *x, int ldx, int n, float *y32,
+                    int ldy, struct error *e) {
+    int rc = 0;
+    for (int at = 0; !rc && at < n; at += CUDA_STEP_ROWS)
+        rc = cuda_gemv(w, x + (size_t)at * (size_t)ldx, ldx, n - at < CUDA_STEP_ROWS ? n - at : CUDA_STEP_ROWS, NULL,
+                       y32 + (size_t)at * (size_t)ldy, ldy, false, cm->stream, e);
+    return rc;
+}
 static int multiply(struct cuda_pass *p, const struct cuda_matrix *w, const struct rows *x, int n, uint16_t *y,
                     float *y32, int ldy, bool add, struct error *e) {
     struct cuda_stage *cm = p->cm;
     if (p->step) return cuda_gemv(w, x->bf16, x->ld, n, y, y32, ldy, add, cm->stream, e);
     count_gemm(cm, w, n);
+    if (w->n_out % 8) return odd_rows(cm, w, x->bf16, x->ld, n, y32, ldy, e);
     return x->e4m3 ? cuda_linear_e4m3(cm->gemm, w, x->e4m3, x->scale, x->ld, n, y, y32, ldy, add, cm->stream, e)
                    : cuda_linear(cm->gemm, w, x->bf16, x->ld, n, y, y32, ldy, add, cm->stream, e);
 }
@@ -242,12 +252,12 @@ static int mamba_mixer(struct cuda_pass *p, const struct cuda_layer *l, const st
         const struct cuda_mamba_state *states = cm->mamba_states + (size_t)mamba_index * CUDA_MAX_ITEMS;
         if (!rc)
             rc = cuda_scan_step(cm->y, D, cm->u, D, cm->xdbc, l->dt_norm, l->b_norm, l->c_norm, l->ssm_dt.bf16,
-                                cm->wide + D, 2 * D, l->a, l->d, l->dt_bias, states, p->n_rows, D, R, c->rms_norm_eps,
-                                st, e);
+                                cm->wide + D, 2 * D, l->a, l->d, l->dt_bias, states, p->n_rows, D, R,
+                                cm->real.dt_rank, cm->real.d_state, c->rms_norm_eps, st, e);
     } else {
         if (!rc)
             rc = cuda_mamba_norms(cm->dt, cm->bc, cm->xdbc, l->dt_norm, l->b_norm, l->c_norm, p->n_rows, R,
-                                  c->rms_norm_eps, st, e);
+                                  cm->real.dt_rank, cm->real.d_state, c->rms_norm_eps, st, e);
         /* dt_proj overwrites the x half of `wide`, which the convolution is done with */
         if (!rc) rc = linear(p, &l->ssm_dt, cm->dt, R, cm->wide, NULL, 2 * D, false, e);
         for (int i = 0; !rc && i < p->n_seg; i++) {
@@ -269,7 +279,7 @@ static int attention_mixer(struct cuda_pass *p, const struct cuda_layer *l, cons
     const struct jamba_config *c = &cm->m->config;
     const int H = (int)c->d_model, layer = (int)attention_index;
     const int q = (int)(c->n_head * c->head_dim), kv = (int)(c->n_kv_head * c->head_dim), ld = q + 2 * kv;
-    const float scale = 1.0f / sqrtf((float)c->head_dim);
+    const float scale = 1.0f / sqrtf((float)cm->real.head_dim);
     cuda_stream st = cm->stream;
     struct rows y;
     int rc = multiply(p, &l->qkv, x, p->n_rows, cm->wide, NULL, ld, false, e);
@@ -514,8 +524,10 @@ static int want_logprobs(struct cuda_stage *cm, const float *before, int first, 
     if (!rc) rc = cuda_upload(cm->targets, tokens, (size_t)n * sizeof *tokens, cm->stream, e);
     for (int at = 0; !rc && at < n; at += CUDA_MAX_ITEMS) {
         int take = n - at < CUDA_MAX_ITEMS ? n - at : CUDA_MAX_ITEMS;
-        rc = cuda_linear(cm->gemm, &cm->head, rows + (size_t)at * c->d_model, H, take, NULL, cm->logits,
-                         (int)c->n_vocab, false, cm->stream, e);
+        const uint16_t *row = rows + (size_t)at * c->d_model;
+        rc = cm->head.n_out % 8 ? odd_rows(cm, &cm->head, row, H, take, cm->logits, (int)c->n_vocab, e)
+                                : cuda_linear(cm->gemm, &cm->head, row, H, take, NULL, cm->logits, (int)c->n_vocab,
+                                              false, cm->stream, e);
         if (!rc)
             rc = cuda_logprobs(cm->logprob + at, cm->logits, cm->targets + at, take, (int)c->n_vocab, cm->stream, e);
     }

@@ -87,7 +87,7 @@ extern "C" int cuda_conv1d_step(uint16_t *y, int ldy, const uint16_t *x, int ldx
 static __global__ void __launch_bounds__(128)
     scan_step_kernel(bf16 *y, int ldy, const bf16 *x, int ldx, const float *xdbc, const float *dt_norm, const float *b_norm, const float *c_norm,
                      const bf16 *w_dt, const bf16 *z, int ldz, const float *A, const float *D, const float *dt_bias,
-                     const struct cuda_mamba_state *states, int d_inner, int R, float eps) {
+                     const struct cuda_mamba_state *states, int d_inner, int R, float n_dt, float n_state, float eps) {
     __shared__ __align__(16) float dt[512], bc[32];
     let_next_start();
     const int i = blockIdx.y, c = (int)(blockIdx.x * blockDim.x + threadIdx.x) / 4, part = threadIdx.x % 4;
@@ -102,14 +102,14 @@ static __global__ void __launch_bounds__(128)
 #ifdef MUTANT_NO_DT_NORM
         float r = 1.f + 0.f * warp_sum(sum);
 #else
-        float r = rsqrtf(warp_sum(sum) / (float)R + eps);
+        float r = rsqrtf(warp_sum(sum) / n_dt + eps);
 #endif
         for (int k = lane; k < R; k += 32) dt[k] = __bfloat162float(__float2bfloat16(row[k] * r * dt_norm[k]));
     } else if (warp == 1) {
         float v = row[R + lane], q = v * v;
 #pragma unroll
         for (int o = 8; o; o >>= 1) q += __shfl_xor_sync(0xffffffffu, q, o);
-        bc[lane] = v * rsqrtf(q / 16.f + eps) * (lane < 16 ? b_norm[lane] : c_norm[lane - 16]);
+        bc[lane] = v * rsqrtf(q / n_state + eps) * (lane < 16 ? b_norm[lane] : c_norm[lane - 16]);
     }
     __syncthreads();
     float s = 0;
@@ -139,11 +139,12 @@ static __global__ void __launch_bounds__(128)
 }
 extern "C" int cuda_scan_step(uint16_t *y, int ldy, const uint16_t *x, int ldx, const float *xdbc, const float *dt_norm, const float *b_norm,
                               const float *c_norm, const uint16_t *w_dt, const uint16_t *z, int ldz, const float *A, const float *D, const float *dt_bias,
-                              const struct cuda_mamba_state *states, int n, int d_inner, int dt_rank, float eps, cuda_stream s, struct error *e) {
+                              const struct cuda_mamba_state *states, int n, int d_inner, int dt_rank, int n_dt, int n_state, float eps, cuda_stream s,
+                              struct error *e) {
     if (n == 0) return 0;
     if (dt_rank % 8 || dt_rank > 512) return error_set(e, ERR_UNSUPPORTED, "scan_step", "dt_rank %d: a multiple of 8, at most 512, is needed", dt_rank);
     return cuda_check(launch_step(scan_step_kernel, dim3((unsigned)((4 * d_inner + 127) / 128), (unsigned)n), dim3(128), 0, (cudaStream_t)s, (bf16 *)y, ldy,
                                   (const bf16 *)x, ldx, xdbc, dt_norm, b_norm, c_norm, (const bf16 *)w_dt, (const bf16 *)z, ldz, A, D, dt_bias, states, d_inner,
-                                  dt_rank, eps),
+                                  dt_rank, (float)n_dt, (float)n_state, eps),
                       "scan_step", e);
 }

@@ -114,13 +114,14 @@ struct cuda_mamba_state {
 /* y[t] = silu(bias + sum_j w[c,j] x[t - K + 1 + j]) for one timeline; x [T, ldx]; conv_state is read and moved on. w [d_inner, K] f32, K <= 4. */
 int cuda_conv1d_silu(uint16_t *y, int ldy, const uint16_t *x, int ldx, const float *w, const float *bias, uint16_t *conv_state, int T,
                      int d_inner, int d_conv, cuda_stream s, struct error *e);
-/* xdbc [n_rows, R + 32] f32 -> dt [n_rows, R] bf16, bc [n_rows, 32] f32, each part RMS-normed with its weight. */
+/* xdbc [n_rows, R + 32] f32 -> dt [n_rows, R] bf16, bc [n_rows, 32] f32, each part RMS-normed with its weight. n_dt, n_state: what the means divide by: R
+ * and 16, or fewer where the columns behind them are zeros (cuda_pad.c). */
 int cuda_mamba_norms(uint16_t *dt, float *bc, const float *xdbc, const float *dt_norm, const float *b_norm, const float *c_norm, int n_rows,
-                     int dt_rank, float eps, cuda_stream s, struct error *e);
+                     int dt_rank, int n_dt, int n_state, float eps, cuda_stream s, struct error *e);
 /* Mamba-1 selective scan, softplus, D skip and gate fused; time-major as the GEMMs write.
  *   dt = softplus(dt_raw + dt_bias); h = exp(dt A) h + dt B x; y = (C . h + D x) * silu(z)
  * x, dt_raw, z, y bf16 [T, .]; B, C [T, bc_stride] f32, 16 each; A [d_inner, 16], D, dt_bias [d_inner] f32; state [d_inner, 16] f32, carried
- * in and out. d_state is 16; d_inner a multiple of 32. */
+ * in and out. d_state is 16; d_inner and the strides even, bc_stride a multiple of 4. */
 int cuda_selective_scan(uint16_t *y, const uint16_t *x, const uint16_t *dt_raw, const uint16_t *z, const float *B, const float *C,
                         const float *A, const float *D, const float *dt_bias, float *state, int T, int d_inner, int x_stride,
                         int dt_stride, int z_stride, int y_stride, int bc_stride, cuda_stream s, struct error *e);
@@ -130,7 +131,7 @@ int cuda_conv1d_step(uint16_t *y, int ldy, const uint16_t *x, int ldx, const flo
 /* From x_proj's output on: xdbc [n, R + 32] f32, norms and dt_proj (w_dt [d_inner, R]) included. */
 int cuda_scan_step(uint16_t *y, int ldy, const uint16_t *x, int ldx, const float *xdbc, const float *dt_norm, const float *b_norm,
                    const float *c_norm, const uint16_t *w_dt, const uint16_t *z, int ldz, const float *A, const float *D, const float *dt_bias,
-                   const struct cuda_mamba_state *states, int n, int d_inner, int dt_rank, float eps, cuda_stream s, struct error *e);
+                   const struct cuda_mamba_state *states, int n, int d_inner, int dt_rank, int n_dt, int n_state, float eps, cuda_stream s, struct error *e);
 
 /* ---- attention over a paged KV cache ---- */
 /* One pool for all timelines and attention layers: page p holds CUDA_KV_PAGE positions; layer a's K rows start at row

@@ -105,7 +105,7 @@ extern "C" int cuda_rms_norm_e4m3(uint8_t *q, float *scale, uint16_t *y, const f
 
 /* A warp a row: [R | 16 | 16] f32. */
 static __global__ void mamba_norms_kernel(bf16 *dt, float *bc, const float *xdbc, const float *dt_norm, const float *b_norm, const float *c_norm,
-                                          int n_rows, int R, float eps) {
+                                          int n_rows, int R, float n_dt, float n_state, float eps) {
     int row = blockIdx.x * 8 + threadIdx.x / 32, lane = threadIdx.x % 32;
     if (row >= n_rows) return;
     const float *x = xdbc + (size_t)row * (R + 32);
@@ -114,7 +114,7 @@ static __global__ void mamba_norms_kernel(bf16 *dt, float *bc, const float *xdbc
 #ifdef MUTANT_NO_DT_NORM
     float r = 1.f + 0.f * warp_sum(sum);
 #else
-    float r = rsqrtf(warp_sum(sum) / (float)R + eps);
+    float r = rsqrtf(warp_sum(sum) / n_dt + eps);
 #endif
     for (int i = lane; i < R; i += 32) dt[(size_t)row * R + i] = __float2bfloat16(x[i] * r * dt_norm[i]);
     /* lanes 0..15 hold B, 16..31 hold C */
@@ -122,12 +122,13 @@ static __global__ void mamba_norms_kernel(bf16 *dt, float *bc, const float *xdbc
 #pragma unroll
     for (int o = 8; o; o >>= 1) q += __shfl_xor_sync(0xffffffffu, q, o);
     float w = lane < 16 ? b_norm[lane] : c_norm[lane - 16];
-    bc[(size_t)row * 32 + lane] = v * rsqrtf(q / 16.f + eps) * w;
+    bc[(size_t)row * 32 + lane] = v * rsqrtf(q / n_state + eps) * w;
 }
 extern "C" int cuda_mamba_norms(uint16_t *dt, float *bc, const float *xdbc, const float *dt_norm, const float *b_norm, const float *c_norm,
-                                int n_rows, int dt_rank, float eps, cuda_stream s, struct error *e) {
+                                int n_rows, int dt_rank, int n_dt, int n_state, float eps, cuda_stream s, struct error *e) {
     if (n_rows == 0) return 0;
-    mamba_norms_kernel<<<(unsigned)((n_rows + 7) / 8), 256, 0, (cudaStream_t)s>>>((bf16 *)dt, bc, xdbc, dt_norm, b_norm, c_norm, n_rows, dt_rank, eps);
+    mamba_norms_kernel<<<(unsigned)((n_rows + 7) / 8), 256, 0, (cudaStream_t)s>>>((bf16 *)dt, bc, xdbc, dt_norm, b_norm, c_norm, n_rows, dt_rank,
+                                                                                  (float)n_dt, (float)n_state, eps);
     return cuda_check(cudaGetLastError(), "mamba_norms", e);
 }
 

@@ -67,6 +67,12 @@ void cuda_stage_init(struct cuda_stage *cm, const struct jamba_model *m, int ind
     cm->index = index;
     cm->is_last = index == n - 1;
 }
+int cuda_pad_model(struct jamba_model *out, const struct jamba_model *m, const struct jamba_model_options *o,
+                   struct error *e) {
+    (void)o, (void)e;
+    out->config = m->config;
+    return 0;
+}
 int cuda_stage_load(struct cuda_stage *cm, const struct cuda_plan *plan, struct error *e) {
     (void)plan, (void)e;
     cm->chunk_rows = ROWS;
