@@ -124,6 +124,8 @@ void api_close(struct api *api); /* stops the workers first */
 int api_analysis(struct api *api, struct analysis **out, struct error *e);
 /* Where a model is looked for; the first that is there. path is malloc'd. */
 int api_model_path(const struct api_options *o, char **path, struct error *e);
+/* The model as people and programs see it; n_tokens: the context whose memory is told. NULL without memory. */
+json_t *api_model_json(const struct jamba_model *m, const char *path, uint32_t n_tokens);
 /* A fresh file under the data directory for bytes that arrive; path malloc'd, *fd open for writing. */
 int api_incoming(const char *data_dir, char **path, int *fd, struct error *e);
 /* Writes all of it; a full disk is said in words. */

@@ -26,6 +26,7 @@ enum {
     OPT_WAIT,
     OPT_PRIVATE,
     OPT_POSSIBLE,
+    OPT_CONTEXT,
     OPT_VERSION
 };
 
@@ -40,6 +41,7 @@ static const struct option options[] = {
     {"wait", required_argument, NULL, OPT_WAIT},
     {"allow-private", no_argument, NULL, OPT_PRIVATE},
     {"possible", no_argument, NULL, OPT_POSSIBLE},
+    {"context", required_argument, NULL, OPT_CONTEXT},
     {"output", required_argument, NULL, 'o'},
     {"quiet", no_argument, NULL, 'q'},
     {"help", no_argument, NULL, 'h'},
@@ -61,7 +63,7 @@ static const struct command {
     {"sets", command_sets, 0, 0, "", {0}},
     {"documents", command_documents, 1, 1, "SET", {0}},
     {"delete", command_delete, 2, 2, "SET DOCUMENT", {0}},
-    {"model", command_model, 1, 3, "info|list|pull ORG/NAME [FILE]|import PATH", {0}},
+    {"model", command_model, 1, 3, "info [MODEL]|list|pull ORG/NAME [FILE]|import PATH", {OPT_CONTEXT}},
 };
 #define N_COMMANDS (sizeof commands / sizeof *commands)
 
@@ -90,7 +92,9 @@ static void help(FILE *f) {
             "    --port N                TCP port on 127.0.0.1; 0 = any free one (default: %d)\n"
             "\n"
             "Models\n"
-            "  model info                the model, its card and the kernels in use\n"
+            "  model info [MODEL]        the model: weights, layers, kernels, memory, card (default: the\n"
+            "                            one that answers)\n"
+            "    --context N             the memory for so many tokens (default: the model's longest)\n"
             "  model list                models in the data directory\n"
             "  model pull ORG/NAME [FILE]\n"
             "                            fetch a model into it, or go on with it (FILE: one GGUF\n"
@@ -215,6 +219,9 @@ int cli_main(int argc, char **argv) {
             break;
         case OPT_POSSIBLE:
             c.possible = true;
+            break;
+        case OPT_CONTEXT:
+            good = number(optarg, INT_MAX, &c.context);
             break;
         case 'o':
             c.output = optarg;

@@ -13,7 +13,7 @@ struct cli {
     struct api_options api;
     char *data_dir;
     bool json, quiet, allow_private, possible;
-    int port, wait_s;
+    int port, wait_s, context; /* context: tokens, 0 = the model's */
     const char *output;
     char **args; /* behind the command's name */
     int n_args;

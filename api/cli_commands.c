@@ -585,13 +585,94 @@ static int model_files(struct cli *c, const char *verb) {
         if (json_array_size(o) == 0) printf("no models in %s; the bundled one is used\n", dir.data);
         json_array_foreach(o, i, m) {
             cli_put(stdout, json_string_value(json_object_get(m, "name")));
-            printf("  %.0f MB%s\n", (double)json_integer_value(json_object_get(m, "bytes")) / 1e6,
-                   json_is_true(json_object_get(m, "complete")) ? "" : "  not complete: pull it again");
+            const char *state = json_string_value(json_object_get(m, "state"));
+            printf("  %.0f MB  %s\n", (double)json_integer_value(json_object_get(m, "bytes")) / 1e6,
+                   strcmp(state, "incomplete") == 0 ? "not complete: pull it again" : state);
         }
     }
     json_decref(o);
     buf_free(&dir);
     return rc == 0 ? 0 : cli_fail(c, &e);
+}
+
+static void put_memory(const char *label, json_int_t bytes) {
+    printf("%s%.*f %s", label, bytes < 100000000 ? 1 : 0, (double)bytes / (bytes < 10000000000 ? 1e6 : 1e9),
+           bytes < 10000000000 ? "MB" : "GB");
+}
+
+static void print_model(const json_t *m) {
+    const json_t *config = json_object_get(m, "config"), *layers = json_object_get(m, "layers"),
+                 *memory = json_object_get(m, "memory");
+    const char *key;
+    json_t *v;
+    size_t i;
+    printf("name         ");
+    cli_put(stdout, json_string_value(json_object_get(m, "name")));
+    printf("\nfrom         ");
+    cli_put(stdout, json_string_value(json_object_get(m, "path")));
+    printf("\nid           %.16s\n", json_string_value(json_object_get(m, "id")));
+    printf("device       %s\n", json_string_value(json_object_get(m, "device")));
+    printf("kernels      %s\n", json_string_value(json_object_get(m, "kernel_path")));
+    printf("parameters   %.1f million\n", (double)json_integer_value(json_object_get(m, "parameters")) / 1e6);
+    printf("layers       %lld: %lld Mamba, %lld attention; %lld of them with experts\n",
+           (long long)json_integer_value(json_object_get(config, "n_layer")),
+           (long long)json_integer_value(json_object_get(layers, "mamba")),
+           (long long)json_integer_value(json_object_get(layers, "attention")),
+           (long long)json_integer_value(json_object_get(layers, "with_experts")));
+    printf("context      %lld tokens\n", (long long)json_integer_value(json_object_get(config, "context_length")));
+    printf("tokenizer    %s, %lld tokens\n", json_string_value(json_object_get(m, "tokenizer")),
+           (long long)json_integer_value(json_object_get(config, "n_vocab")));
+    printf("tensors      ");
+    json_array_foreach(json_object_get(m, "types"), i, v) {
+        printf("%s%lld %s", i ? ", " : "", (long long)json_integer_value(json_object_get(v, "tensors")),
+               json_string_value(json_object_get(v, "type")));
+        put_memory(" (", json_integer_value(json_object_get(v, "bytes")));
+        printf(")");
+    }
+    put_memory("\nmemory       ", json_integer_value(json_object_get(memory, "total")));
+    printf(" for %lld tokens of context", (long long)json_integer_value(json_object_get(memory, "context")));
+    put_memory(": weights ", json_integer_value(json_object_get(memory, "weights")));
+    put_memory(", state ", json_integer_value(json_object_get(memory, "state")));
+    printf("\nshape        ");
+    bool first = true;
+    json_object_foreach((json_t *)(uintptr_t)config, key, v) {
+        printf("%s%s %lld", first ? "" : ", ", key, (long long)json_integer_value(v));
+        first = false;
+    }
+    printf("\n");
+    json_object_foreach(json_object_get(m, "card"), key, v) {
+        char *text = json_dumps(v, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(6));
+        printf("card         ");
+        cli_put(stdout, key);
+        printf(": ");
+        cli_put(stdout, text != NULL ? text : "");
+        printf("\n");
+        free(text);
+    }
+}
+
+/* The model that answers, told by whoever has the data directory; one that was named is opened here, beside it. */
+static int model_info(struct cli *c, json_t **o, struct error *e) {
+    char route[64];
+    snprintf(route, sizeof route, "/api/v1/model?context=%d", c->context);
+    if (c->n_args == 1 && c->api.model_path == NULL) {
+        int rc = cli_link_open(c, false, e);
+        return rc ? rc : cli_ask_for(c, API_GET, route, NULL, o, e);
+    }
+    struct jamba_model_options options = {.n_threads = c->api.n_threads, .path = c->api.kernels};
+    struct jamba_model *m = NULL;
+    char *path = NULL;
+    if (c->n_args == 2) c->api.model_path = c->args[1];
+    int rc = api_model_path(&c->api, &path, e);
+    if (rc == 0) rc = jamba_model_open(&m, path, &options, e);
+    if (rc == 0) {
+        uint32_t n_tokens = c->context ? (uint32_t)c->context : jamba_model_config(m)->context_length;
+        *o = json_pack("{s:o}", "model", api_model_json(m, path, n_tokens));
+        if (*o == NULL) rc = error_set(e, ERR_NOMEM, "", "There is not enough memory.");
+    }
+    jamba_model_close(m);
+    free(path);
+    return rc;
 }
 
 int command_model(struct cli *c) {
@@ -601,38 +682,18 @@ int command_model(struct cli *c) {
     if ((strcmp(verb, "list") == 0 && c->n_args == 1) || (strcmp(verb, "import") == 0 && c->n_args == 2) ||
         (strcmp(verb, "pull") == 0 && c->n_args >= 2))
         return model_files(c, verb);
-    if (strcmp(verb, "info") != 0 || c->n_args != 1) {
-        fprintf(stderr, "antinomy: usage: antinomy model info|list|pull ORG/NAME [FILE]|import PATH\n");
+    if (strcmp(verb, "info") != 0 || c->n_args > 2) {
+        fprintf(stderr, "antinomy: usage: antinomy model info [MODEL]|list|pull ORG/NAME [FILE]|import PATH\n");
         return EXIT_USAGE;
     }
-    if (cli_link_open(c, false, &e) != 0 || cli_ask_for(c, API_GET, "/api/v1/model", NULL, &o, &e) != 0)
-        return cli_fail(c, &e);
-    const json_t *m = json_object_get(o, "model"), *config = json_object_get(m, "config");
-    if (c->json) {
+    if (model_info(c, &o, &e) != 0) return cli_fail(c, &e);
+    const json_t *m = json_object_get(o, "model");
+    if (c->json)
         cli_print_json(o);
-    } else if (!json_is_object(m)) {
+    else if (!json_is_object(m))
         printf("no model: search and rules alone\n");
-    } else {
-        printf("name         %s\n", json_string_value(json_object_get(m, "name")));
-        printf("from         %s\n", json_string_value(json_object_get(m, "path")));
-        printf("id           %.16s\n", json_string_value(json_object_get(m, "id")));
-        printf("kernels      %s\n", json_string_value(json_object_get(m, "kernel_path")));
-        printf("in memory    %.0f MB\n", (double)json_integer_value(json_object_get(m, "bytes")) / 1e6);
-        const char *key;
-        json_t *v;
-        printf("shape        ");
-        bool first = true;
-        json_object_foreach((json_t *)(uintptr_t)config, key, v) {
-            printf("%s%s %lld", first ? "" : ", ", key, (long long)json_integer_value(v));
-            first = false;
-        }
-        printf("\n");
-        json_object_foreach(json_object_get(m, "card"), key, v) {
-            char *text = json_dumps(v, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(6));
-            printf("card         %s: %s\n", key, text != NULL ? text : "");
-            free(text);
-        }
-    }
+    else
+        print_model(m);
     json_decref(o);
     return 0;
 }

@@ -1,4 +1,4 @@
-/* route_sets.c: sets, the model, readiness. */
+/* route_sets.c: sets, readiness. */
 #include "api/api.h"
 
 #include <stdlib.h>
@@ -97,39 +97,6 @@ int route_set_delete(struct api *api, struct api_request *q, const struct api_ar
                               "documents", (json_int_t)s.n_documents));
     arena_free(&arena);
     return rc;
-}
-
-int route_model(struct api *api, struct api_request *q, const struct api_args *a, struct api_response *r,
-                struct error *e) {
-    (void)q;
-    (void)a;
-    struct analysis *an;
-    int rc = api_analysis(api, &an, e);
-    if (rc != 0) return rc;
-    if (api->model == NULL) {
-        api_respond(r, 200, json_pack("{s:n}", "model"));
-        return 0;
-    }
-    char *path = NULL, id[65];
-    struct error ignored;
-    api_model_path(&api->options, &path, &ignored);
-    hex_encode(jamba_model_id(api->model), 32, id);
-    const struct jamba_config *c = jamba_model_config(api->model);
-    json_t *config =
-        json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "n_layer",
-                  (json_int_t)c->n_layer, "n_attention_layer", (json_int_t)c->n_attention_layer, "d_model",
-                  (json_int_t)c->d_model, "d_ff", (json_int_t)c->d_ff, "n_vocab", (json_int_t)c->n_vocab, "n_head",
-                  (json_int_t)c->n_head, "n_kv_head", (json_int_t)c->n_kv_head, "d_inner", (json_int_t)c->d_inner,
-                  "d_state", (json_int_t)c->d_state, "d_conv", (json_int_t)c->d_conv, "dt_rank", (json_int_t)c->dt_rank,
-                  "n_expert", (json_int_t)c->n_expert, "context_length", (json_int_t)c->context_length);
-    json_t *card = json_loads(jamba_model_card(api->model), 0, NULL);
-    api_respond(r, 200,
-                json_pack("{s:{s:s, s:s, s:s, s:s, s:I, s:o, s:o}}", "model", "name", jamba_model_name(api->model),
-                          "id", id, "path", path != NULL ? path : "", "kernel_path",
-                          jamba_model_kernel_path(api->model), "bytes", (json_int_t)jamba_model_bytes(api->model),
-                          "config", config, "card", card != NULL ? card : json_null()));
-    free(path);
-    return 0;
 }
 
 /* Ready: the database answers, the model (when one is wanted) is loaded, the disk has room for an upload. */

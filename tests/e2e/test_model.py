@@ -23,8 +23,24 @@ LEASE = b"""# Lease of Mill House
 
 @test
 def test_the_model_is_described(folder):
-    info = command(os.path.join(folder, "data"), "model", "info", "--json", model=True).json()["model"]
+    data = os.path.join(folder, "data")
+    info = command(data, "model", "info", "--json", model=True).json()["model"]
     check(info["name"] and info["kernel_path"] and len(info["id"]) == 64 and info["config"]["n_layer"] > 0, "the model: %r" % info)
+    equal((info["device"], info["layers"], info["tokenizer"]), ("cpu", {"mamba": 20, "attention": 10, "with_experts": 0}, "byte-level BPE"))
+    check(159e6 < info["parameters"] < 160e6, "parameters: %d" % info["parameters"])
+    equal([t["type"] for t in info["types"]], ["Q4_0", "Q8_0", "F32"])
+    memory = info["memory"]
+    equal((memory["context"], memory["total"]), (info["config"]["context_length"], memory["weights"] + memory["state"]))
+    short, twice = (command(data, "model", "info", "--json", "--context", str(n), model=True).json()["model"]["memory"] for n in (16384, 32768))
+    equal((short["context"], short["weights"]), (16384, memory["weights"]))
+    # 10 attention layers, 3 KV heads of 64, keys and values in 2 bytes (and what the kernel path keeps beside them); 20 Mamba layers' states in f32
+    check(16384 * 7680 <= twice["state"] - short["state"] <= 16384 * 7680 * 1.1, "KV of a context twice as long: %r" % twice)
+    check(2 * short["state"] - twice["state"] >= 20 * 4 * 1152 * (16 + 3), "states of the Mamba layers: %r" % short)
+    text = command(data, "model", "info", "--context", "12000", model=True).out
+    for words in ("device       cpu", "parameters   159.4 million", "20 Mamba, 10 attention", "byte-level BPE, 49152 tokens", "130 Q4_0", "for 12000 tokens of context"):
+        check(words in text, "%s in %s" % (words, text))
+    for line in (["sets", "--context", "5"], ["model", "info", "--context", "many"], ["model", "info", "a", "b"]):
+        command(data, *line, model=True, status=2)
 
 
 @test

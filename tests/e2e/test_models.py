@@ -11,7 +11,7 @@ import sys
 import threading
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import PROGRAM, ROOT, WAIT_S, Skip, check, command, equal, main, test, until
+from harness import PROGRAM, ROOT, WAIT_S, Server, Skip, check, command, equal, main, test, until
 
 COMMIT = "c0ffee" + "0" * 34
 WEIGHTS = b"GGUF" + bytes(i * 7 % 251 for i in range(3_000_000))
@@ -480,6 +480,12 @@ def a_model_is_named_as_it_was_pulled_or_imported(folder):
     equal(of_name["id"], of_path["id"])
     equal(of_file["id"], of_path["id"])
     equal(of_name["path"], os.path.join(data, "models", name))
+    equal(command(data, "model", "info", name, "--json", model=True).json()["model"]["id"], of_path["id"])
+    check("%s  " % name in command(data, "model", "list").out and "ready" in command(data, "model", "list").out, "the list says its state")
+    server = Server(data)
+    equal(command(data, "model", "info", "--json").json()["model"], None, "the server answers for the model it has")
+    equal(command(data, "model", "info", name, "--json").json()["model"]["id"], of_path["id"], "another one is opened beside it")
+    server.stop()
     by_environment = command(data, "model", "info", "--json", model=True, env={"ANTINOMY_MODEL": name}).json()["model"]
     equal(by_environment["id"], of_path["id"])
     unknown = command(data, "model", "info", "--json", "--model", "org/none", model=True, status=1).json()["error"]
