@@ -71,12 +71,12 @@ struct cuda_stage {
     uint16_t *u, *y;     /* [rows, d_inner]; u also [rows, d_ff] */
     /* e4m3 rows lie where the bf16 ones of that moment are not needed: normed input and attention output in y, scan
      * output and SwiGLU in u, gathered rows in expert_in */
-    float *y_scale, *u_scale, *expert_scale; /* [rows], [rows], [rows * used] */
+    float *y_scale, *u_scale, *expert_scale; /* [rows] */
     float *xdbc, *bc;
     uint16_t *dt;
     float *router_logits, *router_weight;
     int32_t *router_expert, *order, *place, *offset;
-    uint16_t *expert_in, *expert_out; /* [rows * used, d_model] */
+    uint16_t *expert_in, *expert_out; /* [rows, d_model]: one expert at a time; [rows * used, d_model] */
     float *logits, *logprob;
     int32_t *ids, *targets;
     /* What a step's kernels look up, one block on the device and its pinned twin, filled and sent once a step:

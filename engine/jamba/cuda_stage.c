@@ -50,7 +50,7 @@ static size_t workspace(struct cuda_stage *cm, size_t rows, struct block *b) {
     BLOCK(y, rows * max2(c->d_inner * 2, max2(c->d_model, q)));
     BLOCK(y_scale, rows * 4);
     BLOCK(u_scale, rows * 4);
-    BLOCK(expert_scale, rows * used * 4);
+    BLOCK(expert_scale, rows * 4);
     BLOCK(xdbc, rows * (c->dt_rank + 32) * 4);
     BLOCK(bc, rows * 32 * 4);
     BLOCK(dt, rows * c->dt_rank * 2);
@@ -60,7 +60,7 @@ static size_t workspace(struct cuda_stage *cm, size_t rows, struct block *b) {
     BLOCK(order, rows * used * 4);
     BLOCK(place, rows * used * 4);
     BLOCK(offset, (3 * experts + 1) * 4);
-    BLOCK(expert_in, experts > 1 ? rows * used * c->d_model * 2 : 16);
+    BLOCK(expert_in, experts > 1 ? max2(rows, pad * used) * c->d_model * 2 : 16);
     BLOCK(expert_out, experts > 1 ? rows * used * c->d_model * 2 : 16);
     BLOCK(logits, cm->is_last ? (size_t)CUDA_MAX_ITEMS * c->n_vocab * 4 : 16);
     BLOCK(logprob, rows * 4);
@@ -346,13 +346,9 @@ static int moe_ffn(struct cuda_pass *p, const struct cuda_layer *l, const struct
                                            cm->router_logits, p->n_rows, E, K, st, e)
                      : cuda_moe_route(cm->router_expert, cm->router_weight, cm->order, cm->place, cm->offset,
                                       cm->router_logits, p->n_rows, E, K, st, e);
-    uint8_t *in8 = (uint8_t *)cm->expert_in;
-    if (!rc)
-        rc = x->e4m3
-                 ? cuda_moe_gather_e4m3(in8, cm->expert_scale, x->e4m3, x->scale, cm->order, p->n_rows * K, K, H, st, e)
-                 : cuda_moe_gather(cm->expert_in, x->bf16, cm->order, p->n_rows * K, K, H, st, e);
     if (p->step) { /* all experts in one launch: nobody has to know here how many rows each got */
         const int most = p->n_rows * K < E ? p->n_rows * K : E;
+        if (!rc) rc = cuda_moe_gather(cm->expert_in, x->bf16, cm->order, p->n_rows * K, K, H, st, e);
         if (!rc)
             rc =
                 cuda_moe_gemv(&l->exps_gate_up, cm->offset, active, most, cm->expert_in, p->n_rows, true, cm->u, st, e);
@@ -368,9 +364,16 @@ static int moe_ffn(struct cuda_pass *p, const struct cuda_layer *l, const struct
             int n = offset[i + 1] - at < cm->chunk_rows ? offset[i + 1] - at : cm->chunk_rows;
             struct cuda_matrix gate_up = expert_of(&l->exps_gate_up, (size_t)i),
                                down = expert_of(&l->exps_down, (size_t)i);
-            struct rows in = {.bf16 = cm->expert_in + (size_t)at * c->d_model, .ld = H}, u;
-            if (x->e4m3) in.e4m3 = in8 + (size_t)at * c->d_model, in.scale = cm->expert_scale + at;
-            rc = multiply(p, &gate_up, &in, n, cm->wide, NULL, 2 * I, false, e);
+            struct rows in = {.bf16 = cm->expert_in, .ld = H}, u;
+            const int32_t *order = cm->order + at;
+            if (x->e4m3) {
+                in.e4m3 = (uint8_t *)cm->expert_in, in.scale = cm->expert_scale;
+                rc = cuda_moe_gather_e4m3((uint8_t *)cm->expert_in, cm->expert_scale, x->e4m3, x->scale, order, n, K, H,
+                                          st, e);
+            } else {
+                rc = cuda_moe_gather(cm->expert_in, x->bf16, order, n, K, H, st, e);
+            }
+            if (!rc) rc = multiply(p, &gate_up, &in, n, cm->wide, NULL, 2 * I, false, e);
             if (!rc) rc = swiglu(&u, p, n, e);
             if (!rc) rc = multiply(p, &down, &u, n, cm->expert_out + (size_t)at * c->d_model, NULL, H, false, e);
         }
