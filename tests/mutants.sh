@@ -16,6 +16,8 @@ MUTANT_TOPK_TIE               kernels/cpu/moe.c         test_kernels       test_
 MUTANT_EXPERT_SWAP            kernels/cpu/moe.c         test_kernels       test_router_takes_the_largest_with_their_own_weights
 MUTANT_RENORMALISE_ROUTER     kernels/cpu/moe.c         test_kernels       test_router_takes_the_largest_with_their_own_weights
 MUTANT_K_SCALE                engine/jamba/tensor.c     test_tensor        test_blocks_dequantise_as_gguf_py_does
+MUTANT_FUSED_HALVES           engine/jamba/safetensors.c test_published    test_layouts_of_the_same_weights_are_the_same_model
+MUTANT_ATTENTION_OFFSET       engine/jamba/config.c     test_published     test_published_configs_give_the_published_model
 MUTANT_QUOTE_OFFSET           engine/analysis/quote.c   test_analysis      test_an_answer_is_a_quote_with_its_place
 "
 libraries="-lsqlite3 -lcurl -lpcre2-8 -lzip -lexpat -lxml2 -lseccomp -lmicrohttpd -ljansson -lm -lcmocka"

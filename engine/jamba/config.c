@@ -189,7 +189,11 @@ int config_from_json(struct arena *a, const char *folder, struct jamba_config *c
         if (!*is_attention || !*is_moe) r.rc = error_set(e, ERR_NOMEM, "config.json", "Out of memory.");
     }
     for (uint32_t i = 0; !r.rc && i < c->n_layer; i++) {
+#ifdef MUTANT_ATTENTION_OFFSET
+        (*is_attention)[i] = (i + 1) % a_period == a_offset;
+#else
         (*is_attention)[i] = i % a_period == a_offset;
+#endif
         (*is_moe)[i] = c->n_expert > 1 && i % e_period == e_offset;
     }
     read_kinds(&r, "layers_block_type", *is_attention, c->n_layer);

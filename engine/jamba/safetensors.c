@@ -259,7 +259,11 @@ static void stack(struct names *s, const struct jamba_config *c, const char *ggu
             break;
         }
         const uint8_t *from = one->data;
-        if (fused) from += i * tensor_row_bytes(one->type, n_in) * rows + (strcmp(part, "up") == 0 ? size : 0);
+        bool second = strcmp(part, "up") == 0; /* behind the gate's rows */
+#ifdef MUTANT_FUSED_HALVES
+        second = strcmp(part, "gate") == 0;
+#endif
+        if (fused) from += i * tensor_row_bytes(one->type, n_in) * rows + (second ? size : 0);
         t.type = one->type;
         t.bytes += size;
         parts[i] = aligned(s, t.type, from, size);
