@@ -735,6 +735,39 @@ static void test_published_shapes_as_gguf(void **state) {
     }
 }
 
+/* A model in shards is the model in one file, also where the first shard holds no tensor. */
+static void test_gguf_shards_are_one_model(void **state) {
+    struct tiny_model t = {SHAPE(16, 64, 96, 8, 2, 5, 8, 2, 8, 4, false), .matrix = TENSOR_Q8_0};
+    float want[300], got[300];
+    uint8_t id[32];
+    (void)state;
+    for (int k = 0; k < 4; k++) {
+        struct jamba_session *s;
+        struct error e = {0};
+        const int32_t ids[] = {7, 138, 269, 110, 241, 82};
+        clear_folder();
+        t.n_shards = k == 1 ? 2 : k == 2 ? 7 : 4;
+        t.bare_first = k == 3;
+        if (k == 0) t.n_shards = 0;
+        assert_int_equal(
+            k ? tiny_model_write_shards(&t, in_folder("mini")) : tiny_model_write(&t, in_folder("mini.gguf")), 0);
+        struct jamba_model *m = opened("shards", NULL);
+        if (jamba_session_open(&s, m, 64, &e) || jamba_session_prefill(s, ids, 6, NULL, &e) ||
+            jamba_session_logits(s, k ? got : want, &e))
+            fail_msg("%s (%s)", e.message, e.where);
+        jamba_session_close(s);
+        if (k == 0) memcpy(id, jamba_model_id(m), 32);
+        assert_memory_equal(id, jamba_model_id(m), 32);
+        if (k) assert_memory_equal(want, got, sizeof got);
+        jamba_model_close(m);
+    }
+    unlink(in_folder("mini-00003-of-00004.gguf"));
+    struct jamba_model *m;
+    struct error e = {0};
+    assert_int_equal(jamba_model_open(&m, folder, NULL, &e), ERR_NOT_FOUND);
+    assert_non_null(strstr(e.where, "mini-00003-of-00004.gguf"));
+}
+
 static int make_folder(void **state) {
     (void)state;
     snprintf(folder, sizeof folder, "/tmp/antinomy-published-XXXXXX");
@@ -756,6 +789,7 @@ int main(void) {
         cmocka_unit_test(test_a_sessions_memory_is_known_before),
         cmocka_unit_test(test_what_is_not_published_so_is_refused),
         cmocka_unit_test(test_published_shapes_as_gguf),
+        cmocka_unit_test(test_gguf_shards_are_one_model),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -24,6 +24,8 @@ struct tiny_model {
     enum tensor_type matrix; /* of all matrices; those whose rows do not fit its blocks are F16 */
     bool fallback;           /* where blocks of 256 do not fit: the type that llama.cpp takes instead, then F16 */
     uint32_t seed;
+    uint32_t n_shards, shard; /* n_shards > 1: these bytes are those of one shard, from 0 */
+    bool bare_first;          /* the first shard holds no tensor (gguf-split --no-tensor-first-split) */
     /* sabotage: */
     const char *drop, *twice, *swap_axes, *not_finite, *positive; /* name of a tensor */
     const char *drop_key;                                         /* a metadata key without "jamba." */
@@ -43,7 +45,7 @@ struct tiny_model {
 struct tiny_writer {
     const struct tiny_model *t;
     struct buf values, infos, data;
-    uint64_t n_values, n_tensors, last_offset;
+    uint64_t n_values, n_tensors, last_offset, n_seen; /* n_seen: of all shards */
     uint32_t random;
 };
 
@@ -139,6 +141,8 @@ static inline void tiny_tensor(struct tiny_writer *w, const char *name, bool mat
     enum tensor_type type = matrix ? t->matrix : TENSOR_F32;
     if (t->fallback && !tensor_row_bytes(type, n0)) type = tiny_fallback(type);
     if (!tensor_row_bytes(type, n0)) type = TENSOR_F16;
+    size_t n_infos = w->infos.len, n_data = w->data.len;
+    uint64_t before = w->n_tensors, turn = w->n_seen++;
     for (int copy = 0; copy < (tiny_is(t->twice, name) ? 2 : 1); copy++) {
         while (w->data.len % 32) buf_append(&w->data, "", 1);
         uint64_t offset = tiny_is(t->overlap, name) ? w->last_offset : w->data.len;
@@ -160,6 +164,10 @@ static inline void tiny_tensor(struct tiny_writer *w, const char *name, bool mat
         if (tiny_is(t->positive, name) || tiny_is(t->not_finite, name))
             memcpy(w->data.data + start + 4, &bad, sizeof bad);
     }
+    if (t->n_shards < 2) return;
+    uint64_t first = t->bare_first ? 1 : 0, mine = first + turn % (t->n_shards - first);
+    if (mine == t->shard) return;
+    w->infos.len = n_infos, w->data.len = n_data, w->n_tensors = before; /* another shard's */
 }
 
 static inline bool tiny_is_attention(const struct tiny_model *t, uint32_t layer) {
@@ -266,11 +274,17 @@ static inline void tiny_layer(struct tiny_writer *w, uint32_t i) {
 static inline struct buf tiny_model_bytes(const struct tiny_model *t) {
     struct tiny_writer w = {.t = t, .random = t->seed};
     struct buf b = {0};
-    tiny_metadata(&w);
+    if (!t->shard) tiny_metadata(&w);
     tiny_tensor(&w, "token_embd.weight", true, t->d_model, t->n_vocab, 0, 1, 0);
     tiny_tensor(&w, "output_norm.weight", false, t->d_model, 0, 0, 0.2f, 1);
     if (!t->tied) tiny_tensor(&w, "output.weight", true, t->d_model, t->n_vocab, 0, 0.2f, 0);
     for (uint32_t i = 0; i < t->n_layer; i++) tiny_layer(&w, i);
+    if (t->n_shards > 1) {
+        const uint16_t no = (uint16_t)t->shard, count = (uint16_t)t->n_shards;
+        if (tiny_key(&w, "split.no", 2)) buf_append(&w.values, &no, sizeof no);
+        if (tiny_key(&w, "split.count", 2)) buf_append(&w.values, &count, sizeof count);
+        if (tiny_key(&w, "split.tensors.count", 5)) tiny_u32(&w.values, (uint32_t)w.n_seen);
+    }
     buf_puts(&b, "GGUF");
     tiny_u32(&b, t->version ? t->version : 3);
     tiny_u64(&b, t->n_tensors ? t->n_tensors : w.n_tensors);
@@ -290,6 +304,21 @@ static inline int tiny_write(const char *path, const void *data,
     FILE *f = fopen(path, "wb");
     size_t n = f ? fwrite(data, 1, len, f) : 0;
     return !f || fclose(f) || n != len ? ERR_IO : 0;
+}
+
+/* PREFIX-00001-of-0000N.gguf and so on, as llama.cpp's gguf-split names them. */
+static inline int tiny_model_write_shards(const struct tiny_model *t, const char *prefix) {
+    int rc = 0;
+    for (uint32_t i = 0; i < t->n_shards && !rc; i++) {
+        struct tiny_model one = *t;
+        char path[256];
+        one.shard = i;
+        snprintf(path, sizeof path, "%s-%05u-of-%05u.gguf", prefix, i + 1, t->n_shards);
+        struct buf b = tiny_model_bytes(&one);
+        rc = b.failed ? ERR_NOMEM : tiny_write(path, b.data, b.len);
+        buf_free(&b);
+    }
+    return rc;
 }
 
 static inline int tiny_model_write(const struct tiny_model *t, const char *path) {
