@@ -136,6 +136,16 @@ struct jamba_batch_item {
     size_t n_rows;
     float *out;
 };
+/* To judge given continuations of one reading, fork it once for each and score them in one batch:
+ *
+ *     for (size_t i = 0; i < n; i++) {
+ *         if (jamba_session_fork(&fork[i], reading, &e)) fail(&e);
+ *         items[i] = (struct jamba_batch_item){fork[i], ids[i], n_ids[i], JAMBA_WANT_LOGPROBS, .out = logprobs[i]};
+ *     }
+ *     if (jamba_batch_run(m, items, n, NULL, &e)) fail(&e);    // the sum of logprobs[i] is the log-likelihood of text i
+ *
+ * Items share rounds in the order they stand; a refused batch (ERR_ARG, ERR_LIMIT, ERR_NOMEM by budget) has read nothing. Cancel and
+ * deadline are asked between rounds: the first items are then done, one may stand inside its tokens, the last are untouched. */
 int jamba_batch_run(struct jamba_model *m, struct jamba_batch_item *items, size_t n_items, const struct jamba_run *run, struct error *e);
 
 /* ---- snapshots: a session's whole state in a file ---- */
@@ -148,7 +158,15 @@ int jamba_session_restore(struct jamba_session **out, struct jamba_model *m, con
 
 /* ---- constrained decoding ---- */
 /* A constraint says which tokens may come next. `allowed` returns their number and lends their ids (ascending, distinct) until the next
- * call; SIZE_MAX means every token; 0 ends decoding. `accept` is told what was chosen. */
+ * call; SIZE_MAX means every token; 0 ends decoding. `accept` is told what was chosen. Three kinds stand below: pointer, choice,
+ * pattern. Each object is used by one thread at a time and none of them computes, so they are the same on every device.
+ *
+ *     struct jamba_choice *c; struct slice words[2] = {slice_of(" yes"), slice_of(" no")};
+ *     if (jamba_choice_open(&c, m, words, 2, &e)) fail(&e);
+ *     struct jamba_constraint one_of = jamba_choice_constraint(c);
+ *     if (jamba_generate(s, &one_of, NULL, 16, NULL, NULL, NULL, &e)) fail(&e);
+ *     size_t which = jamba_choice_index(c);                    // 0 or 1
+ */
 struct jamba_constraint {
     size_t (*allowed)(void *ctx, const int32_t **ids);
     void (*accept)(void *ctx, int32_t id);
@@ -160,7 +178,11 @@ struct jamba_sampling {
     uint64_t seed;
 };
 /* Decodes up to max_tokens; stops behind an eos token, when `allowed` gives 0, or when on_token returns false. A forced token (one
- * allowed) costs no logits; a forced run is read in one prefill. On success the session has read every token handed out. logprob is the natural log-probability within the allowed tokens. */
+ * allowed) costs no logits; a forced run is read in one prefill (of 256 tokens at a time), to the same bits as token by token. On
+ * success the session has read every token handed out, an eos token too. logprob is the natural log-probability within the allowed
+ * tokens, at temperature 1 and before top_p: 0 for a forced token. What the whole vocabulary would have given a text is
+ * JAMBA_WANT_LOGPROBS. Cancel and deadline are asked before each reading; ERR_CANCELLED leaves the session behind what it has read,
+ * which can lack the last tokens handed out (jamba_session_n_tokens). */
 int jamba_generate(struct jamba_session *s, const struct jamba_constraint *c, const struct jamba_sampling *sampling, uint32_t max_tokens,
                    bool (*on_token)(void *ctx, int32_t id, float logprob), void *ctx, const struct jamba_run *run, struct error *e);
 
@@ -175,5 +197,39 @@ size_t jamba_pointer_next(struct jamba_pointer *p, const int32_t **ids);    /* t
 bool jamba_pointer_accept(struct jamba_pointer *p, int32_t id);             /* false: no candidate continues so, nothing changed */
 size_t jamba_pointer_length(const struct jamba_pointer *p);                 /* tokens accepted since reset */
 size_t jamba_pointer_positions(struct jamba_pointer *p, const uint32_t **starts); /* where the accepted run stands */
+struct jamba_constraint jamba_pointer_constraint(struct jamba_pointer *p);  /* ends only where no candidate goes on: stop by on_token */
+
+/* Choice constraint: the text is one of the strings, then an eos token. Each string in its canonical tokenisation alone, that of
+ * jamba_tokenize for the string by itself (a space in front of a word belongs to the string), so the model is asked only where the
+ * strings part. Where a string is the beginning of another, eos stands among the allowed tokens; where nothing else can follow, the
+ * config's first eos is forced. Equal strings count as the first of them. */
+struct jamba_choice;
+/* strings are read now and not kept. ERR_ARG (none), ERR_FORMAT (no UTF-8), ERR_LIMIT (65,536 strings, 4 M tokens), ERR_UNSUPPORTED (a
+ * vocabulary that cannot write a string; a model without eos), ERR_NOMEM. */
+int jamba_choice_open(struct jamba_choice **out, const struct jamba_model *m, const struct slice *strings, size_t n, struct error *e);
+void jamba_choice_close(struct jamba_choice *c);
+void jamba_choice_reset(struct jamba_choice *c);
+size_t jamba_choice_next(struct jamba_choice *c, const int32_t **ids);
+bool jamba_choice_accept(struct jamba_choice *c, int32_t id); /* false: not allowed, nothing changed */
+size_t jamba_choice_index(const struct jamba_choice *c);      /* which string stands here complete; SIZE_MAX: none (yet) */
+struct jamba_constraint jamba_choice_constraint(struct jamba_choice *c);
+
+/* Pattern constraint: the text, whole, matches a regular expression, then an eos token. eos is allowed exactly where the text so far
+ * matches (and forced, the config's first, where nothing can follow). Every tokenisation of a matching text is allowed; control tokens,
+ * and tokens of more than 1,024 bytes, are not. Known: characters, escapes (\n \t \r \f \a \xHH \x{H...} \uHHHH, punctuation), ".",
+ * classes with ranges and ^, \d \w \s \D \W \S (ASCII), * + ? {m} {m,} {m,n}, |, ( ) and (?: ), ^ and $ at the ends. Classes hold
+ * code points, so a text ends in whole UTF-8 characters; a token in between may end inside one. The grammar: pattern_parse.c. */
+struct jamba_pattern;
+/* ERR_ARG, ERR_UNSUPPORTED, ERR_FORMAT, ERR_LIMIT: `where` names the byte of the pattern ("pattern, byte 7"). Limits: 64 KB of pattern,
+ * repeats to 1,000, 16,384 states with repeats written out. ERR_NOMEM: all memory (about 14 MB, most of it untouched; more for large patterns) is
+ * taken here, so decoding cannot fail for lack of it. The first pattern of a model also builds the vocabulary's tree. */
+int jamba_pattern_open(struct jamba_pattern **out, struct jamba_model *m, struct slice pattern, struct error *e);
+void jamba_pattern_close(struct jamba_pattern *p);
+void jamba_pattern_reset(struct jamba_pattern *p);
+size_t jamba_pattern_next(struct jamba_pattern *p, const int32_t **ids);
+bool jamba_pattern_accept(struct jamba_pattern *p, int32_t id);                 /* false: not allowed, nothing changed */
+bool jamba_pattern_complete(const struct jamba_pattern *p);                     /* what was accepted matches as it stands */
+bool jamba_pattern_matches(struct jamba_pattern *p, struct slice text);         /* of any text; what was accepted stays */
+struct jamba_constraint jamba_pattern_constraint(struct jamba_pattern *p);
 
 #endif

@@ -6,6 +6,7 @@
  */
 #include "engine/jamba/model.h"
 #include "engine/jamba/gguf.h"
+#include "engine/jamba/pattern.h"
 #include "engine/jamba/safetensors.h"
 #include "engine/jamba/tokenizer.h"
 #include "engine/jamba/weights.h"
@@ -204,6 +205,7 @@ int jamba_model_open(struct jamba_model **out, const char *path, const struct ja
 void jamba_model_close(struct jamba_model *m) {
     if (!m) return;
     if (m->backend && m->backend_ctx) m->backend->close(m->backend_ctx);
+    token_trie_free(m->trie);
     tokenizer_free(m->tokenizer);
     for (size_t i = 0; i < m->n_maps; i++) model_map_close(&m->maps[i]);
     free(m->maps);

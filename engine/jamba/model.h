@@ -54,7 +54,8 @@ struct jamba_weights {
     struct jamba_layer *layers;                             /* [n_layer] */
 };
 
-struct tokenizer; /* tokenizer.h */
+struct tokenizer;  /* tokenizer.h */
+struct token_trie; /* pattern.h */
 
 /* What a backend does for the public functions; one table each in cpu.c and cuda.c. `state` is the session's backend half. */
 struct backend_item {
@@ -94,11 +95,12 @@ struct jamba_model {
     struct jamba_config config;
     struct jamba_weights weights;
     struct tokenizer *tokenizer;
+    struct token_trie *trie; /* made by the first pattern, under `lock` */
     char *name, *card;
     uint8_t id[32];
     const struct backend *backend;
     void *backend_ctx;
-    pthread_mutex_t lock;  /* one computation at a time, first come first served (session.c): guards the three below */
+    pthread_mutex_t lock;  /* one computation at a time, first come first served (session.c): guards the three below and `trie` */
     pthread_cond_t turn; /* all zero is PTHREAD_COND_INITIALIZER */
     uint64_t next_ticket, serving;
     struct arena arena;   /* tensors, layers, names */
