@@ -29,6 +29,8 @@ def test_the_model_is_described(folder):
     equal((info["device"], info["layers"], info["tokenizer"]), ("cpu", {"mamba": 20, "attention": 10, "with_experts": 0}, "byte-level BPE"))
     check(159e6 < info["parameters"] < 160e6, "parameters: %d" % info["parameters"])
     equal([t["type"] for t in info["types"]], ["Q4_0", "Q8_0", "F32"])
+    held = sum(os.path.getsize(os.path.join(info["path"], n)) for n in os.listdir(info["path"]) if n.endswith(".gguf"))
+    check(0.9 * held < info["bytes"] < 1.15 * held, "weights are held once: %d of a file of %d" % (info["bytes"], held))
     memory = info["memory"]
     equal((memory["context"], memory["total"]), (info["config"]["context_length"], memory["weights"] + memory["state"]))
     short, twice = (command(data, "model", "info", "--json", "--context", str(n), model=True).json()["model"]["memory"] for n in (16384, 32768))

@@ -150,6 +150,17 @@ def pull_fetches_checks_and_lists(folder):
 
 
 @test
+def what_was_pulled_opens(folder):
+    checkpoint = os.path.join(ROOT, "tests", "golden", "checkpoints", "bf16_shards")
+    names = [n for n in os.listdir(checkpoint) if n != "expected.bin"]
+    with Hub({n: open(os.path.join(checkpoint, n), "rb").read() for n in names}) as hub:
+        pull(folder, hub)
+    equal(files(folder), sorted(names))
+    info = command(os.path.join(folder, "data"), "model", "info", "org/small", "--json").json()["model"]
+    equal((info["name"], info["layers"], info["types"][0]["type"], info["card"]), ("small", {"mamba": 3, "attention": 1, "with_experts": 2}, "BF16", None))
+
+
+@test
 def a_broken_download_goes_on_where_it_broke(folder):
     with Hub(SMALL, cut=1_000_000) as hub:
         pull(folder, hub)
