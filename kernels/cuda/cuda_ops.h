@@ -66,6 +66,7 @@ struct cuda_matrix {
     uint8_t *e4m3;
     float *scale;
     int n_out, n_in;
+    int sum_as; /* rows picked from a larger matrix: its n_out, whose order of sums cuda_gemv then takes; else 0 */
 };
 struct cuda_gemm; /* cuBLASLt handle, chosen algorithms, workspace, dequantisation scratch */
 int cuda_gemm_open(struct cuda_gemm **out, size_t scratch_elements, struct error *e); /* scratch: the largest quantised matrix */
@@ -75,7 +76,8 @@ void cuda_gemm_close(struct cuda_gemm *g);
 int cuda_linear(struct cuda_gemm *g, const struct cuda_matrix *w, const uint16_t *x, int ldx, int n_rows, uint16_t *y, float *y32, int ldy,
                 bool add, cuda_stream s, struct error *e);
 /* The same product with both sides e4m3: w->e4m3, and x with one scale a row (cuda_quantise_e4m3 and the *_e4m3 operations below). Which shapes the library has
- * it for is asked first (sm_90, cuBLAS 12.9; n_in, n_out, ldx, ldy multiples of 16); ldx, ldy, f32 and add as in the call that follows. */
+ * it for is asked first (sm_90, cuBLAS 12.9; n_in, n_out, ldx, ldy multiples of 16); ldx, ldy, f32 and add as in the call that follows.
+ * Both scale arrays begin at a multiple of 16 bytes (ERR_ARG). */
 bool cuda_linear_e4m3_ready(struct cuda_gemm *g, const struct cuda_matrix *w, int ldx, int ldy, bool f32, bool add);
 int cuda_linear_e4m3(struct cuda_gemm *g, const struct cuda_matrix *w, const uint8_t *x, const float *x_scale, int ldx, int n_rows, uint16_t *y, float *y32,
                      int ldy, bool add, cuda_stream s, struct error *e);
@@ -182,6 +184,12 @@ int cuda_moe_gemv(const struct cuda_matrix *w, const int32_t *offset, const int3
 /* ---- sampling ---- */
 /* out[r] = natural log-probability of target[r] under logits [n_rows, n_vocab] f32. */
 int cuda_logprobs(float *out, const float *logits, const int32_t *target, int n_rows, int n_vocab, cuda_stream s, struct error *e);
+/* Chooses one of n logits (f32, one row), as kernel_choose does and always the same one: *chosen is its place, *logprob its natural log-probability within
+ * the n. Both on the device, or in host memory that it writes directly. */
+int cuda_choose(int32_t *chosen, float *logprob, const float *logits, int n, float temperature, float top_p, double u, cuda_stream s, struct error *e);
+/* Rows ids[i] of a matrix, one after another, with their scales where it has some: the head over allowed tokens only. */
+int cuda_pick_rows(void *to, float *to_scale, const struct cuda_matrix *from, const int32_t *ids, int n, cuda_stream s, struct error *e);
+int cuda_pick(float *to, const float *from, const int32_t *ids, int n, cuda_stream s, struct error *e); /* to[i] = from[ids[i]] */
 
 #ifdef __cplusplus
 }

@@ -176,6 +176,8 @@ extern "C" int cuda_linear_e4m3(struct cuda_gemm *g, const struct cuda_matrix *w
                                 float *y32, int ldy, bool add, cuda_stream s, struct error *e) {
     if (n_rows == 0) return 0;
     struct shape *sh = NULL;
+    if (((uintptr_t)w->scale | (uintptr_t)x_scale) % 16) /* the library says no more than that it is not supported */
+        return error_set(e, ERR_ARG, "gemm", "The scales of e4m3 rows begin at no multiple of 16 bytes");
     int rc = shape_find(g, &sh, w->n_out, w->n_in, ldx, ldy, y32 != NULL, add, true, e);
     if (!rc) rc = e4m3_scales(sh, w->scale, x_scale, e);
     return rc ? rc : multiply(g, sh, w->e4m3, x, n_rows, y32 ? (void *)y32 : (void *)y, s, e);
@@ -355,6 +357,7 @@ struct gemv_args {
     const bf16 *x;
     int ldx, n_out, n_in, n_rows;
     bool add;
+    int sum_as;            /* n_out that split is chosen by */
     int split;             /* warps that share a tile: 1, 2, 4, 8 or 16 */
     const int32_t *offset; /* mixture of experts: rows offset[e] .. offset[e + 1] of x and y are expert e's; e = active[blockIdx.y / chunks] */
     const int32_t *active; /* the experts that have rows, then -1 */
@@ -462,9 +465,9 @@ static __global__ void __launch_bounds__(32 * WARPS, 16 / WARPS) gemv_kernel(con
 
 template <int NT, form F, bool SWIGLU> static cudaError_t gemv_launch(gemv_args &a, int n_matrices, cudaStream_t s) {
     /* 132 processors want some 30 warps each. By the matrix alone: split is part of the order of the sums. */
-    const int tiles = (a.n_out + 15) / 16;
+    const int tiles = (a.n_out + 15) / 16, of = (a.sum_as + 15) / 16;
     const unsigned y = (unsigned)n_matrices;
-    a.split = tiles > 2048 ? 1 : tiles > 1024 ? 2 : tiles > 512 ? 4 : tiles > 64 || SWIGLU ? 8 : 16;
+    a.split = of > 2048 ? 1 : of > 1024 ? 2 : of > 512 ? 4 : of > 64 || SWIGLU ? 8 : 16;
     if constexpr (!SWIGLU)
         if (a.split == 16) return launch_step(gemv_kernel<NT, F, false, 16>, dim3((unsigned)tiles, y), dim3(512), 0, s, a);
     const int per_block = 8 / a.split;
@@ -480,7 +483,7 @@ template <bool SWIGLU> static int gemv(const struct cuda_matrix *w, gemv_args &a
         return error_set(e, ERR_UNSUPPORTED, "gemv", "%d rows of %d values are not for this kernel", rows, w->n_in);
     cudaStream_t st = (cudaStream_t)s;
     a.w = w->bf16 ? (const void *)w->bf16 : w->i8 ? (const void *)w->i8 : (const void *)w->e4m3;
-    a.scale = w->scale, a.n_out = w->n_out, a.n_in = w->n_in;
+    a.scale = w->scale, a.n_out = w->n_out, a.n_in = w->n_in, a.sum_as = w->sum_as ? w->sum_as : w->n_out;
     cudaError_t rc = w->bf16 ? gemv_rows<BF16, SWIGLU>(a, n_matrices, rows, st)
                      : w->i8 ? gemv_rows<INT8, SWIGLU>(a, n_matrices, rows, st)
                              : gemv_rows<E4M3, SWIGLU>(a, n_matrices, rows, st);

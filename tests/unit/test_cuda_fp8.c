@@ -254,8 +254,8 @@ static void test_decode_product_equals_plain_loops(void **state) {
     }
 }
 
-/* Both sides e4m3. The tensor cores add e4m3 products with fewer bits than f32 has. */
-#define E4M3_GEMM_LIMIT 1e-3
+/* Both sides e4m3. The tensor cores add e4m3 products with fewer bits than f32 has; measured 1.3e-4. */
+#define E4M3_GEMM_LIMIT 5e-4
 static void test_prefill_product_equals_plain_loops_and_keeps_a_rows_bits(void **state) {
     (void)state;
     if (!device()) return;
@@ -311,8 +311,8 @@ static void test_prefill_product_equals_plain_loops_and_keeps_a_rows_bits(void *
             for (size_t i = 0; i < n; i++) got[i] = f32_of(half[i]);
             close_to("e4m3 to bf16", got, ref, n, 2.5e-3 + E4M3_GEMM_LIMIT);
             free(got), free(half);
-            /* rows from any first one on, any number of them */
-            for (int from = 1, count = 1; from + count <= T; from += 5, count = count * 2 + 1) {
+            /* other rows beside it, any number of them; scales begin at 16 bytes */
+            for (int from = 0, count = 1; from + count <= T; from += 4, count = count * 2 + 1) {
                 float *part = poisoned((size_t)(count * N) * 4);
                 OK(cuda_linear_e4m3(g, &m, dx + from * K, dxs + from, K, count, NULL, part, N, false, stream, &err));
                 got = fetched(part, (size_t)(count * N) * 4);
@@ -321,6 +321,9 @@ static void test_prefill_product_equals_plain_loops_and_keeps_a_rows_bits(void *
                 free(got);
                 cuda_free(part);
             }
+            if (T > 1)
+                assert_int_equal(cuda_linear_e4m3(g, &m, dx + K, dxs + 1, K, 1, NULL, dy32, N, false, stream, &err),
+                                 ERR_ARG);
             free(one);
         }
         free(w), free(w_scale), free(xb), free(x), free(x_scale), free(ref), free(ref_bf16);
@@ -329,6 +332,48 @@ static void test_prefill_product_equals_plain_loops_and_keeps_a_rows_bits(void *
     }
     struct cuda_matrix odd = {.e4m3 = (uint8_t *)1, .n_out = 24, .n_in = 64};
     assert_false(cuda_linear_e4m3_ready(g, &odd, 64, 24, false, false));
+    cuda_gemm_close(g);
+}
+
+/* One channel of a row far out, as Jamba's residual stream has them: its product must not swallow the digits of what
+ * the other 4095 add. Sums that stay in the tensor cores' accumulators (E4M3_FAST_ACCUMULATION) are cut at some 14 bits
+ * of the largest so far, and would. */
+static void test_a_channel_far_out_leaves_the_others_their_digits(void **state) {
+    (void)state;
+    if (!device()) return;
+    enum { N = 256, K = 4096, AT = 7 };
+    struct cuda_gemm *g;
+    struct cuda_matrix m;
+    float *w_scale;
+    OK(cuda_gemm_open(&g, 0, &err));
+    uint8_t *w = random_matrix(&m, N, K, &w_scale);
+    uint16_t *xb = random_bf16(K, 1);
+    xb[AT] = bf16_of(3000);
+    uint16_t *dxb = on_device(xb, K * 2);
+    uint8_t *dx = poisoned(K);
+    float *dxs = poisoned(4), *dy = poisoned(N * 4);
+    OK(cuda_quantise_e4m3(dx, dxs, dxb, 1, K, stream, &err));
+    if (cuda_linear_e4m3_ready(g, &m, K, N, true, false)) {
+        OK(cuda_linear_e4m3(g, &m, dx, dxs, K, 1, NULL, dy, N, false, stream, &err));
+        uint8_t *x = fetched(dx, K);
+        float *scale = fetched(dxs, 4), *got = fetched(dy, N * 4);
+        double d = 0, r = 0;
+        for (int o = 0; o < N; o++) {
+            double rest = 0;
+            for (int i = 0; i < K; i++)
+                if (i != AT) rest += (double)e4m3_value(x[i]) * (double)e4m3_value(w[o * K + i]);
+            const double unit = (double)*scale * (double)w_scale[o];
+            const double far = (double)e4m3_value(x[AT]) * (double)e4m3_value(w[o * K + AT]) * unit;
+            d += (got[o] - far - rest * unit) * (got[o] - far - rest * unit), r += rest * unit * rest * unit;
+        }
+        print_message("error of the others' part: %.3g\n", sqrt(d / r));
+        if (!(sqrt(d / r) <= 0.1)) fail_msg("the others' part is off by %g", sqrt(d / r));
+        free(x), free(scale), free(got);
+    } else if (hopper) {
+        fail_msg("the library has no e4m3 product");
+    }
+    free(w), free(w_scale), free(xb);
+    cuda_free(m.e4m3), cuda_free(m.scale), cuda_free(dxb), cuda_free(dx), cuda_free(dxs), cuda_free(dy);
     cuda_gemm_close(g);
 }
 
@@ -553,9 +598,9 @@ static void test_quantised_predictions_stay_near_the_reference(void **state) {
     if (!device()) return;
     static const struct {
         const char *quantize;
-        double kl_limit;     /* mean; about twice what was measured (tests/bench/RESULTS.md) */
+        double kl_limit;     /* mean; twice what was measured (tests/bench/RESULTS.md) */
         double least_agreed; /* of the likeliest tokens */
-    } forms[] = {{"none", 2e-3, 0.97}, {"int8", 1e-2, 0.95}, {"fp8", 0.15, 0.80}};
+    } forms[] = {{"none", 6e-4, 0.975}, {"int8", 3e-3, 0.96}, {"fp8", 4e-2, 0.90}};
     struct jamba_model *cpu;
     struct jamba_model_options o = {.device = "cpu", .path = "scalar"};
     OK(jamba_model_open(&cpu, MODEL, &o, &err));
@@ -603,6 +648,7 @@ int main(void) {
         cmocka_unit_test(test_decode_product_equals_plain_loops),
         cmocka_unit_test(test_fused_operations_equal_plain_ones_bit_for_bit),
         cmocka_unit_test(test_prefill_product_equals_plain_loops_and_keeps_a_rows_bits),
+        cmocka_unit_test(test_a_channel_far_out_leaves_the_others_their_digits),
         cmocka_unit_test(test_fp8_keeps_every_bit_and_its_snapshots_apart),
         cmocka_unit_test(test_quantised_predictions_stay_near_the_reference),
     };
