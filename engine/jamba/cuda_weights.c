@@ -197,6 +197,7 @@ int cuda_weights_open(struct cuda_stage *cm, struct error *e) {
     struct upload u = {.cm = cm};
     size_t longest = c->d_model > c->d_ff ? c->d_model : c->d_ff;
     if (c->d_inner > longest) longest = c->d_inner;
+    if ((size_t)c->n_head * c->head_dim > longest) longest = (size_t)c->n_head * c->head_dim;
     int rc = 0;
     u.stage_host = malloc(STAGE_BYTES);
     u.row = malloc(longest * sizeof *u.row);
