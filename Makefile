@@ -67,7 +67,7 @@ $(O)/%.cu.o: %.cu
 $(O)/kernels/cpu/%_avx2.c.o: ISA := -mavx2 -mfma -mf16c -O3
 $(O)/kernels/cpu/%_avx512.c.o: ISA := -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mavx2 -mfma -mf16c -O3
 $(O)/kernels/cpu/%_avx512bf16.c.o: ISA := -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mavx512bf16 -mavx2 -mfma -mf16c -O3
-$(O)/kernels/cpu/%_amx.c.o: ISA := -mamx-tile -mamx-int8 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mavx2 -mfma -mf16c -O3
+$(O)/kernels/cpu/%_amx.c.o: ISA := -mamx-tile -mamx-int8 -mamx-bf16 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mavx512bf16 -mavx2 -mfma -mf16c -O3
 $(O)/ingest/%.c.o $(O)/tests/%.c.o: INC := $(shell xml2-config --cflags 2>/dev/null)
 
 # The page (HTML, CSS, JS) and the API's description become bytes of the program (ld -r -b binary keeps them as they are).
@@ -125,7 +125,7 @@ $(BUILD)/fuzz/%: tests/fuzz/%.c fuzz-library
 
 # The engine's readers of foreign files, SECONDS each, one after another; logs and corpora under build/fuzz.
 SECONDS ?= 600
-FUZZERS := config gguf safetensors tokenizer vocabulary snapshot
+FUZZERS := config gguf safetensors tokenizer vocabulary snapshot constraint
 fuzz: $(FUZZERS:%=$(BUILD)/fuzz/fuzz_%)
 	tests/fuzz/engine.sh $(BUILD) $(SECONDS) $(FUZZERS)
 

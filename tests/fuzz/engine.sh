@@ -5,7 +5,7 @@ set -u
 cd "$(dirname "$0")/../.." || exit 2
 build=${1:?usage: tests/fuzz/engine.sh BUILD SECONDS [FUZZER...]} seconds=${2:-600}
 shift 2
-[ $# -gt 0 ] || set -- config gguf safetensors tokenizer vocabulary snapshot
+[ $# -gt 0 ] || set -- config gguf safetensors tokenizer vocabulary snapshot constraint
 export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
 checkpoints=tests/golden/checkpoints
 broken=0
@@ -22,6 +22,9 @@ for name in "$@"; do
     vocabulary) cp tests/golden/vocabularies/*.json tests/golden/vocabularies/*.model "$corpus" ;;
     tokenizer) cp README.md tests/golden/vocabularies/*.jsonl "$corpus" ;;
     gguf | snapshot) FUZZ_SEEDS=$corpus "$program" -runs=1 >/dev/null 2>&1 ;;
+    constraint)
+        printf '(?:[a-z]+|\\d{1,3}(?:,\\d{3})*)\n12,345' >"$corpus/number"
+        printf '"[^"\\\\]*"|\\x{20ac}.?\n"a"' >"$corpus/string" ;;
     esac
     [ "$name" = snapshot ] && options=(-malloc_limit_mb=64 -timeout=20)
     "$program" "${options[@]}" -max_total_time="$seconds" -print_final_stats=1 -artifact_prefix="$build/fuzz/$name-" "$corpus" >"$log" 2>&1
