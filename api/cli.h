@@ -32,6 +32,7 @@ void cli_link_close(struct cli *c);
 int cli_call(struct cli *c, struct api_request *q, json_t **out, const struct api_sink *sink, struct error *e);
 /* The same for "METHOD path" with a JSON body or NULL (stolen). */
 int cli_ask_for(struct cli *c, enum api_method method, const char *path, json_t *body, json_t **out, struct error *e);
+void cli_catch_interrupts(void); /* from now on the first Ctrl-C only makes cli_interrupted true */
 bool cli_interrupted(void);
 
 /* ---- commands ---- */

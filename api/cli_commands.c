@@ -567,6 +567,7 @@ static int model_files(struct cli *c, const char *verb) {
         rc = model_import(dir.data, c->args[1], name, &e);
     } else {
         struct pull_options pull = {.file = c->n_args > 2 ? c->args[2] : NULL, .progress = pull_progress, .ctx = c};
+        cli_catch_interrupts();
         rc = model_pull(dir.data, c->args[1], &pull, &e);
         cli_progress_end(c);
         snprintf(name, sizeof name, "%.255s", c->args[1]);

@@ -18,6 +18,11 @@ static void on_interrupt(int sig) {
     signal(sig, SIG_DFL);
 }
 
+void cli_catch_interrupts(void) {
+    signal(SIGINT, on_interrupt);
+    signal(SIGTERM, on_interrupt);
+}
+
 bool cli_interrupted(void) {
     return interrupted != 0;
 }
@@ -25,8 +30,7 @@ bool cli_interrupted(void) {
 int cli_link_open(struct cli *c, bool work, struct error *e) {
     double until = clock_seconds() + c->wait_s;
     bool said = false;
-    signal(SIGINT, on_interrupt);
-    signal(SIGTERM, on_interrupt);
+    cli_catch_interrupts();
     for (;;) {
         int fd, rc = api_open(&c->owner, &c->api, e);
         if (rc == 0 && work) rc = api_workers_start(c->owner, e);

@@ -409,6 +409,24 @@ def one_pull_of_a_model_at_a_time(folder):
 
 
 @test
+def an_interrupted_pull_says_that_it_goes_on(folder):
+    hold = threading.Event()
+    with Hub(SMALL, hold=hold) as hub:
+        process = subprocess.Popen([PROGRAM, "model", "pull", "org/small", "--json", "--data", os.path.join(folder, "data")], stdout=subprocess.PIPE,
+                                   stderr=subprocess.DEVNULL, env={**os.environ, "ANTINOMY_HUB": hub.url})
+        until(lambda: any(f.endswith(".part") and os.path.getsize(os.path.join(place(folder), f)) > 0 for f in files(folder)), "the first bytes")
+        process.send_signal(signal.SIGINT)
+        error = json.loads(process.communicate(timeout=WAIT_S)[0])["error"]
+        equal((error["code"], process.returncode), ("cancelled", 1))
+        hold.set()
+    with Hub(SMALL) as hub:
+        pull(folder, hub)
+        (part,) = [r for path, r in hub.requests if "gguf" in path]
+        check(part and int(part[len("bytes="):-1]) > 0, "the next one goes on: %r" % part)
+    equal(open(os.path.join(place(folder), "weights.gguf"), "rb").read(), WEIGHTS)
+
+
+@test
 def import_copies_a_file_its_shards_or_a_folder(folder):
     data, source = os.path.join(folder, "data"), os.path.join(folder, "in")
     os.mkdir(source)
