@@ -183,6 +183,7 @@ static int cpu_open(void **ctx, struct jamba_model *m, const struct jamba_model_
     if (!cm) return error_set(e, ERR_NOMEM, "", "There is no memory for the model.");
     cm->m = m;
     kv_pool_init(&cm->pool);
+    cm->pool.budget = o->session_bytes;
     cm->layers = calloc(c->n_layer, sizeof cm->layers[0]);
     int rc = cm->layers ? kernel_device_open(&cm->dev, o->path, o->n_threads, e)
                         : error_set(e, ERR_NOMEM, "", "There is no memory for the model.");
@@ -525,6 +526,7 @@ const struct backend backend_cpu = {.name = "cpu",
                                     .state_open = cpu_state_open,
                                     .state_fork = cpu_state_fork,
                                     .state_close = cpu_state_close,
+                                    .state_grant = cpu_state_grant,
                                     .forward = cpu_forward,
                                     .last = cpu_last,
                                     .state_bytes = cpu_state_bytes,

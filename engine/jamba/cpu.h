@@ -41,6 +41,8 @@ struct kv_slab {
 struct kv_pool {
     pthread_mutex_t mutex;
     size_t page_bytes, reserved, total; /* pages promised; pages in slabs */
+    uint64_t budget, charged;           /* bytes: what all sessions may take (0: no limit); states, and pages in use or
+                                           granted for the call that runs, a shared page once */
     struct kv_slab *slabs;
     struct kv_page *free;
 };
@@ -79,6 +81,8 @@ struct cpu_state {
     struct kv_page **pages;
     void **page_data; /* [n_pages]: pages[i]->data, as the kernels want it */
     size_t n_pages, max_pages;
+    size_t granted;         /* pages charged for the call that runs and not taken yet */
+    uint64_t charged_bytes; /* of the state itself */
 };
 
 static inline size_t cpu_n_mamba(const struct jamba_config *c) {
@@ -99,6 +103,9 @@ int cpu_state_write(void *ctx, const void *state, uint32_t n_tokens, int (*put)(
                     void *put_ctx, struct error *e);
 int cpu_state_read(void *ctx, void *state, uint32_t n_tokens, int (*get)(void *, void *, size_t), void *get_ctx,
                    struct error *e);
+/* Charges the pages that n more tokens take to the model's budget, or gives back what such a call did not use (n = 0).
+ * ERR_NOMEM: the budget refuses; nothing changed. */
+int cpu_state_grant(void *ctx, void *state, size_t n, struct error *e);
 /* Pages for n more tokens, the page they start in unshared. Takes from the reservation: never allocates. */
 void cpu_state_extend(struct cpu_model *cm, struct cpu_state *s, size_t n);
 

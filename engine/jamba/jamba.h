@@ -39,6 +39,10 @@ struct jamba_model_options {
     bool random_weights;    /* keep shapes and tokenizer, replace every weight by noise of the same scale (for evaluation columns) */
     uint64_t random_seed;
     const char *quantize;   /* GPU: NULL or "none" = bf16 weights; "int8" = all linear layers int8 with a scale a row; "fp8" = e4m3, and prefill multiplies in it */
+    uint64_t session_bytes; /* CPU: what all sessions of the model may take together; 0 = no limit. Counted: a session's Mamba state when it
+                             * is opened, forked or restored, pages of 64 positions' keys and values as they are read, a page that forks
+                             * share once. What does not fit is refused (ERR_NOMEM: needed and free bytes) and changes nothing: the
+                             * session stands where it stood and goes on when others were closed. On a GPU kv_tokens says it */
     uint32_t kv_tokens;     /* GPU: positions that all sessions together may hold; 0 = the model's context and some forks */
 };
 
@@ -93,6 +97,7 @@ void jamba_text_push(struct jamba_text *t, const struct jamba_model *m, int32_t 
 void jamba_text_end(struct jamba_text *t, struct buf *out); /* what is still held becomes U+FFFD */
 
 /* ---- sessions ---- */
+/* Opening, forking, restoring and reading: ERR_NOMEM where the model's session_bytes would not do. */
 int jamba_session_open(struct jamba_session **out, struct jamba_model *m, uint32_t max_tokens, struct error *e);
 /* A second timeline that goes on from the same state; KV pages are shared, not copied. */
 int jamba_session_fork(struct jamba_session **out, const struct jamba_session *s, struct error *e);

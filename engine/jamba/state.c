@@ -89,8 +89,10 @@ static void pool_release(struct kv_pool *p, size_t n) {
     pthread_mutex_unlock(&p->mutex);
 }
 
-static struct kv_page *page_take(struct kv_pool *p) {
+static struct kv_page *page_take(struct kv_pool *p, struct cpu_state *s) {
     pthread_mutex_lock(&p->mutex);
+    assert(s->granted); /* session.c asks before it reads */
+    s->granted--;
     struct kv_page *page = p->free;
     assert(page); /* reserved when the session was opened */
     p->free = page->next_free;
@@ -108,7 +110,46 @@ static void page_drop(struct kv_pool *p, struct kv_page *page) {
     page->next_free = p->free;
     p->free = page;
     page->slab->n_free++;
+    p->charged -= p->page_bytes;
     pthread_mutex_unlock(&p->mutex);
+}
+
+/* ---- the budget ---- */
+static int pool_charge(struct kv_pool *p, uint64_t n, struct error *e) {
+    pthread_mutex_lock(&p->mutex);
+    uint64_t budget = p->budget, free = p->charged < budget ? budget - p->charged : 0;
+    bool fits = !budget || n <= free;
+    if (fits) p->charged += n;
+    pthread_mutex_unlock(&p->mutex);
+    if (fits) return 0;
+    return error_set(
+        e, ERR_NOMEM, "",
+        "This needs %llu more bytes for its reading; of the %llu that all readings together may take, %llu "
+        "are free.",
+        (unsigned long long)n, (unsigned long long)budget, (unsigned long long)free);
+}
+static void pool_discharge(struct kv_pool *p, uint64_t n) {
+    pthread_mutex_lock(&p->mutex);
+    p->charged -= n;
+    pthread_mutex_unlock(&p->mutex);
+}
+
+int cpu_state_grant(void *ctx, void *state, size_t n, struct error *e) {
+    struct kv_pool *p = &((struct cpu_model *)ctx)->pool;
+    struct cpu_state *s = state;
+    size_t need = 0;
+    int rc = 0;
+    if (s->max_pages && n) {
+        size_t pages = (s->n_tokens + n + PAGE - 1) / PAGE;
+        need = pages > s->n_pages ? pages - s->n_pages : 0;
+        need += s->n_tokens % PAGE && atomic_load(&s->pages[s->n_tokens / PAGE]->refs) > 1; /* its own copy */
+    }
+    if (need > s->granted)
+        rc = pool_charge(p, (uint64_t)(need - s->granted) * p->page_bytes, e);
+    else if (need < s->granted)
+        pool_discharge(p, (uint64_t)(s->granted - need) * p->page_bytes);
+    if (!rc) s->granted = need;
+    return rc;
 }
 
 /* ---- state ---- */
@@ -128,6 +169,10 @@ int cpu_state_open(void **state, void *ctx, uint32_t max_tokens, struct error *e
     int rc = s->conv && s->ssm && s->last && s->pages && s->page_data
                  ? 0
                  : error_set(e, ERR_NOMEM, "", "There is no memory for a session.");
+    uint64_t bytes = (uint64_t)cpu_n_mamba(c) * (cpu_conv_floats(c) + cpu_ssm_floats(c)) * sizeof(float) +
+                     c->d_model * sizeof(float);
+    if (!rc) rc = pool_charge(&cm->pool, bytes, e);
+    if (!rc) s->charged_bytes = bytes;
     /* A fork may hold its own copy of a page it shares; max_pages of its own cover that, because pages count once a
      * session. */
     size_t reserve = s->max_pages;
@@ -167,6 +212,7 @@ void cpu_state_close(void *ctx, void *state) {
     struct cpu_state *s = state;
     if (!s) return;
     for (size_t i = 0; i < s->n_pages; i++) page_drop(&cm->pool, s->pages[i]);
+    pool_discharge(&cm->pool, s->charged_bytes + (uint64_t)s->granted * cm->pool.page_bytes);
     if (s->max_pages) pool_release(&cm->pool, s->max_pages);
     kernel_free(s->conv);
     kernel_free(s->ssm);
@@ -183,7 +229,7 @@ void cpu_state_extend(struct cpu_model *cm, struct cpu_state *s, size_t n) {
 #ifndef MUTANT_NO_COPY_ON_WRITE
     if (s->n_tokens % PAGE && atomic_load(&s->pages[s->n_tokens / PAGE]->refs) > 1) {
         size_t i = s->n_tokens / PAGE;
-        struct kv_page *copy = page_take(&cm->pool);
+        struct kv_page *copy = page_take(&cm->pool, s);
         memcpy(copy->data, s->page_data[i], cm->pool.page_bytes);
         page_drop(&cm->pool, s->pages[i]);
         s->pages[i] = copy;
@@ -191,7 +237,7 @@ void cpu_state_extend(struct cpu_model *cm, struct cpu_state *s, size_t n) {
     }
 #endif
     for (; s->n_pages < need; s->n_pages++) {
-        s->pages[s->n_pages] = page_take(&cm->pool);
+        s->pages[s->n_pages] = page_take(&cm->pool, s);
         s->page_data[s->n_pages] = s->pages[s->n_pages]->data;
     }
 }
@@ -238,6 +284,7 @@ int cpu_state_read(void *ctx, void *state, uint32_t n_tokens, int (*get)(void *,
     if (!rc) rc = get(get_ctx, s->conv, cpu_n_mamba(c) * cpu_conv_floats(c) * 4);
     if (!rc) rc = get(get_ctx, s->ssm, cpu_n_mamba(c) * cpu_ssm_floats(c) * 4);
     if (!rc) rc = get(get_ctx, s->last, c->d_model * 4);
+    if (!rc) rc = cpu_state_grant(ctx, s, n_tokens, e);
     if (rc) return rc;
     cpu_state_extend(cm, s, n_tokens);
     for (size_t i = 0; !rc && i < s->n_pages; i++)

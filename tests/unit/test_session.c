@@ -2,6 +2,7 @@
  * cancel, memory budget, generation. CHUNKINGS=1000 in the environment runs the long version (make test-long); SEED=1,
  * 2,
  * ... gives processes shares of their own; KERNEL_PATH names another path than the processor's best. */
+#include "engine/jamba/cpu.h"
 #include "tests/unit/session_fixture.h"
 #include "tests/unit/tiny_model.h"
 
@@ -69,7 +70,8 @@ static void test_chunks_mates_and_threads_do_not_change_a_bit(void **state) {
     for (uint64_t round = 0; round < n_chunkings; round++) {
         struct error e = {0};
         struct jamba_model *m = models[(own_seed + round) % 2];
-        size_t n_mates = random_below(MATES + 1), at = 0;
+        size_t n_mates = (own_seed + 7 * round) % (MATES + 1), at = 0;
+        bool all = random_below(2); /* every mate in every chunk */
         size_t longest = round % 3 == 0 ? 700 : round % 3 == 1 ? 150 : 3 + random_below(60);
         struct jamba_session *s = fixture_session(m, N), *mates[MATES];
         struct jamba_batch_item items[MATES + 1];
@@ -81,7 +83,7 @@ static void test_chunks_mates_and_threads_do_not_change_a_bit(void **state) {
                 if (i == place)
                     items[n_items++] =
                         (struct jamba_batch_item){.session = s, .tokens = ids + at, .n_tokens = n}; /* any place */
-                if (i == n_mates || random_below(4) == 0) continue;
+                if (i == n_mates || (!all && random_below(4) == 0)) continue;
                 uint32_t have = jamba_session_n_tokens(mates[i]), more = 1 + random_below(4);
                 if (have + more <= N)
                     items[n_items++] =
@@ -130,7 +132,7 @@ static void test_chunks_mates_and_threads_do_not_change_a_bit(void **state) {
 static void test_every_path_is_invariant(void **state) {
     (void)state;
     enum { N = 90 };
-    const char *paths[] = {"scalar", "avx2", "avx512-vnni", "avx512-bf16"};
+    const char *paths[] = {"scalar", "avx2", "avx512-vnni", "avx512-bf16", "amx-int8"};
     int32_t *ids = fixture_text(N);
     for (size_t p = 0; p < sizeof paths / sizeof paths[0]; p++) {
         struct error e = {0};
@@ -374,7 +376,7 @@ static void test_models_with_experts_on_every_path(void **state) {
     kinds[2].n_expert = 4, kinds[2].n_expert_used = 2, kinds[2].matrix = TENSOR_Q4_0, kinds[2].n_kv_head = 1,
     kinds[2].attention_offset = 1, kinds[2].attention_period = 2; /* attention and experts in the same layers */
     kinds[3].matrix = TENSOR_F16, kinds[3].n_kv_head = 4, kinds[3].d_state = 16, kinds[3].d_inner = 136;
-    const char *paths[] = {"scalar", "scalar-int8", "avx2", "avx512-vnni", "avx512-bf16"};
+    const char *paths[] = {"scalar", "scalar-int8", "avx2", "avx512-vnni", "avx512-bf16", "amx-int8"};
     char file[] = "/tmp/antinomy-tiny-XXXXXX.gguf";
     int fd = mkstemps(file, 5);
     assert_true(fd >= 0);
@@ -653,6 +655,168 @@ static void test_generation_stops_where_it_should_and_samples_by_seed(void **sta
     free(ids);
 }
 
+/* ---- memory budget ---- */
+static struct jamba_model *tiny_with_budget(uint64_t bytes) {
+    struct tiny_model kind = TINY_MODEL;
+    struct jamba_model_options o = {.n_threads = 1, .session_bytes = bytes};
+    struct jamba_model *m = NULL;
+    struct error e = {0};
+    char file[] = "/tmp/antinomy-tiny-XXXXXX.gguf";
+    int fd = mkstemps(file, 5);
+    assert_true(fd >= 0);
+    close(fd);
+    tiny_model_write(&kind, file);
+    if (jamba_model_open(&m, file, &o, &e)) fail_msg("%s %s", e.where, e.message);
+    unlink(file);
+    return m;
+}
+static void assert_refused(int rc, const struct error *e, uint64_t needed, uint64_t left) {
+    char number[40];
+    assert_int_equal(rc, ERR_NOMEM);
+    snprintf(number, sizeof number, " %llu more bytes", (unsigned long long)needed);
+    if (!strstr(e->message, number)) fail_msg("no \"%s\" in: %s", number, e->message);
+    snprintf(number, sizeof number, " %llu are free", (unsigned long long)left);
+    if (!strstr(e->message, number)) fail_msg("no \"%s\" in: %s", number, e->message);
+}
+static void test_a_memory_budget_refuses_and_changes_nothing(void **state) {
+    (void)state;
+    enum { PAGE_TOKENS = KERNEL_KV_PAGE };
+    int32_t ids[6 * PAGE_TOKENS];
+    struct error e = {0};
+    float logits[2];
+    for (size_t i = 0; i < sizeof ids / sizeof ids[0]; i++) ids[i] = 5 + (int32_t)random_below(250);
+    struct jamba_model *m = tiny_with_budget(0);
+    struct jamba_session *whole = fixture_session(m, 400), *a, *b, *c;
+    const uint64_t fixed = ((struct cpu_model *)m->backend_ctx)->pool.charged,
+                   page = ((struct cpu_model *)m->backend_ctx)->pool.page_bytes;
+    assert_true(fixed > 0 && page > 0);
+    fixture_read(whole, ids, 5 * PAGE_TOKENS);
+    struct fixture_bytes want = fixture_state(whole);
+    jamba_session_close(whole);
+    jamba_model_close(m);
+
+    m = tiny_with_budget(2 * fixed + 4 * page);
+    const struct kv_pool *pool = &((struct cpu_model *)m->backend_ctx)->pool;
+    a = fixture_session(m, 400);
+    fixture_read(a, ids, 3 * PAGE_TOKENS);
+    assert_int_equal(jamba_session_fork(&b, a, &e), 0); /* its pages are shared */
+    assert_int_equal(pool->charged, 2 * fixed + 3 * page);
+    fixture_read(b, ids, 10);
+    assert_int_equal(pool->charged, 2 * fixed + 4 * page);
+
+    struct fixture_bytes before_a = fixture_state(a), before_b = fixture_state(b);
+    assert_refused(jamba_session_open(&c, m, 8, &e), &e, fixed, 0);
+    assert_null(c);
+    assert_refused(jamba_session_fork(&c, a, &e), &e, fixed, 0);
+    assert_null(c);
+    assert_refused(jamba_session_prefill(a, ids, 100, NULL, &e), &e, 2 * page, 0);
+    struct jamba_batch_item items[2] = {{.session = b, .tokens = ids, .n_tokens = 5},
+                                        {.session = a, .tokens = ids, .n_tokens = 1}};
+    assert_refused(jamba_batch_run(m, items, 2, NULL, &e), &e, page, 0);
+    assert_int_equal(jamba_session_n_tokens(a), 3 * PAGE_TOKENS);
+    assert_int_equal(jamba_session_n_tokens(b), 3 * PAGE_TOKENS + 10);
+    struct fixture_bytes after_a = fixture_state(a), after_b = fixture_state(b);
+    fixture_same(&before_a, &after_a);
+    fixture_same(&before_b, &after_b);
+    free(before_a.data), free(before_b.data), free(after_a.data), free(after_b.data);
+    fixture_read(b, ids, PAGE_TOKENS - 10); /* what its page still holds */
+    assert_refused(jamba_session_prefill(b, ids, 1, NULL, &e), &e, page, 0);
+    assert_int_equal(jamba_session_logits_rows(b, ids, 2, logits, &e), 0);
+
+    jamba_session_close(b); /* a page and a state are free again */
+    fixture_read(a, ids + 3 * PAGE_TOKENS, 1);
+    assert_int_equal(jamba_session_fork(&b, a, &e), 0);
+    assert_refused(jamba_session_prefill(b, ids, 1, NULL, &e), &e, page, 0); /* would copy the page that both write */
+    assert_refused(jamba_generate(b, NULL, NULL, 3, NULL, NULL, NULL, &e), &e, page, 0);
+    jamba_session_close(b);
+    /* a reading that was cancelled keeps what it took alone */
+    int asked = 0;
+    struct jamba_run run = {.cancelled = cancel_later, .ctx = &asked, .chunk = 10};
+    jamba_session_close(a);
+    assert_int_equal(pool->charged, 0);
+    a = fixture_session(m, 400);
+    assert_int_equal(jamba_session_prefill(a, ids, 4 * PAGE_TOKENS, &run, &e), ERR_CANCELLED);
+    assert_int_equal(jamba_session_n_tokens(a), 20);
+    assert_int_equal(pool->charged, fixed + page);
+    /* a restored reading counts as one that was read */
+    char file[] = "/tmp/antinomy-reading-XXXXXX";
+    int fd = mkstemp(file);
+    assert_true(fd >= 0);
+    close(fd);
+    fixture_read(a, ids + 20, 3 * PAGE_TOKENS - 20);
+    assert_int_equal(jamba_session_save(a, file, &e), 0);
+    assert_refused(jamba_session_restore(&b, m, file, 400, &e), &e, 3 * page, page);
+    assert_int_equal(pool->charged, fixed + 3 * page);
+    jamba_session_close(a);
+    assert_int_equal(jamba_session_restore(&b, m, file, 400, &e), 0);
+    assert_int_equal(pool->charged, fixed + 3 * page);
+    unlink(file);
+    /* two states of the budget are worth pages too: a page is 4,096 bytes here and a state larger */
+    fixture_read(b, ids + 3 * PAGE_TOKENS, 2 * PAGE_TOKENS);
+    struct fixture_bytes have = fixture_state(b);
+    fixture_same(&want, &have);
+    free(want.data), free(have.data);
+    jamba_session_close(b);
+    assert_int_equal(pool->charged, 0);
+    jamba_model_close(m);
+}
+
+static void test_cancel_and_deadline_in_batches_and_generation(void **state) {
+    (void)state;
+    struct jamba_model *m = tiny_with_budget(0);
+    struct error e = {0};
+    int32_t ids[300];
+    for (size_t i = 0; i < 300; i++) ids[i] = 5 + (int32_t)random_below(250);
+    struct jamba_session *s[3], *fresh;
+    struct jamba_batch_item items[3];
+    for (size_t i = 0; i < 3; i++) {
+        s[i] = fixture_session(m, 300);
+        items[i] = (struct jamba_batch_item){.session = s[i], .tokens = ids + 100 * i, .n_tokens = 60};
+    }
+    assert_int_equal(jamba_batch_run(m, items, 3, &(struct jamba_run){.deadline = 1e-9}, &e), ERR_CANCELLED);
+    for (size_t i = 0; i < 3; i++) assert_int_equal(jamba_session_n_tokens(s[i]), 0);
+    int asked = 0;
+    struct jamba_run run = {.cancelled = cancel_later, .ctx = &asked, .chunk = 40};
+    assert_int_equal(jamba_batch_run(m, items, 3, &run, &e), ERR_CANCELLED); /* behind two rounds of 40 rows */
+    assert_int_equal(jamba_session_n_tokens(s[0]), 60);
+    assert_int_equal(jamba_session_n_tokens(s[1]), 20);
+    assert_int_equal(jamba_session_n_tokens(s[2]), 0);
+    items[1].tokens += 20, items[1].n_tokens -= 20; /* go on from there */
+    assert_int_equal(jamba_batch_run(m, items + 1, 2, NULL, &e), 0);
+    for (size_t i = 0; i < 3; i++) {
+        fresh = fixture_session(m, 300);
+        fixture_read(fresh, ids + 100 * i, 60);
+        struct fixture_bytes x = fixture_state(fresh), y = fixture_state(s[i]);
+        fixture_same(&x, &y);
+        free(x.data), free(y.data);
+        jamba_session_close(fresh);
+    }
+    /* generation: the session stands behind the tokens it has read, some of those handed out */
+    struct script script = {.choice = {100, 101, 102}};
+    asked = 0;
+    run.chunk = 0;
+    assert_int_equal(jamba_generate(s[0], NULL, &(struct jamba_sampling){.temperature = 9, .seed = 1}, 50, script_token,
+                                    &script, &run, &e),
+                     ERR_CANCELLED);
+    uint32_t read = jamba_session_n_tokens(s[0]) - 60;
+    assert_int_equal(read, 2);
+    assert_int_equal(script.n_taken, 3);
+    fresh = fixture_session(m, 300);
+    fixture_read(fresh, ids, 60);
+    fixture_read(fresh, script.taken, read);
+    struct fixture_bytes x = fixture_state(fresh), y = fixture_state(s[0]);
+    fixture_same(&x, &y);
+    free(x.data), free(y.data);
+    script = (struct script){0};
+    assert_int_equal(
+        jamba_generate(s[1], NULL, NULL, 50, script_token, &script, &(struct jamba_run){.deadline = 1e-9}, &e),
+        ERR_CANCELLED);
+    assert_int_equal(jamba_session_n_tokens(s[1]), 60);
+    jamba_session_close(fresh);
+    for (size_t i = 0; i < 3; i++) jamba_session_close(s[i]);
+    jamba_model_close(m);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
 #ifndef __SANITIZE_THREAD__ /* the small models meet the same locks and threads in a fiftieth of the time */
@@ -668,6 +832,8 @@ int main(void) {
         cmocka_unit_test(test_models_with_experts_on_every_path),
         cmocka_unit_test(test_sessions_on_several_threads),
         cmocka_unit_test(test_a_question_does_not_wait_for_a_whole_reading),
+        cmocka_unit_test(test_a_memory_budget_refuses_and_changes_nothing),
+        cmocka_unit_test(test_cancel_and_deadline_in_batches_and_generation),
 #ifndef __SANITIZE_THREAD__
         cmocka_unit_test(test_a_forced_run_reads_as_token_by_token),
         cmocka_unit_test(test_generation_stops_where_it_should_and_samples_by_seed),
