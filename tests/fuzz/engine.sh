@@ -5,7 +5,7 @@ set -u
 cd "$(dirname "$0")/../.." || exit 2
 build=${1:?usage: tests/fuzz/engine.sh BUILD SECONDS [FUZZER...]} seconds=${2:-600}
 shift 2
-[ $# -gt 0 ] || set -- config gguf safetensors tokenizer vocabulary snapshot constraint
+[ $# -gt 0 ] || set -- config gguf safetensors tokenizer vocabulary snapshot constraint chat
 export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
 checkpoints=tests/golden/checkpoints
 broken=0
@@ -20,6 +20,7 @@ for name in "$@"; do
             (tr -d '\n' <"$checkpoints/$d/config.json"; echo; cat "$checkpoints/$d/model.safetensors") >"$corpus/$d"
         done ;;
     vocabulary) cp tests/golden/vocabularies/*.json tests/golden/vocabularies/*.model "$corpus" ;;
+    chat) cp tests/golden/chat/*.json "$corpus" ;;
     tokenizer) cp README.md tests/golden/vocabularies/*.jsonl "$corpus" ;;
     gguf | snapshot) FUZZ_SEEDS=$corpus "$program" -runs=1 >/dev/null 2>&1 ;;
     constraint)
