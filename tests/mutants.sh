@@ -18,6 +18,10 @@ MUTANT_RENORMALISE_ROUTER     kernels/cpu/moe.c         test_kernels       test_
 MUTANT_K_SCALE                engine/jamba/tensor.c     test_tensor        test_blocks_dequantise_as_gguf_py_does
 MUTANT_FUSED_HALVES           engine/jamba/safetensors.c test_published    test_layouts_of_the_same_weights_are_the_same_model
 MUTANT_ATTENTION_OFFSET       engine/jamba/config.c     test_published     test_published_configs_give_the_published_model
+MUTANT_FORCED_RUN             engine/jamba/generate.c   test_constraint    test_forced_runs_are_read_at_once_to_the_same_bits
+MUTANT_CHOICE_FORGETS_END     engine/jamba/constraint.c test_constraint    test_a_choice_is_one_of_its_strings_and_can_end_inside_another
+MUTANT_PATTERN_FORGETS_END    engine/jamba/pattern.c    test_constraint    test_what_a_pattern_lets_through_matches
+MUTANT_UTF8_RANGE             engine/jamba/pattern_parse.c test_constraint test_patterns_match_as_pcre2_does
 MUTANT_QUOTE_OFFSET           engine/analysis/quote.c   test_analysis      test_an_answer_is_a_quote_with_its_place
 "
 libraries="-lsqlite3 -lcurl -lpcre2-8 -lzip -lexpat -lxml2 -lseccomp -lmicrohttpd -ljansson -lm -lcmocka"

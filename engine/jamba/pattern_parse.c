@@ -375,6 +375,7 @@ static uint16_t either(struct parser *p, uint16_t a, uint16_t b, bool first) {
  * the range is cut where they do (Ken Thompson's way, as in RE2's and Rust's compilers). */
 static uint16_t emit_range(struct parser *p, uint32_t lo, uint32_t hi, int n, uint16_t out, uint16_t entry,
                            bool *first) {
+#ifndef MUTANT_UTF8_RANGE
     for (int i = 1; i < n; i++) {
         uint32_t mask = (1u << 6 * i) - 1;
         if ((lo & ~mask) == (hi & ~mask)) continue;
@@ -387,6 +388,7 @@ static uint16_t emit_range(struct parser *p, uint32_t lo, uint32_t hi, int n, ui
             return emit_range(p, hi & ~mask, hi, n, out, entry, first);
         }
     }
+#endif
     char a[4], b[4];
     uint16_t at = out;
     utf8_encode(lo, a);

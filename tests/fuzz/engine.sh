@@ -21,7 +21,10 @@ for name in "$@"; do
         done ;;
     vocabulary) cp tests/golden/vocabularies/*.json tests/golden/vocabularies/*.model "$corpus" ;;
     chat) cp tests/golden/chat/*.json "$corpus" ;;
-    tokenizer) cp README.md tests/golden/vocabularies/*.jsonl "$corpus" ;;
+    tokenizer)
+        options+=(-max_len=1000)
+        head -c 900 README.md >"$corpus/readme"
+        for f in tests/golden/vocabularies/*.jsonl; do head -c 900 "$f" >"$corpus/$(basename "$f")"; done ;;
     gguf | snapshot) FUZZ_SEEDS=$corpus "$program" -runs=1 >/dev/null 2>&1 ;;
     constraint)
         printf '(?:[a-z]+|\\d{1,3}(?:,\\d{3})*)\n12,345' >"$corpus/number"
