@@ -189,5 +189,9 @@ void kernel_scatter_add(struct kernel_device *dev, const float *x, size_t ldx, c
  * fixed order. */
 void kernel_log_sum_exp(struct kernel_device *dev, const float *x, size_t ld, size_t n_rows, size_t n, float *max,
                         double *sum);
+/* Chooses one of n logits and returns its place; *logprob: its natural log-probability within the n, at temperature 1.
+ * temperature 0: the largest, the first of equals; top_p 0 or 1: off; u in [0, 1) is the chance. The rule is in
+ * kernels/choose.h; cuda_choose follows it to the bit. */
+size_t kernel_choose(const float *logits, size_t n, float temperature, float top_p, double u, float *logprob);
 
 #endif

@@ -324,17 +324,31 @@ static int session_read(void *ctx, void *state, uint32_t n_tokens, int (*get)(vo
     return rc ? rc : cuda_session_move(ctx, state, n_tokens, NULL, get, get_ctx, e);
 }
 
+/* The session's half in the stage with the head, with all that was asked of it before done. */
+static int last_stage(struct cuda_stage **st, struct cuda_state **s, struct cuda_model *cm, void *state,
+                      struct error *e) {
+    *st = cm->stage[cm->n_stages - 1];
+    *s = ((struct cuda_session *)state)->part[cm->n_stages - 1];
+    int rc = settle(cm, state, e);
+    if (!rc) rc = cuda_device_set((*st)->device, e);
+    if (!rc && !(*s)->has_last)
+        rc = error_set(e, ERR_ARG, "", "This session has read nothing yet, so it predicts nothing.");
+    return rc;
+}
 static int cuda_last(void *ctx, void *state, enum jamba_want want, const int32_t *rows, size_t n_rows, float *out,
                      struct error *e) {
-    struct cuda_model *cm = ctx;
-    struct cuda_stage *st = cm->stage[cm->n_stages - 1];
-    struct cuda_state *s = ((struct cuda_session *)state)->part[cm->n_stages - 1];
-    int rc = settle(cm, state, e);
-    if (!rc) rc = cuda_device_set(st->device, e);
-    if (!rc && !s->has_last)
-        return error_set(e, ERR_ARG, "", "This session has read nothing yet, so it predicts nothing.");
+    struct cuda_stage *st;
+    struct cuda_state *s;
+    int rc = last_stage(&st, &s, ctx, state, e);
     struct backend_item it = {.state = state, .want = want, .rows = rows, .n_rows = n_rows, .out = out};
     return rc ? rc : cuda_stage_last(st, s, &it, e);
+}
+static int choose(void *ctx, void *state, const int32_t *ids, size_t n_ids, float temperature, float top_p, double u,
+                  size_t *index, float *logprob, struct error *e) {
+    struct cuda_stage *st;
+    struct cuda_state *s;
+    int rc = last_stage(&st, &s, ctx, state, e);
+    return rc ? rc : cuda_stage_choose(st, s, ids, n_ids, temperature, top_p, u, index, logprob, e);
 }
 
 const struct backend backend_cuda = {.name = "cuda",
@@ -350,4 +364,5 @@ const struct backend backend_cuda = {.name = "cuda",
                                      .state_bytes = session_bytes,
                                      .state_write = session_write,
                                      .state_read = session_read,
-                                     .default_chunk = CUDA_MAX_CHUNK};
+                                     .default_chunk = CUDA_MAX_CHUNK,
+                                     .choose = choose};

@@ -204,6 +204,9 @@ void cuda_stage_close(struct cuda_stage *cm);
 int cuda_stage_pass(struct cuda_stage *cm, struct cuda_pass *p,
                     struct error *e); /* h is what the stage before left, then what this one leaves */
 int cuda_stage_last(struct cuda_stage *cm, const struct cuda_state *s, const struct backend_item *it, struct error *e);
+int cuda_stage_choose(struct cuda_stage *cm, const struct cuda_state *s, const int32_t *ids, size_t n_ids,
+                      float temperature, float top_p, double u, size_t *index, float *logprob,
+                      struct error *e); /* struct backend's choose, on the last stage */
 
 int cuda_weights_open(struct cuda_stage *cm, struct error *e);
 void cuda_weights_close(struct cuda_stage *cm);

@@ -3,7 +3,6 @@
  * Invariance). When it returns, the session has read every token that was handed out, unless it was cancelled. */
 #include "engine/jamba/session.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,49 +14,6 @@ static uint64_t next_random(uint64_t *state) { /* splitmix64 (Steele, Lea, Flood
     z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
     z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
     return z ^ (z >> 31);
-}
-
-struct choice {
-    float p;
-    uint32_t index;
-};
-static int by_probability(const void *a, const void *b) {
-    const struct choice *x = a, *y = b;
-    if (x->p != y->p) return x->p < y->p ? 1 : -1;
-    return x->index < y->index ? -1 : 1;
-}
-
-/* Chooses among n logits; returns the index, *logprob within the n at temperature 1. */
-static size_t choose(const float *logits, size_t n, const struct jamba_sampling *sampling, uint64_t *random,
-                     struct choice *work, float *logprob) {
-    size_t best = 0;
-    for (size_t i = 1; i < n; i++)
-        if (logits[i] > logits[best]) best = i; /* a tie keeps the lower id */
-    double sum = 0;
-    for (size_t i = 0; i < n; i++) sum += exp((double)logits[i] - (double)logits[best]);
-    size_t chosen = best;
-    if (sampling && sampling->temperature > 0) {
-        double total = 0;
-        for (size_t i = 0; i < n; i++) {
-            work[i] = (struct choice){
-                (float)exp(((double)logits[i] - (double)logits[best]) / (double)sampling->temperature), (uint32_t)i};
-            total += (double)work[i].p;
-        }
-        size_t keep = n;
-        if (sampling->top_p > 0 && sampling->top_p < 1) { /* the fewest likeliest tokens that reach top_p */
-            qsort(work, n, sizeof work[0], by_probability);
-            double reached = 0;
-            for (keep = 0; keep < n && reached < (double)sampling->top_p * total; keep++)
-                reached += (double)work[keep].p;
-            total = reached;
-        }
-        double at = (double)(next_random(random) >> 11) * 0x1p-53 * total;
-        size_t i = 0;
-        for (; i + 1 < keep && at >= (double)work[i].p; i++) at -= (double)work[i].p;
-        chosen = work[i].index;
-    }
-    *logprob = (float)((double)logits[chosen] - (double)logits[best] - log(sum));
-    return chosen;
 }
 
 static bool is_eos(const struct jamba_config *c, int32_t id) {
@@ -72,12 +28,8 @@ int jamba_generate(struct jamba_session *s, const struct jamba_constraint *c, co
     size_t V = s->model->config.n_vocab, n_pending = 0;
     uint64_t random = sampling ? sampling->seed : 0;
     int32_t pending[PENDING];
-    bool sample = sampling && sampling->temperature > 0;
     float *logits = malloc(V * sizeof *logits);
-    struct choice *work = sample ? malloc(V * sizeof *work) : NULL;
-    int rc = logits && (!sample || work)
-                 ? 0
-                 : error_set(e, ERR_NOMEM, "", "There is no memory for the next token's scores.");
+    int rc = logits ? 0 : error_set(e, ERR_NOMEM, "", "There is no memory for the next token's scores.");
     struct jamba_run quiet = {0}; /* the progress of a prefill is not the progress of decoding */
     if (run)
         quiet = (struct jamba_run){
@@ -92,16 +44,14 @@ int jamba_generate(struct jamba_session *s, const struct jamba_constraint *c, co
         if (n_ids == 1) {
             id = ids[0];
         } else {
-#ifdef MUTANT_FORCED_RUN
-            n_pending -= n_pending > 1;
-#endif
             if (n_pending) rc = jamba_session_prefill(s, pending, n_pending, &quiet, e);
             n_pending = 0;
             if (rc) break;
             bool all = n_ids == SIZE_MAX;
-            rc = all ? jamba_session_logits(s, logits, e) : jamba_session_logits_rows(s, ids, n_ids, logits, e);
+            size_t i = 0;
+            double u = sampling && sampling->temperature > 0 ? (double)(next_random(&random) >> 11) * 0x1p-53 : 0;
+            rc = session_choose(s, all ? NULL : ids, n_ids, sampling, u, logits, &i, &logprob, e);
             if (rc) break;
-            size_t i = choose(logits, all ? V : n_ids, sampling, &random, work, &logprob);
             id = all ? (int32_t)i : ids[i];
         }
         if (id < 0 || (size_t)id >= V) {
@@ -122,6 +72,5 @@ int jamba_generate(struct jamba_session *s, const struct jamba_constraint *c, co
     }
     if (!rc && n_pending) rc = jamba_session_prefill(s, pending, n_pending, &quiet, e);
     free(logits);
-    free(work);
     return rc;
 }

@@ -76,9 +76,6 @@ struct backend {
     int (*state_open)(void **state, void *ctx, uint32_t max_tokens, struct error *e);
     int (*state_fork)(void **out, void *ctx, const void *state, struct error *e);
     void (*state_close)(void *ctx, void *state);
-    /* May be NULL. Before a call that advances the state by n: charges what it will take to the model's budget, or ERR_NOMEM and nothing
-     * changed; n = 0 behind the call gives back what it did not use. */
-    int (*state_grant)(void *ctx, void *state, size_t n, struct error *e);
     /* Advances every item's state by its tokens: one chunk, all rows in one pass over the layers. Items have distinct states. */
     int (*forward)(void *ctx, struct backend_item *items, size_t n_items, struct error *e);
     /* Logits or hidden of the last position again, from what the state keeps (its last final-norm row). */
@@ -88,6 +85,12 @@ struct backend {
     int (*state_write)(void *ctx, const void *state, uint32_t n_tokens, int (*put)(void *, const void *, size_t), void *put_ctx, struct error *e);
     int (*state_read)(void *ctx, void *state, uint32_t n_tokens, int (*get)(void *, void *, size_t), void *get_ctx, struct error *e);
     uint32_t default_chunk;
+    /* Optional, may be NULL (the caller then takes the logits and kernel_choose): the choice of session.h's session_choose where the logits
+     * are, so that an id comes back and no row of logits. ids NULL: all n_ids = n_vocab. */
+    int (*choose)(void *ctx, void *state, const int32_t *ids, size_t n_ids, float temperature, float top_p, double u, size_t *index,
+                  float *logprob, struct error *e);
+    /* Optional: where the model lies, for people: "cuda:0 NVIDIA H200, layers 0 to 31, 52.1 GiB". */
+    const char *(*where)(void *ctx);
 };
 extern const struct backend backend_cpu;
 #ifdef ANTINOMY_CUDA

@@ -2,6 +2,7 @@
  * owns the state and the arithmetic. Chunks are cut wherever the rows of a round run out: results do not depend on
  * where (jamba.h, Invariance). */
 #include "engine/jamba/session.h"
+#include "kernels/kernels.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -149,21 +150,6 @@ static int run_round(struct jamba_model *m, struct jamba_batch_item *items, size
     return 0;
 }
 
-/* The budget grants all of a batch or nothing of it. */
-static int grant(struct jamba_model *m, const struct jamba_batch_item *items, size_t n_items, struct error *e) {
-    int rc = 0;
-    size_t n = 0;
-    if (!m->backend->state_grant) return 0;
-    for (; !rc && n < n_items; n++)
-        rc = m->backend->state_grant(m->backend_ctx, items[n].session->state, items[n].n_tokens, e);
-    for (size_t i = 0; rc && i + 1 < n; i++) m->backend->state_grant(m->backend_ctx, items[i].session->state, 0, NULL);
-    return rc;
-}
-static void grant_end(struct jamba_model *m, const struct jamba_batch_item *items, size_t n_items) {
-    for (size_t i = 0; m->backend->state_grant && i < n_items; i++)
-        m->backend->state_grant(m->backend_ctx, items[i].session->state, 0, NULL);
-}
-
 int jamba_batch_run(struct jamba_model *m, struct jamba_batch_item *items, size_t n_items, const struct jamba_run *run,
                     struct error *e) {
     size_t total = 0, done = 0, first = 0, done_first = 0, budget = m->backend->default_chunk;
@@ -176,8 +162,7 @@ int jamba_batch_run(struct jamba_model *m, struct jamba_batch_item *items, size_
         total += items[i].n_tokens;
     }
     if (run && run->chunk && run->chunk < budget) budget = run->chunk;
-    int rc = grant(m, items, n_items, e);
-    if (rc) return rc;
+    int rc = 0;
     while (!rc && done < total) {
         size_t advanced = 0;
         rc = stop_asked(run, e);
@@ -188,7 +173,6 @@ int jamba_batch_run(struct jamba_model *m, struct jamba_batch_item *items, size_
         done += advanced;
         if (!rc && run && run->progress) run->progress(run->ctx, (uint32_t)done, (uint32_t)total);
     }
-    grant_end(m, items, n_items);
     return rc;
 }
 
@@ -199,16 +183,21 @@ int jamba_session_prefill(struct jamba_session *s, const int32_t *ids, size_t n,
     return jamba_batch_run(s->model, &it, 1, run, e);
 }
 
-static int last(struct jamba_session *s, enum jamba_want want, const int32_t *rows, size_t n_rows, float *out,
-                struct error *e) {
-    struct jamba_model *m = s->model;
+static int check_last(const struct jamba_session *s, const int32_t *rows, size_t n_rows, struct error *e) {
     if (s->n_tokens == 0)
         return error_set(e, ERR_ARG, "", "This session has read nothing yet, so it predicts nothing.");
     for (size_t i = 0; i < n_rows; i++)
-        if (rows[i] < 0 || (uint32_t)rows[i] >= m->config.n_vocab)
+        if (rows[i] < 0 || (uint32_t)rows[i] >= s->model->config.n_vocab)
             return error_set(e, ERR_ARG, "", "Token %d is not in the model's vocabulary.", rows[i]);
+    return 0;
+}
+static int last(struct jamba_session *s, enum jamba_want want, const int32_t *rows, size_t n_rows, float *out,
+                struct error *e) {
+    struct jamba_model *m = s->model;
+    int rc = check_last(s, rows, n_rows, e);
+    if (rc) return rc;
     take_turn(m);
-    int rc = m->backend->last(m->backend_ctx, s->state, want, rows, n_rows, out, e);
+    rc = m->backend->last(m->backend_ctx, s->state, want, rows, n_rows, out, e);
     end_turn(m);
     return rc;
 }
@@ -224,4 +213,22 @@ int jamba_session_logits_rows(struct jamba_session *s, const int32_t *rows, size
 
 int jamba_session_hidden(struct jamba_session *s, float *out, struct error *e) {
     return last(s, JAMBA_WANT_HIDDEN, NULL, 0, out, e);
+}
+
+int session_choose(struct jamba_session *s, const int32_t *ids, size_t n_ids, const struct jamba_sampling *sampling,
+                   double u, float *scratch, size_t *index, float *logprob, struct error *e) {
+    struct jamba_model *m = s->model;
+    const float temperature = sampling ? sampling->temperature : 0, top_p = sampling ? sampling->top_p : 0;
+    if (!ids) n_ids = m->config.n_vocab;
+    if (!m->backend->choose) {
+        int rc = ids ? jamba_session_logits_rows(s, ids, n_ids, scratch, e) : jamba_session_logits(s, scratch, e);
+        if (!rc) *index = kernel_choose(scratch, n_ids, temperature, top_p, u, logprob);
+        return rc;
+    }
+    int rc = check_last(s, ids, ids ? n_ids : 0, e);
+    if (rc) return rc;
+    take_turn(m);
+    rc = m->backend->choose(m->backend_ctx, s->state, ids, n_ids, temperature, top_p, u, index, logprob, e);
+    end_turn(m);
+    return rc;
 }

@@ -123,6 +123,13 @@ int cuda_stage_last(struct cuda_stage *cm, const struct cuda_state *s, const str
     it->out[0] = s->last[0];
     return 0;
 }
+int cuda_stage_choose(struct cuda_stage *cm, const struct cuda_state *s, const int32_t *ids, size_t n_ids,
+                      float temperature, float top_p, double u, size_t *index, float *logprob, struct error *e) {
+    (void)cm, (void)s, (void)ids, (void)n_ids, (void)temperature, (void)top_p, (void)u, (void)e;
+    *index = (size_t)s->last[0];
+    *logprob = 0;
+    return 0;
+}
 int cuda_stage_pass(struct cuda_stage *cm, struct cuda_pass *p, struct error *e) {
     int rc = 0;
     if (__atomic_add_fetch(&running[cm->index], 1, __ATOMIC_SEQ_CST) != 1)
