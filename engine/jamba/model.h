@@ -76,6 +76,9 @@ struct backend {
     int (*state_open)(void **state, void *ctx, uint32_t max_tokens, struct error *e);
     int (*state_fork)(void **out, void *ctx, const void *state, struct error *e);
     void (*state_close)(void *ctx, void *state);
+    /* May be NULL. Before a call that advances the state by n: charges what it will take to the model's budget, or ERR_NOMEM and nothing
+     * changed; n = 0 behind the call gives back what it did not use. */
+    int (*state_grant)(void *ctx, void *state, size_t n, struct error *e);
     /* Advances every item's state by its tokens: one chunk, all rows in one pass over the layers. Items have distinct states. */
     int (*forward)(void *ctx, struct backend_item *items, size_t n_items, struct error *e);
     /* Logits or hidden of the last position again, from what the state keeps (its last final-norm row). */

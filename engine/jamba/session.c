@@ -150,6 +150,21 @@ static int run_round(struct jamba_model *m, struct jamba_batch_item *items, size
     return 0;
 }
 
+/* The budget grants all of a batch or nothing of it. */
+static int grant(struct jamba_model *m, const struct jamba_batch_item *items, size_t n_items, struct error *e) {
+    int rc = 0;
+    size_t n = 0;
+    if (!m->backend->state_grant) return 0;
+    for (; !rc && n < n_items; n++)
+        rc = m->backend->state_grant(m->backend_ctx, items[n].session->state, items[n].n_tokens, e);
+    for (size_t i = 0; rc && i + 1 < n; i++) m->backend->state_grant(m->backend_ctx, items[i].session->state, 0, NULL);
+    return rc;
+}
+static void grant_end(struct jamba_model *m, const struct jamba_batch_item *items, size_t n_items) {
+    for (size_t i = 0; m->backend->state_grant && i < n_items; i++)
+        m->backend->state_grant(m->backend_ctx, items[i].session->state, 0, NULL);
+}
+
 int jamba_batch_run(struct jamba_model *m, struct jamba_batch_item *items, size_t n_items, const struct jamba_run *run,
                     struct error *e) {
     size_t total = 0, done = 0, first = 0, done_first = 0, budget = m->backend->default_chunk;
@@ -162,7 +177,8 @@ int jamba_batch_run(struct jamba_model *m, struct jamba_batch_item *items, size_
         total += items[i].n_tokens;
     }
     if (run && run->chunk && run->chunk < budget) budget = run->chunk;
-    int rc = 0;
+    int rc = grant(m, items, n_items, e);
+    if (rc) return rc;
     while (!rc && done < total) {
         size_t advanced = 0;
         rc = stop_asked(run, e);
@@ -173,6 +189,7 @@ int jamba_batch_run(struct jamba_model *m, struct jamba_batch_item *items, size_
         done += advanced;
         if (!rc && run && run->progress) run->progress(run->ctx, (uint32_t)done, (uint32_t)total);
     }
+    grant_end(m, items, n_items);
     return rc;
 }
 
