@@ -330,6 +330,63 @@ static void test_mamba_chunk_pieces_and_steps_agree(void **state) {
     for (size_t i = 0; i < sizeof dev / sizeof dev[0]; i++) cuda_free(dev[i]);
 }
 
+/* The scan alone (no library's kernels beside it, for a race checker), in both its layouts (up to 6,144 channels and
+ * more), with channels that fill no block and steps that fill no tile: plain loops, and cuts. */
+static void test_scan_equals_plain_loops(void **state) {
+    (void)state;
+    if (!device()) return;
+    static const int cases[][2] = {
+        /* steps, channels */ {1, 2}, {31, 48}, {33, 202}, {97, 64}, {70, 6202}, {129, 6208}};
+    for (size_t k = 0; k < sizeof cases / sizeof cases[0]; k++) {
+        const size_t T = (size_t)cases[k][0], D = (size_t)cases[k][1];
+        const int d = (int)D;
+        uint16_t *dx, *dz, *ddt;
+        float *dbc, *da, *dd, *dbias, *ssm[2];
+        uint16_t *x = random_bf16(T * D, 1, &dx), *z = random_bf16(T * 2 * D, 1, &dz),
+                 *dt = random_bf16(T * D, 2, &ddt);
+        float *bc = random_f32(T * 32, 1, &dbc), *a = random_f32(D * 16, 1, &da), *skip = random_f32(D, 1, &dd),
+              *bias = random_f32(D, 1, &dbias), *h0 = random_f32(D * 16, 1, &ssm[0]);
+        for (size_t i = 0; i < D * 16; i++) a[i] = -fabsf(a[i]) * 4 - 0.01f;
+        OK(cuda_upload(da, a, D * 16 * 4, stream, &err));
+        OK(cuda_alloc((void **)&ssm[1], D * 16 * 4, &err));
+        OK(cuda_upload(ssm[1], h0, D * 16 * 4, stream, &err));
+        uint16_t *y = poisoned(T * D * 2), *cut = poisoned(T * D * 2);
+        OK(cuda_selective_scan(y, dx, ddt, dz + D, dbc, dbc + 16, da, dd, dbias, ssm[0], (int)T, d, d, d, 2 * d, d, 32,
+                               stream, &err));
+        for (size_t at = 0, n = 1; at < T; at += n, n = 31 + at % 7) {
+            if (n > T - at) n = T - at;
+            OK(cuda_selective_scan(cut + at * D, dx + at * D, ddt + at * D, dz + at * 2 * D + D, dbc + at * 32,
+                                   dbc + at * 32 + 16, da, dd, dbias, ssm[1], (int)n, d, d, d, 2 * d, d, 32, stream,
+                                   &err));
+        }
+        float *gy = fetch_bf16(y, T * D), *gcut = fetch_bf16(cut, T * D), *s0 = fetch_f32(ssm[0], D * 16),
+              *s1 = fetch_f32(ssm[1], D * 16);
+        assert_memory_equal(gy, gcut, T * D * 4);
+        assert_memory_equal(s0, s1, D * 16 * 4);
+        double *ry = malloc(T * D * 8), *h = malloc(D * 16 * 8);
+        for (size_t i = 0; i < D * 16; i++) h[i] = (double)h0[i];
+        for (size_t t = 0; t < T; t++)
+            for (size_t c = 0; c < D; c++) {
+                const double u = (double)f32_of(x[t * D + c]), raw = (double)f32_of(dt[t * D + c]) + (double)bias[c],
+                             delta = raw > 20 ? raw : log1p(exp(raw));
+                double v = (double)skip[c] * u;
+                for (size_t n = 0; n < 16; n++) {
+                    h[c * 16 + n] =
+                        exp(delta * (double)a[c * 16 + n]) * h[c * 16 + n] + delta * (double)bc[t * 32 + n] * u;
+                    v += (double)bc[t * 32 + 16 + n] * h[c * 16 + n];
+                }
+                ry[t * D + c] = v * silu((double)f32_of(z[t * 2 * D + D + c]));
+            }
+        /* where one of few values is most of the norm, its own rounding counts (2^-9) and softplus' (5e-4 near -8) */
+        close_to("scan", gy, ry, T * D, 3e-3);
+        close_to("scan state", s0, h, D * 16, 1e-4);
+        void *host[] = {x, z, dt, bc, a, skip, bias, h0, gy, gcut, s0, s1, ry, h},
+             *dev[] = {dx, dz, ddt, dbc, da, dd, dbias, ssm[0], ssm[1], y, cut};
+        for (size_t i = 0; i < sizeof host / sizeof host[0]; i++) free(host[i]);
+        for (size_t i = 0; i < sizeof dev / sizeof dev[0]; i++) cuda_free(dev[i]);
+    }
+}
+
 static void test_attention_equals_plain_loops_and_decode_equals_prefill(void **state) {
     (void)state;
     if (!device()) return;
@@ -727,6 +784,7 @@ int main(void) {
         cmocka_unit_test(test_gemv_equals_plain_loops),
         cmocka_unit_test(test_norms_and_swiglu_equal_plain_loops),
         cmocka_unit_test(test_mamba_chunk_pieces_and_steps_agree),
+        cmocka_unit_test(test_scan_equals_plain_loops),
         cmocka_unit_test(test_attention_equals_plain_loops_and_decode_equals_prefill),
         cmocka_unit_test(test_moe_routing_is_stable_and_complete),
         cmocka_unit_test(test_bundled_model_equals_the_cpu_layer_by_layer),
