@@ -434,22 +434,22 @@ static void check_on_gpu(const char *name, const char *where, bool steps) {
         OK(jamba_session_prefill(s, g.ids + trace.seen, steps ? 1 : T, NULL, &err));
     jamba_trace = (struct jamba_trace){0};
     OK(jamba_session_logits(s, logits, &err));
-    double worst = 0, most = 0;
-    size_t bad = 0;
+    /* Sums in another order end on the other side of a bf16 border now and then: 2^-9 of one value among 32; then what
+     * is made of it is rounded otherwise too, and a few layers of such weights carry it on. Where a router stands
+     * between two experts such a step may turn it. So the two passes come apart, by less than either is from f32: half
+     * of that is the limit. A factor or a column wrong somewhere is off by 0.1 and more. */
+    double worst = off_d(p.logits, logits, g.n_vocab), most = off_d(p.logits, g.logits, g.n_vocab);
     for (size_t k = 0; k <= g.n_layer; k++) {
-        /* Sums in another order end on the other side of a bf16 border now and then: 2^-9 of one value among 32, and
-         * a few layers carry it on. Where a router stands between two experts such a step may turn it: that row is
-         * then another one, and later rows of the timeline see it through the states. */
-        const double to_plain = off_d(p.hidden + k * n, trace.rows + k * n, n),
-                     to_f32 = off_d(p.hidden + k * n, g.hidden + k * n, n);
-        worst = fmax(worst, to_plain), most = fmax(most, to_f32);
-        bad += !(to_plain <= 5e-3);
+        worst = fmax(worst, off_d(p.hidden + k * n, trace.rows + k * n, n));
+        most = fmax(most, off_d(p.hidden + k * n, g.hidden + k * n, n));
     }
-    const double off = off_d(p.logits, logits, g.n_vocab);
-    print_message("%s, %s, %s: %.1e from the pass that rounds alike (logits %.1e), which is %.1e from f32\n", name,
-                  where, steps ? "steps" : "prefill", worst, off, most);
-    if (bad || !(off <= 1e-2))
-        fail_msg("%s: %zu layers are off by more than 5e-3 (worst %g), the logits by %g", name, bad, worst, off);
+    for (size_t k = 0; k <= g.n_layer; k++)
+        print_message("%s, %s, %s: behind layer %zu %.1e from the pass that rounds alike, which is %.1e from f32\n",
+                      name, where, steps ? "steps" : "prefill", k, off_d(p.hidden + k * n, trace.rows + k * n, n),
+                      off_d(p.hidden + k * n, g.hidden + k * n, n));
+    print_message("%s, %s, %s: logits %.1e, %.1e\n", name, where, steps ? "steps" : "prefill",
+                  off_d(p.logits, logits, g.n_vocab), off_d(p.logits, g.logits, g.n_vocab));
+    if (!(worst <= 0.5 * most)) fail_msg("%s: off by %g, limit %g", name, worst, 0.5 * most);
     jamba_session_close(s);
     plain_close(&p);
     golden_close(&g), golden_close(&cpu);
