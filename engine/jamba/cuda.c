@@ -248,6 +248,9 @@ static int cuda_open(void **ctx, struct jamba_model *m, const struct jamba_model
         rc = cuda_stage_load(st, p, e);
         if (!rc && k) rc = cuda_peer_enable(cm->stage[k - 1]->device, st->device, e);
         if (!rc && k) rc = cuda_peer_enable(st->device, cm->stage[k - 1]->device, e);
+        size_t at = strlen(cm->where);
+        snprintf(cm->where + at, sizeof cm->where - at, "%scuda:%d %.40s, layers %u to %u, %.1f GiB", k ? "; " : "",
+                 p->device, p->name, p->first, p->end - 1, (double)p->total / (1 << 30));
         const char *arch = strstr(p->name, "sm_");
         if (k == 0)
             snprintf(cm->path, sizeof cm->path, "cuda %s %s", arch ? arch : p->name,
@@ -266,6 +269,9 @@ static int cuda_open(void **ctx, struct jamba_model *m, const struct jamba_model
 
 static const char *cuda_path(void *ctx) {
     return ((struct cuda_model *)ctx)->path;
+}
+static const char *cuda_where(void *ctx) {
+    return ((struct cuda_model *)ctx)->where;
 }
 static uint64_t cuda_bytes(void *ctx) {
     const struct cuda_model *cm = ctx;
@@ -365,4 +371,5 @@ const struct backend backend_cuda = {.name = "cuda",
                                      .state_write = session_write,
                                      .state_read = session_read,
                                      .default_chunk = CUDA_MAX_CHUNK,
-                                     .choose = choose};
+                                     .choose = choose,
+                                     .where = cuda_where};

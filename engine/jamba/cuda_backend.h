@@ -170,6 +170,7 @@ struct cuda_model {
     struct cuda_stage *stage[CUDA_MAX_STAGES];
     struct cuda_plan plan[CUDA_MAX_STAGES];
     char path[160];
+    char where[CUDA_MAX_STAGES * 96]; /* for people: each device, its layers, what it holds */
     pthread_mutex_t lock;
     pthread_cond_t moved;
     pthread_t thread[CUDA_MAX_STAGES];

@@ -123,24 +123,32 @@ static int parse_devices(int device[CUDA_MAX_STAGES], int *n, const char *option
     *n = 0;
     if (count == 0)
         return error_set(e, ERR_DEVICE, "cuda", "No GPU is available: no NVIDIA driver or no device was found.");
-    for (const char *p = option; *p;) {
+    if (strcmp(option, "all") == 0)
+        for (; *n < count && *n < CUDA_MAX_STAGES; (*n)++) device[*n] = *n;
+    for (const char *p = *n ? "" : option; *p;) {
         char *end;
         long d = strtol(p, &end, 10);
         if (end == p || d < 0 || d >= count || (*end && *end != ','))
             return error_set(e, ERR_ARG, option,
-                             "The GPUs are numbers from 0 to %d with commas between them, as in cuda:0,1.", count - 1);
+                             "The GPUs are numbers from 0 to %d with commas between them, as in cuda:0,1, or cuda:all.",
+                             count - 1);
         if (*n == CUDA_MAX_STAGES)
             return error_set(e, ERR_LIMIT, option, "A model can be spread over at most %d GPUs.", CUDA_MAX_STAGES);
         device[(*n)++] = (int)d;
         p = *end ? end + 1 : end;
     }
-    return 0;
+    return *n ? 0 : error_set(e, ERR_ARG, option, "Behind cuda: no GPU is named; cuda:0,1 or cuda:all would be.");
+}
+
+/* Of all sessions together: the context, and a page for each of some forks. */
+static uint32_t n_positions(const struct jamba_model *m, const struct jamba_model_options *o) {
+    return o->kv_tokens ? o->kv_tokens : m->config.context_length + 32 * CUDA_KV_PAGE;
 }
 
 static int plan_on(struct cuda_plan plan[CUDA_MAX_STAGES], int n, const int *device, const struct jamba_model *m,
                    const struct jamba_model_options *o, struct error *e) {
     const struct jamba_config *c = &m->config;
-    const uint32_t positions = o->kv_tokens ? o->kv_tokens : c->context_length + 32 * CUDA_KV_PAGE;
+    const uint32_t positions = n_positions(m, o);
     const uint64_t kv_layer = 4ull * c->n_kv_head * c->head_dim; /* bytes a position and attention layer */
     uint32_t border[CUDA_MAX_STAGES + 1];
     if ((uint32_t)n > c->n_layer)
@@ -203,6 +211,28 @@ static int plan_on(struct cuda_plan plan[CUDA_MAX_STAGES], int n, const int *dev
     return rc;
 }
 
+/* No device was named: the first card that holds the model and its context and works in passes of full size; else the
+ * one with the largest passes; else all cards together. A card is not touched before it is needed. */
+static int plan_unnamed(struct cuda_plan plan[CUDA_MAX_STAGES], int *n_stages, const struct jamba_model *m,
+                        const struct jamba_model_options *o, struct error *e) {
+    int device[CUDA_MAX_STAGES], best = -1, n, rc = parse_devices(device, &n, "all", e), failed = 0;
+    uint32_t rows = 0;
+    const uint32_t full = n_positions(m, o) < CUDA_MAX_CHUNK ? n_positions(m, o) : CUDA_MAX_CHUNK;
+    struct error why = {0}, now;
+    for (int d = 0; !rc && d < n && rows < full; d++) {
+        const int one = plan_on(plan, 1, &device[d], m, o, &now);
+        if (one && !failed) failed = one, why = now; /* what the first card says */
+        if (!one && plan[0].chunk_rows > rows) rows = plan[0].chunk_rows, best = d;
+    }
+    if (rc) return rc;
+    *n_stages = best >= 0 ? 1 : n;
+    if (best >= 0) return plan_on(plan, 1, &device[best], m, o, e);
+    if (failed == ERR_NOMEM && n > 1 && (uint32_t)n > m->config.n_layer) *n_stages = n = (int)m->config.n_layer;
+    if (failed == ERR_NOMEM && n > 1) return plan_on(plan, n, device, m, o, e);
+    if (e) *e = why;
+    return failed;
+}
+
 int cuda_plan_make(struct cuda_plan plan[CUDA_MAX_STAGES], int *n_stages, const struct jamba_model *m,
                    const struct jamba_model_options *o, struct error *e) {
     int device[CUDA_MAX_STAGES];
@@ -210,14 +240,7 @@ int cuda_plan_make(struct cuda_plan plan[CUDA_MAX_STAGES], int *n_stages, const 
     if (form_of(o->quantize) < 0)
         return error_set(e, ERR_ARG, o->quantize,
                          "There is no quantisation of this name on a GPU; \"none\", \"int8\" and \"fp8\" can be.");
-    int rc = parse_devices(device, n_stages, named ? o->device + 5 : "0", e);
-    if (rc) return rc;
-    rc = plan_on(plan, *n_stages, device, m, o, e);
-    if (rc == ERR_NOMEM && !named &&
-        cuda_device_count() > 1) { /* no device was named: take all when one is not enough */
-        *n_stages = cuda_device_count() < CUDA_MAX_STAGES ? cuda_device_count() : CUDA_MAX_STAGES;
-        for (int k = 0; k < *n_stages; k++) device[k] = k;
-        rc = plan_on(plan, *n_stages, device, m, o, e);
-    }
-    return rc;
+    if (!named) return plan_unnamed(plan, n_stages, m, o, e);
+    int rc = parse_devices(device, n_stages, o->device + 5, e);
+    return rc ? rc : plan_on(plan, *n_stages, device, m, o, e);
 }

@@ -34,7 +34,7 @@ struct jamba_config {
 
 struct jamba_model_options {
     int n_threads;          /* 0: the CPUs this process may use */
-    const char *device;     /* NULL or "cpu"; "cuda", "cuda:1" where built with it */
+    const char *device;     /* NULL or "cpu"; where built with it "cuda" (one card where the model and its context fit, else all), "cuda:1", "cuda:0,1" (layers split), "cuda:all" */
     const char *path;       /* kernel path: NULL or "auto"; "scalar", "avx2", "avx512-vnni", "avx512-bf16", ... (kernels.h). ERR_UNSUPPORTED when the processor lacks it */
     bool random_weights;    /* keep shapes and tokenizer, replace every weight by noise of the same scale (for evaluation columns) */
     uint64_t random_seed;
@@ -62,7 +62,7 @@ uint64_t jamba_model_bytes(const struct jamba_model *m);          /* weights in 
 struct jamba_summary {
     uint64_t n_parameters; /* a tied output head once */
     uint32_t n_moe_layer;
-    const char *device;    /* "cpu", "cuda" */
+    const char *device;    /* "cpu"; the GPUs with their layers: "cuda:0 NVIDIA H200 sm_90, layers 0 to 31, 52.1 GiB" */
     const char *tokenizer; /* "byte-level BPE", "SentencePiece BPE" */
     struct jamba_type_count {
         const char *type; /* as the matrices are stored; what is small (norms, convolutions, A, D, router) counts as F32 */

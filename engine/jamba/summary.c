@@ -21,9 +21,14 @@ static int by_bytes(const void *a, const void *b) {
     return x->bytes != y->bytes ? (x->bytes < y->bytes) - (x->bytes > y->bytes) : strcmp(x->type, y->type);
 }
 
+static const char *device_of(const struct jamba_model *m) {
+    if (!m->backend) return "none";
+    return m->backend->where && m->backend_ctx ? m->backend->where(m->backend_ctx) : m->backend->name;
+}
+
 void jamba_model_summary(const struct jamba_model *m, struct jamba_summary *out) {
     const struct jamba_weights *w = &m->weights;
-    *out = (struct jamba_summary){.device = m->backend ? m->backend->name : "none", .tokenizer = "none"};
+    *out = (struct jamba_summary){.device = device_of(m), .tokenizer = "none"};
     if (m->tokenizer) out->tokenizer = m->tokenizer->kind == TOKENIZER_BYTES ? "byte-level BPE" : "SentencePiece BPE";
     const struct tensor *top[] = {w->token_embd, w->output_norm, w->output == w->token_embd ? NULL : w->output};
     for (size_t i = 0; i < sizeof top / sizeof top[0]; i++)
