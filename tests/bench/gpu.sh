@@ -3,7 +3,7 @@
 #
 #   tests/bench/gpu.sh FOLDER [PROGRAMS]
 #
-# PROGRAMS: a folder with test_cuda, test_cuda_fp8, bench_kernels and bench_gpu built elsewhere; without it they are built here (gcc, nvcc, jansson, cmocka).
+# PROGRAMS: a folder with test_cuda, test_cuda_golden, test_choose, test_cuda_fp8, bench_kernels and bench_gpu built elsewhere; without it they are built here (gcc, nvcc, jansson, cmocka).
 # With a model at $ANTINOMY_MODEL (default engine/models) its tests run too; $IDS (made by real_256k make) adds the real pass and, where
 # python3 has torch, its f32 reference.
 set -u
@@ -12,8 +12,8 @@ P=${2:-}
 mkdir -p "$OUT"
 if [ -z "$P" ]; then
     P=build-gpu/programs
-    make CUDA=1 BUILD=build-gpu build-gpu/tests/test_cuda build-gpu/tests/test_cuda_fp8 build-gpu/bench/bench_kernels build-gpu/bench/bench_gpu build-gpu/bench/real_256k || exit 1
-    mkdir -p $P && cp build-gpu/tests/test_cuda* build-gpu/bench/* $P/ || exit 1
+    make CUDA=1 BUILD=build-gpu build-gpu/tests/test_cuda build-gpu/tests/test_cuda_fp8 build-gpu/tests/test_cuda_golden build-gpu/tests/test_choose build-gpu/bench/bench_kernels build-gpu/bench/bench_gpu build-gpu/bench/real_256k || exit 1
+    mkdir -p $P && cp build-gpu/tests/test_cuda* build-gpu/tests/test_choose build-gpu/bench/* $P/ || exit 1
 fi
 export REQUIRE_GPU=1
 failed=0
@@ -26,6 +26,10 @@ failed=0
 
 "$P/test_cuda" >"$OUT/test_cuda.log" 2>&1 || failed=1
 tail -3 "$OUT/test_cuda.log"
+for program in test_cuda_golden test_choose; do
+    "$P/$program" >"$OUT/$program.log" 2>&1 || failed=1
+    tail -3 "$OUT/$program.log"
+done
 "$P/test_cuda_fp8" >"$OUT/test_cuda_fp8.log" 2>&1 || failed=1
 grep -A7 '^weights,' "$OUT/test_cuda_fp8.log"
 tail -3 "$OUT/test_cuda_fp8.log"
@@ -38,10 +42,16 @@ if command -v compute-sanitizer >/dev/null; then
             echo "## memcheck $tests"
             ONLY=$tests compute-sanitizer --tool memcheck --error-exitcode 9 "$P/test_cuda" 2>&1 || echo "## failed"
         done
-        for tests in 'test_gemv*' 'test_norms*' 'test_attention*' 'test_m*'; do
+        for tests in 'test_gemv*' 'test_norms*' 'test_attention*' 'test_scan*'; do
             echo "## racecheck $tests"
             ONLY=$tests compute-sanitizer --tool racecheck --racecheck-report all --error-exitcode 9 "$P/test_cuda" 2>&1 || echo "## failed"
         done
+        for tool in memcheck racecheck; do
+            echo "## $tool test_choices*"
+            ONLY='test_choices*' compute-sanitizer --tool $tool --error-exitcode 9 "$P/test_choose" 2>&1 || echo "## failed"
+        done
+        echo "## memcheck test_checkpoints*"
+        ONLY='test_checkpoints*' compute-sanitizer --tool memcheck --error-exitcode 9 "$P/test_cuda_golden" 2>&1 || echo "## failed"
     } | grep -v 'Host Frame' >"$OUT/sanitizer.log"
     grep -E '^##|SUMMARY' "$OUT/sanitizer.log"
     grep -q '## failed' "$OUT/sanitizer.log" && failed=1
