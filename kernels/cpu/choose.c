@@ -29,7 +29,11 @@ static struct nucleus find_nucleus(const float *logits, size_t n, float max, flo
     uint64_t n_equal = 0;
     for (size_t i = 0; i < n; i++) n_equal += choose_key(logits[i]) == key;
     const uint64_t one = n_equal ? tie / n_equal : 0;
+#ifdef MUTANT_NUCLEUS_TIES
+    const uint64_t n_ties = n_equal;
+#else
     const uint64_t n_ties = one ? (goal - above + one - 1) / one : 0;
+#endif
     return (struct nucleus){(uint32_t)key, n_ties, above + n_ties * one};
 }
 
@@ -37,7 +41,11 @@ size_t kernel_choose(const float *logits, size_t n, float temperature, float top
     size_t best = 0;
     uint64_t sum = 0, all = 0;
     for (size_t i = 1; i < n; i++)
+#ifdef MUTANT_CHOICE_TIE
+        if (choose_key(logits[i]) >= choose_key(logits[best])) best = i;
+#else
         if (choose_key(logits[i]) > choose_key(logits[best])) best = i;
+#endif
     const float max = logits[best];
     for (size_t i = 0; i < n; i++) sum += choose_weight(choose_distance(logits[i], max, 1));
     size_t chosen = best;
