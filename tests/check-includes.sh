@@ -45,7 +45,7 @@ lib "ingest/*.[ch]" "$SQLITE|$HTTP|$CUDA"
 own "store/*.[ch]" 'base\.h|store/.*|ingest/ingest\.h'
 lib "store/*.[ch]" "$CURL|$ZIP|$XML|$HTTP|$SECCOMP|$CUDA"
 
-own "engine/analysis/*.[ch]" 'base\.h|engine/analysis/.*|engine/jamba/jamba\.h|store/store\.h|ingest/ingest\.h'
+own "engine/analysis/*.[ch]" 'base\.h|engine/analysis/.*|engine/jamba/(jamba|chat)\.h|store/store\.h|ingest/ingest\.h'
 lib "engine/analysis/*.[ch]" "$SQLITE|$CURL|$ZIP|$XML|$HTTP|$SECCOMP|$CUDA"
 
 own "engine/*.[ch]" 'base\.h|engine/pull\.h'

@@ -1,36 +1,19 @@
-/* analysis.c: joins a store and a model: the card, the control tokens, the locks; names of classes; events. Owns
+/* analysis.c: joins a store and a model: the card, the prompts, the locks; names of classes; events. Owns
  * `struct analysis`. */
 #include "engine/analysis/inside.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-static int bind_controls(struct analysis *an, struct error *e) {
-    const struct {
-        const char *name;
-        int32_t *id;
-    } names[] = {{"<|endoftext|>", &an->ids.end},
-                 {"<|docs|>", &an->ids.docs},
-                 {"<|doc|>", &an->ids.doc},
-                 {"<|question|>", &an->ids.question},
-                 {"<|quote|>", &an->ids.quote},
-                 {"<|answer|>", &an->ids.answer},
-                 {"<|none|>", &an->ids.none},
-                 {"<|pair|>", &an->ids.pair},
-                 {"<|sep|>", &an->ids.sep},
-                 {"<|relation|>", &an->ids.relation},
-                 {"<|contradiction|>", &an->ids.contradiction},
-                 {"<|consistent|>", &an->ids.consistent},
-                 {"<|unrelated|>", &an->ids.unrelated},
-                 {"<|embed|>", &an->ids.embed}};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        *names[i].id = jamba_control_token(an->model, names[i].name);
-        if (*names[i].id < 0)
-            return error_set(e, ERR_UNSUPPORTED, jamba_model_name(an->model),
-                             "The model has no control token %s, so it cannot be asked the way this program asks.",
-                             names[i].name);
-    }
-    return 0;
+/* The card, which may name a way of asking; without one the vocabulary decides. */
+static int open_model(struct analysis *an, struct error *e) {
+    const char *card = jamba_model_card(an->model);
+    enum prompting by = PROMPT_CONTROL_TOKENS;
+    int rc = prompting_of(an->model, &by, e);
+    if (!rc) rc = card_parse(&an->card, card, by, jamba_model_config(an->model)->context_length, e);
+    if (!rc) rc = prompts_open(an, e);
+    if (rc) prompts_close(&an->prompts);
+    return rc;
 }
 
 int analysis_open(struct analysis **out, struct store *s, struct jamba_model *m, struct error *e) {
@@ -39,9 +22,9 @@ int analysis_open(struct analysis **out, struct store *s, struct jamba_model *m,
     if (!an) return error_set(e, ERR_NOMEM, "", "There is not enough memory.");
     an->store = s;
     an->model = m;
-    card_default(&an->card);
+    card_default(&an->card, PROMPT_CONTROL_TOKENS, 0);
     int rc = 0;
-    if (m && ((rc = card_parse(&an->card, jamba_model_card(m), e)) || (rc = bind_controls(an, e)))) {
+    if (m && (rc = open_model(an, e))) {
         free(an);
         return rc;
     }
@@ -60,6 +43,7 @@ void analysis_close(struct analysis *an) {
     pthread_mutex_destroy(&an->lock);
     pthread_mutex_destroy(&an->reading_lock);
     pthread_mutex_destroy(&an->embed_lock);
+    prompts_close(&an->prompts);
     free(an);
 }
 

@@ -1,11 +1,10 @@
 /* ask.c: what is asked of the model behind a reading: does it answer at all, which words (pointer decoding), what short
- * answer. Owns the control tokens of a question; refuses any token inside a quote that does not go on a run of the
- * corpus.
+ * answer. What is said to it is prompt.c's; refuses any token inside a quote that does not go on a run of the corpus.
  *
- * States of the constraint over one answer, and the token that moves on:
- *   START   none -> end        quote -> QUOTE
- *   QUOTE   a corpus token -> QUOTE; after QUOTE_MIN tokens: quote -> QUOTE (a new run), answer -> ANSWER
- *   ANSWER  any token of text -> ANSWER; end -> done
+ * States of the constraint over one answer, and the token that moves on (a model asked by chat starts in QUOTE, quotes
+ * once, and its ANSWER is a turn of its own): START   none -> end        quote -> QUOTE QUOTE   a corpus token ->
+ * QUOTE; after QUOTE_MIN tokens: quote -> QUOTE (a new run), answer -> ANSWER ANSWER  any token of text -> ANSWER; end
+ * -> done
  */
 #include "engine/analysis/inside.h"
 
@@ -21,41 +20,23 @@ enum {
     STATEMENT_MAX = 400 /* tokens of a forced quote: the tail of a longer one is not read */
 };
 
-static int tokens_around(struct analysis *an, int32_t before, struct slice text, int32_t after, size_t max,
-                         int32_t **out, size_t *n, struct error *e) {
-    int32_t *ids = NULL;
-    size_t len = 0;
-    *out = NULL;
-    int rc = jamba_tokenize(an->model, text.data, text.len, &ids, NULL, &len, e);
-    if (rc) return rc;
-    if (len > max) len = max;
-    *out = malloc((len + 2) * sizeof **out);
-    if (!*out) {
-        free(ids);
-        return error_set(e, ERR_NOMEM, "", "There is not enough memory to ask.");
-    }
-    (*out)[0] = before;
-    if (len) memcpy(*out + 1, ids, len * sizeof *ids);
-    *n = len + 1;
-    if (after >= 0) (*out)[(*n)++] = after;
-    free(ids);
-    return 0;
-}
-
 int ask_none(struct analysis *an, struct jamba_session *s, struct slice question, const struct jamba_run *run,
              float *p_none, size_t *n_read, struct error *e) {
     int32_t *ids = NULL;
     size_t n = 0;
-    int rc = tokens_around(an, an->ids.question, question, -1, SIZE_MAX, &ids, &n, e);
+    int rc = prompt_question(an, question, &ids, &n, e);
     if (!rc) rc = jamba_session_prefill(s, ids, n, run, e);
     free(ids);
     if (rc) return rc;
-    const int32_t rows[2] = {an->ids.none, an->ids.quote};
     float logit[2];
-    if ((rc = jamba_session_logits_rows(s, rows, 2, logit, e))) return rc;
+    if ((rc = jamba_session_logits_rows(s, an->prompts.decide, 2, logit, e))) return rc;
     *p_none = 1.0f / (1.0f + expf(logit[1] - logit[0]));
     *n_read += n;
     return 0;
+}
+
+static int read_run(struct jamba_session *s, struct id_run r, const struct jamba_run *run, struct error *e) {
+    return r.n ? jamba_session_prefill(s, r.ids, r.n, run, e) : 0;
 }
 
 /* ---- free short answer behind a forced quote ---- */
@@ -67,11 +48,7 @@ struct collect {
 static bool collect_token(void *ctx, int32_t id, float logprob) {
     struct collect *c = ctx;
     (void)logprob;
-    const struct control_ids *k = &c->an->ids;
-    if (id == k->end || id == k->docs || id == k->doc || id == k->question || id == k->quote || id == k->answer ||
-        id == k->none || id == k->pair || id == k->sep || id == k->relation || id == k->contradiction ||
-        id == k->consistent || id == k->unrelated || id == k->embed)
-        return false;
+    if (prompt_stops(c->an->model, id)) return false;
     struct slice b = jamba_token_bytes(c->an->model, id);
     buf_append(&c->text, b.data, b.len);
     return true;
@@ -92,8 +69,11 @@ int ask_short_answer(struct analysis *an, const struct corpus *c, const struct p
     int32_t *ids = NULL;
     size_t n = 0;
     struct collect got = {.an = an};
-    int rc = tokens_around(an, an->ids.quote, shown, an->ids.answer, STATEMENT_MAX, &ids, &n, e);
-    if (!rc) rc = jamba_session_prefill(s, ids, n, run, e);
+    int rc = jamba_tokenize(an->model, shown.data, shown.len, &ids, NULL, &n, e);
+    if (!rc) rc = read_run(s, an->prompts.before_quote, run, e);
+    if (!rc) rc = read_run(s, (struct id_run){ids, n < STATEMENT_MAX ? n : STATEMENT_MAX}, run, e);
+    if (!rc) rc = jamba_session_prefill(s, &an->prompts.end_quote, 1, run, e);
+    if (!rc) rc = read_run(s, an->prompts.before_answer, run, e);
     if (!rc) rc = jamba_generate(s, NULL, NULL, ANSWER_MAX, collect_token, &got, run, e);
     if (!rc) rc = collected(&got, a, answer, e);
     free(ids);
@@ -143,9 +123,11 @@ static size_t pointer_allowed(void *ctx, const int32_t **ids) {
     bool may_end = x->state == POINTER_QUOTE && jamba_pointer_length(x->pointer) >= QUOTE_MIN;
     int32_t extra[2];
     size_t n_extra = 0;
-    if (x->state == POINTER_START) extra[n_extra++] = x->an->ids.none;
-    if (x->state == POINTER_START || (may_end && x->n_quotes + 1 < QUOTES_MAX)) extra[n_extra++] = x->an->ids.quote;
-    if (may_end || (x->state == POINTER_QUOTE && n == 0)) extra[n_extra++] = x->an->ids.answer;
+    const struct prompts *p = &x->an->prompts;
+    if (x->state == POINTER_START) extra[n_extra++] = p->decide[0];
+    if (x->state == POINTER_START || (may_end && p->next_quote >= 0 && x->n_quotes + 1 < QUOTES_MAX))
+        extra[n_extra++] = p->next_quote;
+    if (may_end || (x->state == POINTER_QUOTE && n == 0)) extra[n_extra++] = p->end_quote;
     if (n_extra == 2 && extra[0] > extra[1]) {
         int32_t t = extra[0];
         extra[0] = extra[1];
@@ -170,14 +152,14 @@ static void end_quote(struct pointer_ctx *x) {
 static void pointer_accept(void *ctx, int32_t id) {
     struct pointer_ctx *x = ctx;
     if (x->state == POINTER_START) {
-        x->none = id == x->an->ids.none;
+        x->none = id == x->an->prompts.decide[0];
         x->state = POINTER_QUOTE;
         begin_quote(x);
     } else if (x->state == POINTER_QUOTE) {
-        if (id == x->an->ids.answer) {
+        if (id == x->an->prompts.end_quote) {
             end_quote(x);
             x->state = POINTER_ANSWER;
-        } else if (id == x->an->ids.quote) {
+        } else if (id == x->an->prompts.next_quote) {
             end_quote(x);
             begin_quote(x);
         } else if (!jamba_pointer_accept(x->pointer, id)) {
@@ -189,7 +171,9 @@ static void pointer_accept(void *ctx, int32_t id) {
 static bool pointer_token(void *ctx, int32_t id, float logprob) {
     struct pointer_ctx *x = ctx;
     if (x->none || x->failed) return false;
-    if (x->state != POINTER_ANSWER || id == x->an->ids.answer) return true;
+    if (x->state != POINTER_ANSWER) return true;
+    if (id == x->an->prompts.end_quote)
+        return x->an->prompts.before_answer.n == 0; /* else the answer is asked for in a turn of its own */
     return collect_token(&x->answer, id, logprob);
 }
 
@@ -260,8 +244,18 @@ int ask_pointer(struct analysis *an, const struct corpus *c, struct jamba_sessio
     }
     if ((rc = jamba_pointer_open(&x.pointer, corpus, total, breaks, n_breaks, e))) goto done;
     struct jamba_constraint constraint = {pointer_allowed, pointer_accept, &x};
+    if (!an->prompts.quote_is_chosen) { /* decided already: the reply is a quote */
+        if ((rc = read_run(s, an->prompts.before_quote, run, e))) goto done;
+        x.state = POINTER_QUOTE;
+        begin_quote(&x);
+    }
     if ((rc = jamba_generate(s, &constraint, NULL, QUOTES_MAX * QUOTE_MAX + ANSWER_MAX, pointer_token, &x, run, e)))
         goto done;
+    if (!x.failed && x.state == POINTER_ANSWER && an->prompts.before_answer.n && an->card.short_answers) {
+        if ((rc = read_run(s, an->prompts.before_answer, run, e)) ||
+            (rc = jamba_generate(s, NULL, NULL, ANSWER_MAX, collect_token, &x.answer, run, e)))
+            goto done;
+    }
     if (x.failed) {
         rc = error_set(e, ERR_NOMEM, "", "There is not enough memory to decode a quote.");
         goto done;

@@ -1,16 +1,24 @@
 /* card.c: the model's card: how a model is used, in numbers that were measured on it. Owns the defaults and the check
  * of foreign values; refuses prompts that this program does not know. Format: engine/models/card.json (a JSON object;
- * every field may be absent).
+ * every field may be absent). A model without a card has the defaults of the way in which its vocabulary can be asked.
  *
- * The defaults are careful ones for a model of unknown quality: evidence by search, no short answers. */
+ * The defaults are careful ones for a model of unknown quality. */
 #include "engine/analysis/inside.h"
 
 #include <string.h>
 
-enum { WINDOW_MAX = 4 * 1024 * 1024, PASSAGES_MAX = 64, STATEMENT_TOKENS_MAX = 4096 };
+enum {
+    WINDOW_MIN = 256,
+    WINDOW_MAX = 4 * 1024 * 1024,
+    CHAT_ROOM = 8192,
+    PASSAGES_MAX = 64,
+    STATEMENT_TOKENS_MAX = 4096
+};
 
-void card_default(struct card *c) {
+void card_default(struct card *c, enum prompting by, uint32_t context) {
     *c = (struct card){
+        .prompts = by,
+        .embeds = true,
         .effective_window = 12000,
         .search_window = 4000,
         .decide_window = 1000,
@@ -26,6 +34,16 @@ void card_default(struct card *c) {
         .embed_max_tokens = 150,
         .pair_max_tokens = 200,
     };
+    if (by != PROMPT_CHAT) return;
+    /* A published model reads all of its context, quotes what it finds there, and has no vectors. Of its context a part
+     * is left for the question, quotes and answers. */
+    c->embeds = false;
+    c->effective_window = context - (context / 4 < CHAT_ROOM ? context / 4 : CHAT_ROOM);
+    if (c->effective_window < WINDOW_MIN) c->effective_window = WINDOW_MIN;
+    c->search_window = c->effective_window;
+    c->decide_window = 0;
+    c->evidence_by_reading = true;
+    c->vector_weight = 0;
 }
 
 static int read_count(const json_t *j, const char *name, uint32_t min, uint32_t max, uint32_t *out, struct error *e) {
@@ -48,8 +66,9 @@ static int read_number(const json_t *j, const char *name, double min, double max
     return 0;
 }
 
-int card_parse(struct card *c, const char *json, struct error *e) {
-    card_default(c);
+int card_parse(struct card *c, const char *json, enum prompting by, uint32_t context, struct error *e) {
+    static const char *const ways[] = {[PROMPT_CONTROL_TOKENS] = "antinomy-control-tokens", [PROMPT_CHAT] = "chat"};
+    card_default(c, by, context);
     if (!json || !*json) return 0;
     json_error_t je;
     json_t *j = json_loads(json, JSON_REJECT_DUPLICATES, &je);
@@ -60,15 +79,19 @@ int card_parse(struct card *c, const char *json, struct error *e) {
     }
     int rc;
     const json_t *prompts = json_object_get(j, "prompts");
-    if (prompts && (!json_is_string(prompts) || strcmp(json_string_value(prompts), "antinomy-control-tokens") != 0)) {
+    const char *way = prompts ? json_string_value(prompts) : ways[by];
+    for (by = PROMPT_CONTROL_TOKENS; way && by <= PROMPT_CHAT && strcmp(way, ways[by]) != 0;) by++;
+    if (way && by <= PROMPT_CHAT) {
+        card_default(c, by, context);
+    } else {
         rc = error_set(e, ERR_UNSUPPORTED, "card.json",
                        "The model's card names a way of prompting that this program does not know: %s.",
                        json_is_string(prompts) ? json_string_value(prompts) : "(no name)");
         goto done;
     }
-    if ((rc = read_count(j, "effective_window", 256, WINDOW_MAX, &c->effective_window, e))) goto done;
+    if ((rc = read_count(j, "effective_window", WINDOW_MIN, WINDOW_MAX, &c->effective_window, e))) goto done;
     c->search_window = c->effective_window;
-    if ((rc = read_count(j, "search_window", 256, WINDOW_MAX, &c->search_window, e)) ||
+    if ((rc = read_count(j, "search_window", WINDOW_MIN, WINDOW_MAX, &c->search_window, e)) ||
         (rc = read_count(j, "decide_window", 0, WINDOW_MAX, &c->decide_window, e)) ||
         (rc = read_count(j, "decide_passages", 1, PASSAGES_MAX, &c->decide_passages, e)) ||
         (rc = read_number(j, "none_threshold", 0, 1, &c->none_threshold, e)) ||
@@ -78,9 +101,9 @@ int card_parse(struct card *c, const char *json, struct error *e) {
         (rc = read_count(j, "pair_max_tokens", 8, STATEMENT_TOKENS_MAX, &c->pair_max_tokens, e)))
         goto done;
     if (c->search_window > c->effective_window) c->search_window = c->effective_window;
-    const json_t *by = json_object_get(j, "evidence_by");
-    if (by) {
-        const char *s = json_is_string(by) ? json_string_value(by) : "";
+    const json_t *evidence = json_object_get(j, "evidence_by");
+    if (evidence) {
+        const char *s = json_is_string(evidence) ? json_string_value(evidence) : "";
         if (strcmp(s, "search") != 0 && strcmp(s, "reading") != 0) {
             rc = error_set(e, ERR_FORMAT, "card.json",
                            "The model's card: \"evidence_by\" must be \"search\" or \"reading\".");

@@ -247,6 +247,11 @@ static int propose(struct analysis *an, struct corpus *c, const struct analysis_
                    struct finding **out, size_t *n_out, struct error *e) {
     struct possible *all = NULL;
     size_t n = 0, cap = 0, total = 0, done_statements = 0;
+    if (!an->card.embeds) { /* no vectors, no neighbours */
+        *out = NULL;
+        *n_out = 0;
+        return 0;
+    }
     int rc = embed_missing(an, c->set, ev, NULL, NULL, e);
     uint32_t dim = jamba_model_config(an->model)->d_model;
     float *vector = malloc(dim * sizeof *vector);

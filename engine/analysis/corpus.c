@@ -106,21 +106,14 @@ static int32_t own_date(const struct ingest_document *doc) {
     return first;
 }
 
-static int tokenise(struct analysis *an, struct corpus_document *d, struct error *e) {
+/* n_before: documents that are read in front of this one. */
+static int tokenise(struct analysis *an, struct corpus_document *d, size_t n_before, struct error *e) {
     struct slice title = slice_trim(d->doc->title), text = slice_trim(d->doc->text);
     /* A file name says nothing, and a title that the text begins with is not read twice. */
     if (slice_equal(title, d->doc->name) || slice_equal(title, d->entry.name) || slice_starts_with(text, title))
         title.len = 0;
-    struct buf b = {0};
-    for (size_t i = 0; i < title.len; i++) buf_append(&b, title.data[i] == '\n' ? " " : &title.data[i], 1);
-    if (title.len) buf_puts(&b, "\n");
-    if (b.failed) {
-        buf_free(&b);
-        return error_set(e, ERR_NOMEM, "", "There is not enough memory for the set.");
-    }
-    int rc = jamba_tokenize(an->model, b.data ? b.data : "", b.len, &d->title_ids, NULL, &d->n_title_ids, e);
+    int rc = prompt_title(an, n_before, title, &d->title_ids, &d->n_title_ids, e);
     if (!rc) rc = jamba_tokenize(an->model, d->doc->text.data, d->doc->text.len, &d->ids, &d->ends, &d->n_ids, e);
-    buf_free(&b);
     return rc;
 }
 
@@ -128,7 +121,8 @@ static int corpus_build(struct analysis *an, struct corpus *c, struct store_docu
     c->docs = arena_array(&c->arena, n ? n : 1, sizeof *c->docs);
     c->others = arena_array(&c->arena, n ? n : 1, sizeof *c->others);
     if (!c->docs || !c->others) return error_set(e, ERR_NOMEM, "", "There is not enough memory for the set.");
-    c->n_tokens = 1; /* <|docs|> */
+    c->n_tokens = c->n_open = an->model ? (uint32_t)an->prompts.docs.n : 1;
+    size_t n_read = 0;
     for (size_t i = 0; i < n; i++) {
         struct store_document *s = &docs[i];
         if (s->state != STORE_READY || s->replaced_by) {
@@ -146,9 +140,11 @@ static int corpus_build(struct analysis *an, struct corpus *c, struct store_docu
             if (c->docs[k].entry.content == s->content) d->duplicate = true;
         if ((rc = fold(c, d, e))) return rc;
         d->date = own_date(d->doc);
-        if (an->model && (rc = tokenise(an, d, e))) return rc;
+        if (an->model && (rc = tokenise(an, d, n_read, e))) return rc;
         if (d->duplicate) continue;
-        c->n_tokens += an->model ? 1 + d->n_title_ids + d->n_ids : 1 + d->doc->text.len / BYTES_A_TOKEN;
+        n_read++;
+        c->n_tokens +=
+            an->model ? (an->prompts.doc >= 0) + d->n_title_ids + d->n_ids : 1 + d->doc->text.len / BYTES_A_TOKEN;
         c->pages_without_text += d->doc->n_pages_without_text;
     }
     return 0;
@@ -239,11 +235,12 @@ int corpus_sequence(const struct analysis *an, const struct corpus *c, int32_t *
     int32_t *out = malloc((size_t)(c->n_tokens + 1) * sizeof *out);
     if (!out) return error_set(e, ERR_NOMEM, "", "There is not enough memory for the reading.");
     size_t k = 0;
-    out[k++] = an->ids.docs;
+    memcpy(out, an->prompts.docs.ids, an->prompts.docs.n * sizeof *out);
+    k += an->prompts.docs.n;
     for (size_t i = 0; i < c->n_docs; i++) {
         const struct corpus_document *d = &c->docs[i];
         if (d->duplicate) continue;
-        out[k++] = an->ids.doc;
+        if (an->prompts.doc >= 0) out[k++] = an->prompts.doc;
         if (d->n_title_ids) memcpy(out + k, d->title_ids, d->n_title_ids * sizeof *out);
         k += d->n_title_ids;
         if (d->n_ids) memcpy(out + k, d->ids, d->n_ids * sizeof *out);

@@ -1,6 +1,7 @@
 /* embed.c: vectors of statements and questions: <|doc|> statement <|embed|> or <|question|> question <|embed|>, the
  * final-norm hidden state at the last position, L2-normalised (the model's README). Owns the batching; refuses nothing:
- * a long statement is cut to the card's embed_max_tokens, as in training.
+ * a long statement is cut to the card's embed_max_tokens, as in training. A model without
+ * vectors of its own (the card) is not asked.
  *
  * Short sequences run many at a time: a batch's rows share every matrix multiplication. Sorted by length so that a
  * batch is even.
@@ -34,9 +35,9 @@ static int embed_sequence(struct analysis *an, struct slice text, bool as_questi
         free(ids);
         return error_set(e, ERR_NOMEM, "", "There is not enough memory to embed a statement.");
     }
-    (*out)[0] = as_question ? an->ids.question : an->ids.doc;
+    (*out)[0] = as_question ? an->prompts.embed_question : an->prompts.embed_doc;
     if (len) memcpy(*out + 1, ids, len * sizeof *ids);
-    (*out)[len + 1] = an->ids.embed;
+    (*out)[len + 1] = an->prompts.embed;
     *n = len + 2;
     free(ids);
     return 0;
@@ -83,7 +84,7 @@ static int by_length(const void *a, const void *b) {
 
 int embed_missing(struct analysis *an, int64_t set, const struct analysis_events *ev,
                   int (*progress)(void *ctx, size_t done, size_t total, struct error *e), void *ctx, struct error *e) {
-    if (!an->model) return 0;
+    if (!an->model || !an->card.embeds) return 0;
     struct arena a = {0};
     struct store_statement *st = NULL;
     size_t n = 0;

@@ -1,5 +1,5 @@
-/* inside.h: between the files of engine/analysis only: the model's card, a set held in memory, places in it, readings,
- * the judge.
+/* inside.h: between the files of engine/analysis only: the model's card, how it is asked, a set held in memory, places
+ * in it, readings, the judge.
  *
  * The path of a question (answer.c): corpus -> search (search.c) -> reading (reading.c) -> short reading that decides
  * (passages.c) -> quote (quote.c) -> short answer (short_answer.c) -> JSON. The path of a report (contradict.c): corpus
@@ -18,7 +18,13 @@
 #include <pthread.h>
 
 /* ---- card.c: how a model is used; numbers belong to it, not to the code ---- */
+enum prompting {
+    PROMPT_CONTROL_TOKENS, /* "antinomy-control-tokens": trained for this program */
+    PROMPT_CHAT            /* "chat": asked in plain English through its chat template */
+};
 struct card {
+    enum prompting prompts;
+    bool embeds;               /* trained for vectors; else search is by words, and only the rules propose pairs */
     uint32_t effective_window; /* tokens a whole set may have to be read in one pass */
     uint32_t search_window;    /* tokens that search fills with whole sections when the set is larger */
     uint32_t decide_window;   /* tokens of the short reading that decides whether the documents answer; 0: decide on the
@@ -32,14 +38,45 @@ struct card {
     float vector_weight, bm25_weight, exact_weight;
     uint32_t embed_max_tokens, pair_max_tokens;
 };
-void card_default(struct card *c);
-int card_parse(struct card *c, const char *json,
-               struct error *e); /* "" keeps the defaults; ERR_FORMAT, ERR_UNSUPPORTED (other prompts) */
+/* by: how a model with this vocabulary can be asked; context: its longest. */
+void card_default(struct card *c, enum prompting by, uint32_t context);
+/* "" keeps the defaults, which are those of the way of asking that the card names, else of `by`; ERR_FORMAT,
+ * ERR_UNSUPPORTED (other prompts) */
+int card_parse(struct card *c, const char *json, enum prompting by, uint32_t context, struct error *e);
 
-struct control_ids {
-    int32_t end, docs, doc, question, quote, answer, none, pair, sep, relation, contradiction, consistent, unrelated,
-        embed;
+/* ---- prompt.c: what is said to the model, as token ids ---- */
+struct id_run {
+    int32_t *ids; /* owned */
+    size_t n;
 };
+struct prompts {
+    int32_t doc;         /* in front of a document's title; -1: the title says that a document begins */
+    int32_t end_quote;   /* ends a quote (and where it starts the short answer, that) */
+    int32_t next_quote;  /* starts another quote; -1: one quote alone */
+    int32_t decide[2];   /* the documents do not say; they do */
+    int32_t relation[3]; /* contradiction, consistent, unrelated */
+    int32_t embed_question, embed_doc, embed;
+    struct id_run docs;          /* in front of the documents */
+    struct id_run before_quote;  /* between the decision and a forced or decoded quote */
+    struct id_run before_answer; /* between a quote that has ended with end_quote and the short answer */
+    struct id_run behind_pair;   /* CHAT: what the reply begins with */
+    struct id_run behind_question;
+    bool quote_is_chosen; /* the model itself says none or quote where a quote may begin, before_quote is that token */
+};
+
+/* How the model can be asked: ERR_UNSUPPORTED when its vocabulary knows neither way. */
+int prompting_of(const struct jamba_model *m, enum prompting *out, struct error *e);
+/* Fills an->prompts for an->card.prompts. ERR_UNSUPPORTED: which token the vocabulary lacks. */
+int prompts_open(struct analysis *an, struct error *e);
+void prompts_close(struct prompts *p);
+/* Malloc'd tokens: a document's title (n_before: documents read in front of it), a question behind the documents, a
+ * pair of statements. */
+int prompt_title(const struct analysis *an, size_t n_before, struct slice title, int32_t **ids, size_t *n,
+                 struct error *e);
+int prompt_question(const struct analysis *an, struct slice question, int32_t **ids, size_t *n, struct error *e);
+int prompt_pair(const struct analysis *an, struct slice a, struct slice b, int32_t **ids, size_t *n, struct error *e);
+/* A token that ends what the model says in its own words: any control token. */
+bool prompt_stops(const struct jamba_model *m, int32_t id);
 
 /* ---- corpus.c: a set in memory: documents, their tokens, what stands where ---- */
 struct corpus_document {
@@ -65,6 +102,7 @@ struct corpus {
     struct store_document *others; /* failed, queued or replaced entries */
     size_t n_others;
     uint32_t n_failed, n_queued, pages_without_text;
+    uint32_t n_open;   /* tokens in front of the documents */
     uint64_t n_tokens; /* of the whole reading, control tokens and titles too; an estimate without a model */
     int refs;          /* guarded by analysis.lock */
     pthread_mutex_t pairs_lock;
@@ -85,7 +123,7 @@ struct analysis {
     struct store *store;
     struct jamba_model *model; /* NULL: search and rules alone */
     struct card card;
-    struct control_ids ids;
+    struct prompts prompts;
     pthread_mutex_t lock;         /* corpus */
     struct corpus *corpus;        /* the last one used */
     pthread_mutex_t reading_lock; /* kept; held while a set is read, so that two askers do not read it twice */
@@ -210,7 +248,8 @@ int ask_short_answer(struct analysis *an, const struct corpus *c, const struct p
 bool short_answer_place(const struct corpus *c, const struct place *p, struct slice answer, struct ingest_span *words);
 /* The same over two plain texts; range in bytes of `shown`. */
 bool short_answer_find(struct slice shown, struct slice answer, size_t *start, size_t *end);
-/* Words of a statement that a finding marks, with a negation near before them; the whole statement when one would be lost otherwise. */
+/* Words of a statement that a finding marks, with a negation near before them; the whole statement when one would be
+ * lost otherwise. */
 struct slice side_words(const struct corpus *c, const struct place *p, struct ingest_span span, struct arena *a);
 
 /* ---- judge.c ---- */

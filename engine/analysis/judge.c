@@ -1,5 +1,5 @@
-/* judge.c: the model's word on pairs: <|pair|> a <|sep|> b <|relation|>, the logits of contradiction, consistent,
- * unrelated; both orders (the model's README). Owns the batching; decides nothing: thresholds are the caller's, from
+/* judge.c: the model's word on pairs: the logits of contradiction, consistent, unrelated behind a pair (prompt.c); both
+ * orders (the model's README). Owns the batching; decides nothing: thresholds are the caller's, from
  * the card. */
 #include "engine/analysis/inside.h"
 
@@ -23,34 +23,6 @@ static int by_length(const void *a, const void *b) {
     return (int)x->swapped - (int)y->swapped;
 }
 
-static int sequence(struct analysis *an, struct slice a, struct slice b, int32_t **out, size_t *n, struct error *e) {
-    int32_t *x = NULL, *y = NULL;
-    size_t nx = 0, ny = 0, k = 0;
-    *out = NULL;
-    int rc = jamba_tokenize(an->model, a.data, a.len, &x, NULL, &nx, e);
-    if (!rc) rc = jamba_tokenize(an->model, b.data, b.len, &y, NULL, &ny, e);
-    if (!rc) {
-        if (nx > an->card.pair_max_tokens) nx = an->card.pair_max_tokens;
-        if (ny > an->card.pair_max_tokens) ny = an->card.pair_max_tokens;
-        *out = malloc((nx + ny + 3) * sizeof **out);
-        if (!*out) rc = error_set(e, ERR_NOMEM, "", "There is not enough memory to judge a pair.");
-    }
-    if (!rc) {
-        int32_t *o = *out;
-        o[k++] = an->ids.pair;
-        if (nx) memcpy(o + k, x, nx * sizeof *o);
-        k += nx;
-        o[k++] = an->ids.sep;
-        if (ny) memcpy(o + k, y, ny * sizeof *o);
-        k += ny;
-        o[k++] = an->ids.relation;
-        *n = k;
-    }
-    free(x);
-    free(y);
-    return rc;
-}
-
 static void softmax3(float v[3]) {
     float m = fmaxf(v[0], fmaxf(v[1], v[2])), s = 0;
     for (int i = 0; i < 3; i++) s += v[i] = expf(v[i] - m);
@@ -61,7 +33,7 @@ int judge_pairs(struct analysis *an, struct judge_pair *pairs, size_t n, const s
                 struct error *e) {
     if (!n) return 0;
     int rc = 0;
-    const int32_t rows[3] = {an->ids.contradiction, an->ids.consistent, an->ids.unrelated};
+    const int32_t *rows = an->prompts.relation;
     struct judge_item *todo = calloc(2 * n, sizeof *todo);
     if (!todo) return error_set(e, ERR_NOMEM, "", "There is not enough memory to judge the pairs.");
     for (size_t i = 0; i < 2 * n; i++) {
@@ -69,7 +41,7 @@ int judge_pairs(struct analysis *an, struct judge_pair *pairs, size_t n, const s
         todo[i].swapped = i & 1;
         struct slice a = todo[i].swapped ? pairs[i / 2].b : pairs[i / 2].a,
                      b = todo[i].swapped ? pairs[i / 2].a : pairs[i / 2].b;
-        if ((rc = sequence(an, a, b, &todo[i].ids, &todo[i].n, e))) goto done;
+        if ((rc = prompt_pair(an, a, b, &todo[i].ids, &todo[i].n, e))) goto done;
     }
     qsort(todo, 2 * n, sizeof *todo, by_length);
     struct run_holder run;

@@ -35,7 +35,7 @@ static size_t window_tokens(const struct corpus *c, const struct window *w) {
 }
 
 static size_t all_tokens(const struct corpus *c, const struct window *ws, size_t n) {
-    size_t t = 1;
+    size_t t = c->n_open;
     for (size_t i = 0; i < n; i++) t += window_tokens(c, &ws[i]);
     return t;
 }
@@ -173,12 +173,13 @@ int passages_sections(struct analysis *an, const struct corpus *c, const struct 
 
 int passages_sequence(struct analysis *an, const struct corpus *c, const struct passage *ps, size_t n, int32_t **ids,
                       size_t *n_ids, struct error *e) {
-    size_t cap = 1, k = 0;
+    size_t cap = c->n_open, k = 0;
     for (size_t i = 0; i < n; i++) cap += ps[i].n_tokens + 8u;
     int32_t *out = malloc(cap * sizeof *out);
     if (!out) return error_set(e, ERR_NOMEM, "", "There is not enough memory to read passages.");
     int rc = 0;
-    out[k++] = an->ids.docs;
+    memcpy(out, an->prompts.docs.ids, an->prompts.docs.n * sizeof *out);
+    k += an->prompts.docs.n;
     for (size_t i = 0; i < n; i++) {
         const struct corpus_document *d = &c->docs[ps[i].doc];
         int32_t *text = NULL;
@@ -197,7 +198,7 @@ int passages_sequence(struct analysis *an, const struct corpus *c, const struct 
             }
             out = grown;
         }
-        out[k++] = an->ids.doc;
+        if (an->prompts.doc >= 0) out[k++] = an->prompts.doc;
         if (d->n_title_ids) memcpy(out + k, d->title_ids, d->n_title_ids * sizeof *out);
         k += d->n_title_ids;
         if (n_text) memcpy(out + k, text, n_text * sizeof *out);

@@ -152,10 +152,10 @@ static int read_whole(struct analysis *an, struct corpus *c, const struct analys
         max_tokens = an->kept.max_tokens < room ? an->kept.max_tokens : room;
     if (!s && (rc = jamba_session_open(&s, an->model, room, e))) goto end;
     /* The middle border: the end of the document nearest to half of the set. */
-    size_t middle = 0, middle_docs = 0, at = 1, n_read_docs = 0;
+    size_t middle = 0, middle_docs = 0, at = an->prompts.docs.n, n_read_docs = 0;
     for (size_t i = 0; i < c->n_docs; i++) {
         if (c->docs[i].duplicate) continue;
-        at += 1 + c->docs[i].n_title_ids + c->docs[i].n_ids;
+        at += (an->prompts.doc >= 0) + c->docs[i].n_title_ids + c->docs[i].n_ids;
         n_read_docs++;
         size_t d_new = at > n / 2 ? at - n / 2 : n / 2 - at, d_old = middle > n / 2 ? middle - n / 2 : n / 2 - middle;
         if (at < n && d_new < d_old) middle = at, middle_docs = n_read_docs;

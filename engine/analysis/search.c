@@ -27,7 +27,7 @@ int search_places(struct analysis *an, struct corpus *c, struct slice question, 
     int rc = 0;
     struct store_query q = {.text = question,
                             .top_k = top_k + top_k / 2 + 8 /* headings and replaced entries fall out */};
-    if (with_model && an->model) {
+    if (with_model && an->model && an->card.embeds) {
         q.dim = jamba_model_config(an->model)->d_model;
         q.model_id = jamba_model_id(an->model);
         q.vector_weight = an->card.vector_weight;

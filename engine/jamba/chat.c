@@ -555,42 +555,40 @@ static int add_text(const struct jamba_model *m, struct id_list *l, struct slice
     int32_t *ids = NULL;
     size_t n = 0;
     if (!s.len) return 0;
+#ifdef MUTANT_CHAT_TEXT_AS_PROMPT
+    int rc = jamba_tokenize_prompt(m, s.data, s.len, &ids, &n, e);
+#else
     int rc = jamba_tokenize(m, s.data, s.len, &ids, NULL, &n, e);
+#endif
     if (!rc) rc = add_ids(l, ids, n, e);
     free(ids);
     return rc;
 }
 
-int jamba_chat_encode(const struct jamba_model *m, const struct jamba_chat *c, int32_t **ids, size_t *n,
-                      struct error *e) {
-    enum jamba_chat_style style = jamba_chat_style(m);
-    int32_t bos = jamba_model_config(m)->bos;
-    struct slice name = bos >= 0 ? jamba_token_bytes(m, bos) : (struct slice){0};
-    struct jamba_chat_rendering r;
+int jamba_chat_encode_pieces(const struct jamba_model *m, const struct jamba_chat_rendering *r, size_t first,
+                             size_t last, int32_t **ids, size_t *n, struct error *e) {
     struct id_list l = {0};
-    char control_name[64] = "";
+    int rc = 0;
     *ids = NULL;
     *n = 0;
-    if (name.len && name.len < sizeof control_name) memcpy(control_name, name.data, name.len);
-    int rc = jamba_chat_render(style, control_name, c, &r, e);
-    if (rc) return rc;
-    size_t from = 0; /* of the span without control tokens */
-    for (size_t i = 0; !rc && i < r.n_pieces; i++) {
-        const struct jamba_chat_piece *p = &r.pieces[i];
+    size_t from = first < last ? r->pieces[first].start : 0, end = from; /* of the span without control tokens */
+    for (size_t i = first; !rc && i < last; i++) {
+        const struct jamba_chat_piece *p = &r->pieces[i];
+        char name[64];
+        end = p->end;
         if (p->kind != JAMBA_PIECE_CONTROL) continue;
-        snprintf(control_name, sizeof control_name, "%.*s", (int)(p->end - p->start), r.text.data + p->start);
-        int32_t id = i == 0 && bos >= 0 ? bos : jamba_control_token(m, control_name);
+        snprintf(name, sizeof name, "%.*s", (int)(p->end - p->start), r->text.data + p->start);
+        int32_t id = jamba_control_token(m, name);
         if (id < 0 && p->optional) continue; /* text to this vocabulary, and so to the reference */
         if (id < 0)
             rc = error_set(e, ERR_UNSUPPORTED, jamba_model_name(m),
                            "The chat template \"%s\" needs the control token %s, which the model's vocabulary lacks.",
-                           jamba_chat_style_name(style), control_name);
-        if (!rc) rc = add_text(m, &l, (struct slice){r.text.data + from, p->start - from}, e);
+                           jamba_chat_style_name(jamba_chat_style(m)), name);
+        if (!rc) rc = add_text(m, &l, (struct slice){r->text.data + from, p->start - from}, e);
         if (!rc) rc = add_ids(&l, &id, 1, e);
         from = p->end;
     }
-    if (!rc) rc = add_text(m, &l, (struct slice){r.text.data + from, r.text.len - from}, e);
-    jamba_chat_rendering_free(&r);
+    if (!rc && end > from) rc = add_text(m, &l, (struct slice){r->text.data + from, end - from}, e);
     if (rc) {
         free(l.ids);
         return rc;
@@ -598,4 +596,30 @@ int jamba_chat_encode(const struct jamba_model *m, const struct jamba_chat *c, i
     *ids = l.ids;
     *n = l.n;
     return 0;
+}
+
+/* The name of the config's bos token, "" without one. */
+static const char *bos_name(const struct jamba_model *m, char out[64]) {
+    int32_t bos = jamba_model_config(m)->bos;
+    struct slice name = bos >= 0 ? jamba_token_bytes(m, bos) : (struct slice){0};
+    snprintf(out, 64, "%.*s", (int)name.len, name.len ? name.data : "");
+    return jamba_control_token(m, out) == bos ? out : "";
+}
+
+int jamba_chat_render_for(const struct jamba_model *m, const struct jamba_chat *c, struct jamba_chat_rendering *out,
+                          struct error *e) {
+    char bos[64];
+    return jamba_chat_render(jamba_chat_style(m), bos_name(m, bos), c, out, e);
+}
+
+int jamba_chat_encode(const struct jamba_model *m, const struct jamba_chat *c, int32_t **ids, size_t *n,
+                      struct error *e) {
+    struct jamba_chat_rendering r;
+    *ids = NULL;
+    *n = 0;
+    int rc = jamba_chat_render_for(m, c, &r, e);
+    if (rc) return rc;
+    rc = jamba_chat_encode_pieces(m, &r, 0, r.n_pieces, ids, n, e);
+    jamba_chat_rendering_free(&r);
+    return rc;
 }

@@ -87,6 +87,12 @@ void jamba_chat_rendering_free(struct jamba_chat_rendering *r);
  * the token that the vocabulary lacks. */
 int jamba_chat_encode(const struct jamba_model *m, const struct jamba_chat *c, int32_t **ids, size_t *n,
                       struct error *e);
+/* jamba_chat_render in the model's style, with its bos; and a rendering's pieces [first, last) as ids: for prompts that
+ * are read in parts. A part that ends beside text is encoded without that text. */
+int jamba_chat_render_for(const struct jamba_model *m, const struct jamba_chat *c, struct jamba_chat_rendering *out,
+                          struct error *e);
+int jamba_chat_encode_pieces(const struct jamba_model *m, const struct jamba_chat_rendering *r, size_t first,
+                             size_t last, int32_t **ids, size_t *n, struct error *e);
 
 /* ---- the reply ---- */
 struct jamba_chat_reply {

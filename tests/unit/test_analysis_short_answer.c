@@ -94,28 +94,28 @@ static void test_the_card_is_checked(void **state) {
     (void)state;
     struct card c;
     struct error e = {0};
-    assert_int_equal(card_parse(&c, "", &e), 0);
+    assert_int_equal(card_parse(&c, "", PROMPT_CONTROL_TOKENS, 0, &e), 0);
     assert_int_equal(c.effective_window, 12000);
     assert_false(c.evidence_by_reading);
     assert_int_equal(
         card_parse(
             &c,
             "{\"effective_window\":262144,\"decide_window\":0,\"evidence_by\":\"reading\",\"search\":{\"bm25\":0.25}}",
-            &e),
+            PROMPT_CONTROL_TOKENS, 0, &e),
         0);
     assert_int_equal(c.effective_window, 262144);
     assert_int_equal(c.search_window, 262144);
     assert_int_equal(c.decide_window, 0);
     assert_true(c.evidence_by_reading);
     assert_true(c.bm25_weight == 0.25f);
-    assert_int_equal(card_parse(&c, "{\"effective_window\":\"many\"}", &e), ERR_FORMAT);
-    assert_int_equal(card_parse(&c, "{\"none_threshold\":7}", &e), ERR_FORMAT);
-    assert_int_equal(card_parse(&c, "{\"evidence_by\":\"guessing\"}", &e), ERR_FORMAT);
-    assert_int_equal(card_parse(&c, "{\"prompts\":\"chatml\"}", &e), ERR_UNSUPPORTED);
-    assert_int_equal(card_parse(&c, "[1", &e), ERR_FORMAT);
+    assert_int_equal(card_parse(&c, "{\"effective_window\":\"many\"}", PROMPT_CONTROL_TOKENS, 0, &e), ERR_FORMAT);
+    assert_int_equal(card_parse(&c, "{\"none_threshold\":7}", PROMPT_CONTROL_TOKENS, 0, &e), ERR_FORMAT);
+    assert_int_equal(card_parse(&c, "{\"evidence_by\":\"guessing\"}", PROMPT_CONTROL_TOKENS, 0, &e), ERR_FORMAT);
+    assert_int_equal(card_parse(&c, "{\"prompts\":\"chatml\"}", PROMPT_CONTROL_TOKENS, 0, &e), ERR_UNSUPPORTED);
+    assert_int_equal(card_parse(&c, "[1", PROMPT_CONTROL_TOKENS, 0, &e), ERR_FORMAT);
     struct buf b = {0};
     assert_int_equal(file_read("engine/models/card.json", 1 << 20, &b, &e), 0);
-    assert_int_equal(card_parse(&c, b.data, &e), 0);
+    assert_int_equal(card_parse(&c, b.data, PROMPT_CONTROL_TOKENS, 0, &e), 0);
     buf_free(&b);
 }
 

@@ -24,8 +24,10 @@ struct tiny_model {
     enum tensor_type matrix; /* of all matrices; those whose rows do not fit its blocks are F16 */
     bool fallback;           /* where blocks of 256 do not fit: the type that llama.cpp takes instead, then F16 */
     uint32_t seed;
-    uint32_t n_shards, shard; /* n_shards > 1: these bytes are those of one shard, from 0 */
-    bool bare_first;          /* the first shard holds no tensor (gguf-split --no-tensor-first-split) */
+    uint32_t n_shards, shard;    /* n_shards > 1: these bytes are those of one shard, from 0 */
+    bool bare_first;             /* the first shard holds no tensor (gguf-split --no-tensor-first-split) */
+    const char *name;            /* general.name; NULL = "tiny" */
+    const char *const *controls; /* names of further control tokens, in place of filler; ends with NULL */
     /* sabotage: */
     const char *drop, *twice, *swap_axes, *not_finite, *positive; /* name of a tensor */
     const char *drop_key;                                         /* a metadata key without "jamba." */
@@ -181,7 +183,7 @@ static inline void tiny_metadata(struct tiny_writer *w) {
     const struct tiny_model *t = w->t;
     float eps = 1e-6f;
     tiny_key_string(w, "general.architecture", "jamba");
-    tiny_key_string(w, "general.name", "tiny");
+    tiny_key_string(w, "general.name", t->name ? t->name : "tiny");
     tiny_key_u32(w, "jamba.block_count", t->n_layer);
     tiny_key_u32(w, "jamba.context_length", 4096);
     tiny_key_u32(w, "jamba.embedding_length", t->d_model);
@@ -200,7 +202,9 @@ static inline void tiny_metadata(struct tiny_writer *w) {
     /* the vocabulary: GPT-2's byte alphabet */
     static const char *const NAMES[] = {"<|end|>", "<|doc|>", "<|question|>", "<think>", ","};
     static const char *const MERGES[] = {"t h", "th e", "Ġ the", "i n", "a b", "ab c"};
-    enum { N_NAMES = 5, N_MERGES = 6 };
+    enum { N_NAMES = 5, N_MERGES = 6, FIRST_FILLER = N_NAMES + 256 + N_MERGES };
+    uint32_t n_controls = 0;
+    while (t->controls && t->controls[n_controls]) n_controls++;
     tiny_key_string(w, "tokenizer.ggml.model", "gpt2");
     tiny_key_string(w, "tokenizer.ggml.pre", "smollm");
     if (tiny_key_array(w, "tokenizer.ggml.tokens", 8, t->n_vocab))
@@ -216,13 +220,18 @@ static inline void tiny_metadata(struct tiny_writer *w) {
             } else if (b - 256 < N_MERGES) {
                 const char *m = MERGES[b - 256], *space = strchr(m, ' ');
                 snprintf(s, sizeof s, "%.*s%s", (int)(space - m), m, space + 1);
+            } else if (i - FIRST_FILLER < n_controls) {
+                snprintf(s, sizeof s, "%s", t->controls[i - FIRST_FILLER]);
             } else {
                 snprintf(s, sizeof s, "filler%u", i);
             }
             tiny_string(&w->values, s);
         }
     if (tiny_key_array(w, "tokenizer.ggml.token_type", 5, t->n_vocab))
-        for (uint32_t i = 0; i < t->n_vocab; i++) tiny_u32(&w->values, i < 3 ? 3 : i < N_NAMES ? 4 : 1);
+        for (uint32_t i = 0; i < t->n_vocab; i++)
+            tiny_u32(&w->values, i < 3 || (i >= FIRST_FILLER && i - FIRST_FILLER < n_controls) ? 3
+                                 : i < N_NAMES                                                 ? 4
+                                                                                               : 1);
     if (tiny_key_array(w, "tokenizer.ggml.merges", 8, N_MERGES))
         for (int i = 0; i < N_MERGES; i++) tiny_string(&w->values, MERGES[i]);
     tiny_key_u32(w, "tokenizer.ggml.bos_token_id", 1);
