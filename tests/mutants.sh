@@ -24,6 +24,7 @@ MUTANT_PATTERN_FORGETS_END    engine/jamba/pattern.c    test_constraint    test_
 MUTANT_UTF8_RANGE             engine/jamba/pattern_parse.c test_constraint test_patterns_match_as_pcre2_does
 MUTANT_CHOICE_TIE             kernels/cpu/choose.c      test_choose        test_chances_are_as_the_weights
 MUTANT_NUCLEUS_TIES           kernels/cpu/choose.c      test_choose        test_the_choice_equals_one_that_sorts
+MUTANT_CHAT_TEXT_AS_PROMPT    engine/jamba/chat.c       test_chat          test_foreign_text_is_never_a_control_token
 MUTANT_QUOTE_OFFSET           engine/analysis/quote.c   test_analysis      test_an_answer_is_a_quote_with_its_place
 "
 libraries="-lsqlite3 -lcurl -lpcre2-8 -lzip -lexpat -lxml2 -lseccomp -lmicrohttpd -ljansson -lm -lcmocka"

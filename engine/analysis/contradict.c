@@ -494,6 +494,10 @@ int analysis_contradictions(struct analysis *an, int64_t set, const struct analy
     }
     json_object_set_new(out, "findings", findings);
     json_object_set_new(out, "coverage", coverage_json(an, c, proposed, judged, unverified, with_model));
+    if (o && o->possible && with_model && !an->card.embeds)
+        json_object_set_new(
+            json_object_get(out, "coverage"), "not_checked",
+            json_string("Pairs that only a model proposes: this model has no vectors to find them by."));
     json_object_set_new(out, "summary",
                         json_pack("{s:I,s:I,s:I,s:I,s:I}", "contradiction", (json_int_t)count[0], "uncertain",
                                   (json_int_t)count[1], "possible", (json_int_t)count[2], "resolved",

@@ -264,6 +264,7 @@ static void test_pairs_are_judged_and_reported(void **state) {
         OK(analysis_contradictions(an, set, &(struct analysis_report_options){.possible = true}, NULL, &a, &json,
                                    &err));
         assert_non_null(strstr(json.data, "2,500"));
+        assert_non_null(strstr(json.data, "no vectors"));
         OK(analysis_report_html(json, &a, &html, &err));
         arena_free(&a);
         stop();

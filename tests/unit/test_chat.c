@@ -472,5 +472,6 @@ int main(void) {
         cmocka_unit_test(test_reply_by_ids),
         cmocka_unit_test(test_reply_round_trip),
     };
+    cmocka_set_test_filter(getenv("TEST_FILTER")); /* tests/mutants.sh runs single ones */
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
