@@ -106,8 +106,8 @@ struct jamba_chat_reply {
     struct slice flaw;     /* what was not understood, for a person; data NULL = all was */
     struct slice not_read; /* the block's text; it is in no other field */
 };
-/* Never fails on what a model wrote. Slices and arrays in the arena. An eos token ends the reply. ERR_NOMEM,
- * ERR_UNSUPPORTED (no style). */
+/* Never fails on what a model wrote. Slices and arrays in the arena. An eos token or the end of a message ends the
+ * reply. ERR_NOMEM, ERR_UNSUPPORTED (no style). */
 int jamba_chat_parse(const struct jamba_model *m, const int32_t *ids, size_t n, struct arena *a,
                      struct jamba_chat_reply *out, struct error *e);
 /* The same from text in which the marks stand by name: for servers that hand out no token ids. Text cannot say whether

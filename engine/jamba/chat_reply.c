@@ -195,11 +195,14 @@ int jamba_chat_parse(const struct jamba_model *m, const int32_t *ids, size_t n, 
     struct jamba_text text = {0};
     struct buf b = {0};
     int rc = start(&r, e);
+    /* also where the config does not count it as an eos, as in a GGUF, which names one alone */
+    int32_t end_of_message = jamba_control_token(m, r.style == JAMBA_CHAT_MINI ? "<|eom|>" : "<|im_end|>");
     bool stop = false;
     for (size_t i = 0; !rc && !stop && i < n; i++) {
         struct slice name = jamba_token_bytes(m, ids[i]);
         char s[64] = "";
         bool closes = false;
+        stop = ids[i] == end_of_message;
         for (int k = 0; k < 4 && c->eos[k] >= 0; k++) stop = stop || ids[i] == c->eos[k];
         if (stop) break;
         enum block what = block_of(r.style, name, &closes);

@@ -430,6 +430,9 @@ static void test_reply_by_ids(void **state) {
     assert_string_equal(r.content.data, "<citations>[1]</citations>\xc3\xa9");
     assert_int_equal(r.n_citations, 1);
     assert_int_equal(r.citations[0], 2);
+    m.config.eos[1] = -1; /* as a GGUF says it */
+    assert_int_equal(jamba_chat_parse(&m, all, n + n_rest, &a, &r, &err), 0);
+    assert_string_equal(r.content.data, "<citations>[1]</citations>\xc3\xa9");
     struct jamba_model none = toy_model(TOY_PLAIN);
     assert_int_equal(jamba_chat_parse(&none, all, 1, &a, &r, &err), ERR_UNSUPPORTED);
     free(ids);
