@@ -72,7 +72,8 @@ struct cuda_gemm; /* cuBLASLt handle, chosen algorithms, workspace, dequantisati
 int cuda_gemm_open(struct cuda_gemm **out, size_t scratch_elements, struct error *e); /* scratch: the largest quantised matrix */
 void cuda_gemm_close(struct cuda_gemm *g);
 /* y[n_rows, n_out] = x[n_rows, n_in] W^T, f32 accumulation. y is bf16, or f32 when y32 is given; add: y32 += . One algorithm without split sums a shape, whatever
- * n_rows, so a row's bits do not depend on n_rows. int8 and e4m3 matrices are dequantised into the scratch; once per consecutive use of the same matrix. */
+ * n_rows, so a row's bits do not depend on n_rows. int8 and e4m3 matrices are dequantised into the scratch; once per consecutive use of the same matrix,
+ * known by its address: it must not change while g is open. */
 int cuda_linear(struct cuda_gemm *g, const struct cuda_matrix *w, const uint16_t *x, int ldx, int n_rows, uint16_t *y, float *y32, int ldy,
                 bool add, cuda_stream s, struct error *e);
 /* The same product with both sides e4m3: w->e4m3, and x with one scale a row (cuda_quantise_e4m3 and the *_e4m3 operations below). Which shapes the library has

@@ -262,9 +262,9 @@ static void test_prefill_product_equals_plain_loops_and_keeps_a_rows_bits(void *
     static const int shapes[][3] = {{1, 16, 64},     {3, 64, 1152},    {40, 288, 1152},  {17, 128, 256},
                                     {300, 960, 576}, {131, 576, 1536}, {64, 1024, 4096}, {33, 256, 14336}};
     struct cuda_gemm *g;
-    OK(cuda_gemm_open(&g, 8 << 20, &err));
     for (size_t k = 0; k < sizeof shapes / sizeof shapes[0]; k++) {
         const int T = shapes[k][0], N = shapes[k][1], K = shapes[k][2];
+        OK(cuda_gemm_open(&g, 8 << 20, &err)); /* one a matrix: it remembers by address what it has dequantised */
         const size_t n = (size_t)(T * N);
         struct cuda_matrix m;
         float *w_scale;
@@ -329,7 +329,9 @@ static void test_prefill_product_equals_plain_loops_and_keeps_a_rows_bits(void *
         free(w), free(w_scale), free(xb), free(x), free(x_scale), free(ref), free(ref_bf16);
         cuda_free(m.e4m3), cuda_free(m.scale), cuda_free(dxb), cuda_free(dx), cuda_free(dxs), cuda_free(dy32),
             cuda_free(dy);
+        cuda_gemm_close(g);
     }
+    OK(cuda_gemm_open(&g, 0, &err));
     struct cuda_matrix odd = {.e4m3 = (uint8_t *)1, .n_out = 24, .n_in = 64};
     assert_false(cuda_linear_e4m3_ready(g, &odd, 64, 24, false, false));
     cuda_gemm_close(g);
