@@ -12,8 +12,8 @@
  *
  * Two layouts: 64 channels a block (S 4, C 2) and 48 (S 2, C 3), which is taken where its blocks fit on the device at once: d_inner 8192 is 128
  * blocks of 64, 5120 is 107 of 48. On an H200, 32,768 steps: 2.02 ms at 8192, 1.94 ms at 5120. The time of a block does not depend on how many
- * run beside it: a walker takes some 121 cycles a step, of which its exp2 keep the special function unit busy for 64 (48); it waits for their
- * results most of the rest.
+ * run beside it: a step is some 120 cycles, of which exp2 keeps the special function unit busy for 64 (48). More walkers of fewer channels, or exp2 written
+ * a step ahead, change nothing (tests/bench/RESULTS.md).
  */
 #include "kernels/cuda/cuda_common.cuh"
 #include "kernels/cuda/cuda_device.cuh"

@@ -48,7 +48,7 @@ if command -v compute-sanitizer >/dev/null; then
         done
         for tool in memcheck racecheck; do
             echo "## $tool test_choices*"
-            ONLY='test_choices*' compute-sanitizer --tool $tool --error-exitcode 9 "$P/test_choose" 2>&1 || echo "## failed"
+            CHOICES=84 ONLY='test_choices*' compute-sanitizer --tool $tool --error-exitcode 9 "$P/test_choose" 2>&1 || echo "## failed"
         done
         echo "## memcheck test_checkpoints*"
         ONLY='test_checkpoints*' compute-sanitizer --tool memcheck --error-exitcode 9 "$P/test_cuda_golden" 2>&1 || echo "## failed"
