@@ -27,8 +27,8 @@
 /* ---- device: the path (instructions and storage types) and the worker threads ---- */
 struct kernel_device;
 /* path: NULL or "auto" = the best this processor has; "scalar" (f32 activations, f32 KV: the reference), "scalar-int8"
- * (twin of the fast paths' int8 linear), "avx2", "avx512-vnni" (also "avx512"), "avx512-bf16". n_threads 0: the CPUs
- * this process may use. ERR_UNSUPPORTED (unknown or not on this processor), ERR_NOMEM. */
+ * (twin of the fast paths' int8 linear), "avx2", "avx512-vnni" (also "avx512"), "avx512-bf16", "amx-int8" (also "amx").
+ * n_threads 0: the CPUs this process may use. ERR_UNSUPPORTED (unknown or not on this processor), ERR_NOMEM. */
 int kernel_device_open(struct kernel_device **out, const char *path, int n_threads, struct error *e);
 void kernel_device_close(struct kernel_device *dev);
 const char *kernel_device_path(const struct kernel_device *dev);
@@ -69,6 +69,7 @@ struct kernel_rows {
     int8_t *q;  /* panels of 8 rows: [n_rows / 8][n / 4][8][4] */
     float *d;   /* [n_rows / 8][n / 32][8] scales */
     int32_t *s; /* like d: -8 times the sum of the block's int8 values (takes the offset out of unsigned weights) */
+    int8_t *t;  /* paths with tiles, more than 8 rows: q once more, [n_rows / 16][n / 32][16][32] */
     size_t max_rows, max_n;
 };
 int kernel_rows_open(struct kernel_rows *r, size_t max_rows, size_t max_n, struct error *e);

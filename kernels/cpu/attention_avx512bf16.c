@@ -11,7 +11,6 @@
 #include <string.h>
 
 #define PAGE KERNEL_KV_PAGE
-#define MAX_HEAD_DIM 512 /* of the fast step: query tiles lie on the stack */
 
 static uint16_t to_bf16(float f) { /* round to nearest even; NaN is not expected here but stays NaN */
     uint32_t bits;
@@ -28,7 +27,7 @@ static float from_bf16(uint16_t h) {
 
 /* An odd head_dim leaves the second half of its last pair zero; page_bytes has no room for it, so such heads are stored
  * in order. */
-static void bf16_append(const float *k, const float *v, void *page, size_t slot, size_t hd) {
+void bf16_append(const float *k, const float *v, void *page, size_t slot, size_t hd) {
     uint16_t *keys = page, *values = keys + hd * PAGE;
     for (size_t d = 0; d < hd; d++) {
         if (hd % 2)
@@ -140,7 +139,7 @@ INLINE void softmax_pairs(const struct attention_page *p, size_t i, uint32_t *we
 
 INLINE void tile_pairs(const struct attention_page *p, const uint16_t *keys, size_t i, const int nq) {
     size_t hd = p->head_dim, pairs = hd / 2, ldo = ATTENTION_STATE(hd), d = 0;
-    uint32_t q[4 * MAX_HEAD_DIM / 2], weights[4 * PAGE / 2];
+    uint32_t q[4 * BF16_MAX_HEAD_DIM / 2], weights[4 * PAGE / 2];
     for (size_t j = 0; j < (size_t)nq * hd; j += 16) {
         __m256i half = (__m256i)_mm512_cvtneps_pbh(v_load(p->q + i * hd + j));
         _mm256_storeu_si256((__m256i *)(void *)(q + j / 2), half);
@@ -163,9 +162,9 @@ INLINE void tile_pairs(const struct attention_page *p, const uint16_t *keys, siz
     for (; d < hd; d += 16) values_pairs(weights, values + d * 2, o + d, ldo, hd, key_pairs, nq, 1);
 }
 
-static void bf16_step(struct attention_page *p, const void *page, float *k, float *v) {
+void bf16_step(struct attention_page *p, const void *page, float *k, float *v) {
     const uint16_t *keys = page;
-    if (p->head_dim % 16 || p->head_dim > MAX_HEAD_DIM) {
+    if (p->head_dim % 16 || p->head_dim > BF16_MAX_HEAD_DIM) {
         plain_step(p, keys, k, v);
         return;
     }

@@ -15,9 +15,10 @@ void pool_close(struct pool *p);
 void pool_run(struct pool *p, size_t n_tasks, pool_task fn, void *ctx);
 
 /* ---- layouts ---- */
-#define GROUP 16 /* outputs interleaved in a packed matrix */
-#define PANEL 8  /* rows interleaved in prepared activations */
-#define BLOCK 32 /* values a quantisation block */
+#define GROUP 16     /* outputs interleaved in a packed matrix */
+#define PANEL 8      /* rows interleaved in prepared activations */
+#define TILE_ROWS 16 /* rows of an AMX tile: two panels */
+#define BLOCK 32     /* values a quantisation block */
 /* A packed group: the values of all blocks of 32 inputs, one after another, then 16 f16 scales a block.
  *   Q4_0: 4 x 64 bytes a block. Byte 4 r + j of vector v: low nibble = input 8 v + j, high nibble = input 8 v + 4 + j
  * of output r. Q8_0: 8 x 64 bytes a block. Byte 4 r + j of vector v: input 4 v + j of output r. F32:  [n_in][16]. */
@@ -28,6 +29,7 @@ struct gemm { /* one group of outputs times n_rows rows */
     const uint8_t *w;
     size_t n_in;
     const int8_t *q; /* int8: at the first row's place in its panel */
+    const int8_t *t; /* the same rows in tiles; NULL where the path makes none or the first row is not a tile's first */
     const float *d;
     const int32_t *s;
     const float *x; /* f32 */
@@ -55,6 +57,7 @@ struct attention_page {
 struct cpu_ops {
     bool int8;
     void (*quantize)(const float *x, size_t n, int8_t *q, float *d, int32_t *s); /* one row into its place of a panel */
+    void (*tile)(const int8_t *panel, size_t n, int8_t *t); /* NULL, or a panel into its half of a tile */
     void (*gemm_q4)(const struct gemm *g);
     void (*gemm_q8)(const struct gemm *g);
     void (*gemm_f32)(const struct gemm *g);
@@ -69,6 +72,7 @@ struct cpu_ops {
     void (*log_sum_exp)(const float *x, size_t n, float *max, double *sum);
 };
 extern const struct cpu_ops cpu_ops_scalar, cpu_ops_scalar_int8, cpu_ops_avx2, cpu_ops_avx512;
+void cpu_ops_to_amx(struct cpu_ops *ops); /* the AVX-512 path's with the products of AMX */
 
 /* How a path keeps keys and values, and one page's step over them. */
 struct kv_ops {
@@ -82,10 +86,11 @@ struct kv_ops {
     /* page: a head's K and V as stored; k, v: f32 scratch of a page each, if the step wants them unpacked */
     void (*step)(struct attention_page *p, const void *page, float *k, float *v);
 };
-extern const struct kv_ops kv_ops_f32, kv_ops_fixed_avx2, kv_ops_f16_avx512, kv_ops_bf16_avx512;
+extern const struct kv_ops kv_ops_f32, kv_ops_fixed_avx2, kv_ops_f16_avx512, kv_ops_bf16_avx512, kv_ops_amx;
 
 struct kernel_device {
     const char *path;
+    struct cpu_ops own; /* of a path that changes another's functions; ops points here then */
     const struct cpu_ops *ops;
     const struct kv_ops *kv;
     struct pool *pool;
@@ -114,5 +119,9 @@ void scalar_attention_page(const struct attention_page *p);
 void scalar_to_f16(const float *x, uint16_t *y, size_t n);
 void scalar_from_f16(const uint16_t *x, float *y, size_t n);
 void scalar_log_sum_exp(const float *x, size_t n, float *max, double *sum);
+/* of avx512-bf16, for the AMX path: the same pages */
+#define BF16_MAX_HEAD_DIM 512 /* of the fast steps: tiles of queries lie on the stack */
+void bf16_append(const float *k, const float *v, void *page, size_t slot, size_t hd);
+void bf16_step(struct attention_page *p, const void *page, float *k, float *v);
 
 #endif

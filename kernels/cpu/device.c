@@ -4,6 +4,8 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #define MAX_THREADS 256
 
@@ -23,6 +25,17 @@ static bool has_avx512bf16(void) {
 static bool prefers_bf16(void) {
     return has_avx512bf16() && __builtin_cpu_is("amd");
 }
+/* Tiles are state that Linux (5.16 and later) keeps for a process only when asked to; an older kernel refuses. */
+#define ARCH_REQ_XCOMP_PERM 0x1023
+#define XFEATURE_XTILEDATA 18
+static bool has_amx(void) {
+#ifdef __x86_64__
+    return has_avx512bf16() && __builtin_cpu_supports("amx-tile") && __builtin_cpu_supports("amx-int8") &&
+           __builtin_cpu_supports("amx-bf16") && syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0;
+#else
+    return false;
+#endif
+}
 static bool always(void) {
     return true;
 }
@@ -32,12 +45,14 @@ static const struct path {
     const struct cpu_ops *ops;
     const struct kv_ops *kv;
     bool (*supported)(void), (*preferred)(void);
-} paths[] = {/* best first */
-             {"avx512-bf16", "avx512-bf16", &cpu_ops_avx512, &kv_ops_bf16_avx512, has_avx512bf16, prefers_bf16},
-             {"avx512-vnni", "avx512", &cpu_ops_avx512, &kv_ops_f16_avx512, has_avx512, has_avx512},
-             {"avx2", "avx2", &cpu_ops_avx2, &kv_ops_fixed_avx2, has_avx2, has_avx2},
-             {"scalar-int8", "scalar-int8", &cpu_ops_scalar_int8, &kv_ops_f32, always, always},
-             {"scalar", "scalar", &cpu_ops_scalar, &kv_ops_f32, always, always}};
+    void (*change)(struct cpu_ops *); /* NULL, or puts the path's own functions in the place of some of ops */
+} paths[] = {                         /* best first */
+             {"amx-int8", "amx", &cpu_ops_avx512, &kv_ops_amx, has_amx, has_amx, cpu_ops_to_amx},
+             {"avx512-bf16", "avx512-bf16", &cpu_ops_avx512, &kv_ops_bf16_avx512, has_avx512bf16, prefers_bf16, NULL},
+             {"avx512-vnni", "avx512", &cpu_ops_avx512, &kv_ops_f16_avx512, has_avx512, has_avx512, NULL},
+             {"avx2", "avx2", &cpu_ops_avx2, &kv_ops_fixed_avx2, has_avx2, has_avx2, NULL},
+             {"scalar-int8", "scalar-int8", &cpu_ops_scalar_int8, &kv_ops_f32, always, always, NULL},
+             {"scalar", "scalar", &cpu_ops_scalar, &kv_ops_f32, always, always, NULL}};
 
 static const struct path *choose(const char *name, struct error *e) {
     __builtin_cpu_init();
@@ -50,7 +65,8 @@ static const struct path *choose(const char *name, struct error *e) {
         return NULL;
     }
     error_set(e, ERR_UNSUPPORTED, name,
-              "There is no kernel path of this name; known are avx512-bf16, avx512-vnni, avx2, scalar-int8, scalar.");
+              "There is no kernel path of this name; known are amx-int8, avx512-bf16, avx512-vnni, avx2, scalar-int8, "
+              "scalar.");
     return NULL;
 }
 
@@ -72,6 +88,11 @@ int kernel_device_open(struct kernel_device **out, const char *path, int n_threa
     if (!dev) return error_set(e, ERR_NOMEM, "", "There is no memory for the computing device.");
     dev->path = chosen->name;
     dev->ops = chosen->ops;
+    if (chosen->change) {
+        dev->own = *chosen->ops;
+        chosen->change(&dev->own);
+        dev->ops = &dev->own;
+    }
     dev->kv = chosen->kv;
     dev->n_threads = n_threads;
     dev->tile = calloc((size_t)n_threads, sizeof *dev->tile);

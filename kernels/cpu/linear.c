@@ -101,13 +101,14 @@ void kernel_matrix_close(struct kernel_matrix *m) {
 
 /* ---- activations ---- */
 int kernel_rows_open(struct kernel_rows *r, size_t max_rows, size_t max_n, struct error *e) {
-    *r = (struct kernel_rows){.max_rows = (max_rows + PANEL - 1) / PANEL * PANEL,
+    *r = (struct kernel_rows){.max_rows = (max_rows + TILE_ROWS - 1) / TILE_ROWS * TILE_ROWS,
                               .max_n = (max_n + BLOCK - 1) / BLOCK * BLOCK};
     size_t values = r->max_rows * r->max_n;
     r->q = kernel_alloc(values);
     r->d = kernel_alloc(values / BLOCK * sizeof *r->d);
     r->s = kernel_alloc(values / BLOCK * sizeof *r->s);
-    if (r->q && r->d && r->s) return 0;
+    r->t = aligned_alloc(64, (values + 64) / 64 * 64); /* never touched on most paths, so it takes no memory there */
+    if (r->q && r->d && r->s && r->t) return 0;
     kernel_rows_close(r);
     return error_set(e, ERR_NOMEM, "", "There is no memory for %zu rows of activations.", max_rows);
 }
@@ -116,6 +117,7 @@ void kernel_rows_close(struct kernel_rows *r) {
     kernel_free(r->q);
     kernel_free(r->d);
     kernel_free(r->s);
+    kernel_free(r->t);
     *r = (struct kernel_rows){0};
 }
 
@@ -124,6 +126,10 @@ static int8_t *rows_q(const struct kernel_rows *r, size_t row) {
 }
 static size_t rows_block(const struct kernel_rows *r, size_t row) {
     return row / PANEL * PANEL * (r->n / BLOCK) + row % PANEL;
+}
+
+static int8_t *rows_t(const struct kernel_rows *r, size_t row) {
+    return r->t + row / TILE_ROWS * TILE_ROWS * r->n + row % TILE_ROWS * BLOCK;
 }
 
 struct prepare {
@@ -137,6 +143,8 @@ static void prepare_task(void *ctx, size_t panel, int thread) {
     for (size_t row = panel * PANEL; row < (panel + 1) * PANEL && row < r->n_rows; row++)
         p->dev->ops->quantize(r->x + row * r->ldx, r->n, rows_q(r, row), r->d + rows_block(r, row),
                               r->s + rows_block(r, row));
+    if (p->dev->ops->tile && r->n_rows > PANEL)
+        p->dev->ops->tile(rows_q(r, panel * PANEL), r->n, rows_t(r, panel * PANEL));
 }
 
 void kernel_rows_prepare(struct kernel_device *dev, struct kernel_rows *r, const float *x, size_t ldx, size_t n_rows,
@@ -253,6 +261,7 @@ static void group_times_rows(struct kernel_device *dev, const struct kernel_matr
         g.q = rows_q(x, row);
         g.d = x->d + rows_block(x, row);
         g.s = x->s + rows_block(x, row);
+        if (dev->ops->tile && x->n_rows > PANEL && row % TILE_ROWS == 0) g.t = rows_t(x, row);
         if (m->source.type == KERNEL_Q4_0)
             dev->ops->gemm_q4(&g);
         else

@@ -353,6 +353,10 @@ static void test_bf16_path_predicts_as_the_reference(void **state) {
     (void)state;
     fast_path("avx512-bf16");
 }
+static void test_amx_path_predicts_as_the_reference(void **state) {
+    (void)state;
+    fast_path("amx-int8");
+}
 
 /* ---- pairs: the bundled model's main work; golden/pairs_dev.jsonl holds the reference's probabilities,
  * pairs_subset.jsonl some of the texts. PAIRS=file in the environment judges another choice of rows (all of them, where
@@ -463,6 +467,7 @@ int main(void) {
         cmocka_unit_test(test_avx2_path_predicts_as_the_reference),
         cmocka_unit_test(test_avx512_path_predicts_as_the_reference),
         cmocka_unit_test(test_bf16_path_predicts_as_the_reference),
+        cmocka_unit_test(test_amx_path_predicts_as_the_reference),
         cmocka_unit_test(test_pairs_are_decided_as_by_the_reference),
     };
     cmocka_set_test_filter(getenv("TEST_FILTER")); /* tests/mutants.sh runs single ones */
