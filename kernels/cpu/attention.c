@@ -213,6 +213,12 @@ static void write_out(const struct attention *x, const struct kernel_attention_i
 static size_t item_row_tiles(const struct kernel_attention_item *it) {
     return (it->n_rows + ATTENTION_ROWS - 1) / ATTENTION_ROWS;
 }
+/* An item's rows are shared evenly among its tiles: behind a long context a tile of 32 and one of 8 would keep one
+ * thread waiting for the other. */
+static size_t item_tile_rows(const struct kernel_attention_item *it) {
+    size_t tiles = item_row_tiles(it);
+    return (it->n_rows + tiles - 1) / tiles;
+}
 static size_t item_segments(const struct kernel_attention_item *it) {
     return (it->position + it->n_rows - 1) / SEGMENT + 1;
 }
@@ -224,8 +230,9 @@ static void rows_task(void *ctx, size_t task, int thread) {
     const struct kernel_attention_item *it = x->items;
     while (task >= item_row_tiles(it) * a->n_kv_head) task -= item_row_tiles(it++) * a->n_kv_head;
     size_t tile = item_row_tiles(it) - 1 - task / a->n_kv_head, kv_head = task % a->n_kv_head, hd = a->head_dim;
-    size_t row = tile * ATTENTION_ROWS, n_rows = it->n_rows - row < ATTENTION_ROWS ? it->n_rows - row : ATTENTION_ROWS,
-           n_q = n_rows * x->heads;
+    size_t rows = item_tile_rows(it), row = tile * rows;
+    if (row >= it->n_rows) return; /* evenly, rounded up, may need a tile less */
+    size_t n_rows = it->n_rows - row < rows ? it->n_rows - row : rows, n_q = n_rows * x->heads;
     struct scratch s = scratch_of(x->dev->attention[thread], hd, x->heads);
     load_queries(x, it, kv_head, row, n_rows, s.q);
     for (size_t i = 0; i < n_q; i++) state_clear(s.total + i * ATTENTION_STATE(hd), hd);

@@ -4,7 +4,6 @@
 
 typedef __m256 vf;
 #define VL 8
-#define TILE_Q 3 /* queries of one attention tile: 3 x 4 accumulators leave 4 of 16 registers */
 #define SCAN_UNROLL 1
 
 static inline vf v_load(const float *p) {
