@@ -172,6 +172,7 @@ static int cuda_forward(void *ctx, struct backend_item *items, size_t n_items, s
             if (take == left) item++, done = 0;
         }
         rc = run_pass(cm, p, e);
+        if (jamba_trace.layer) drain(cm); /* a trace sees one layer after another, and nothing behind the call */
     }
     if (rc || asked || step) drain(cm); /* the results are there, and nobody holds on to the caller's tokens */
     for (size_t i = 0; !rc && (asked || step) && i < n_items; i++) rc = session_check(cm, items[i].state, e);

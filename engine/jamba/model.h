@@ -125,7 +125,7 @@ struct jamba_session {
     struct sha256 hash; /* over the tokens read; finalised on a copy */
 };
 
-/* Test hook: called by the CPU backend with the residual stream behind the embedding (layer = -1), each layer, and the final norm
+/* Test hook: called, one layer after another and before the call returns, with the residual stream behind the embedding (layer = -1), each layer, and the final norm
  * (layer = n_layer). rows [n_rows, d_model]. NULL = off. Set only while no other thread computes. */
 struct jamba_trace {
     void (*layer)(void *ctx, int layer, const float *rows, size_t n_rows);

@@ -153,6 +153,7 @@ int cuda_stage_pass(struct cuda_stage *cm, struct cuda_pass *p, struct error *e)
         g->s->n_tokens += (uint32_t)g->n;
         if (!rc && cm->is_last && g->is_end && g->item.want == JAMBA_WANT_LOGITS) g->item.out[0] = g->s->last[0];
     }
+    if (!rc && jamba_trace.layer) jamba_trace.layer(jamba_trace.ctx, cm->index, cm->h, (size_t)p->n_rows);
     __atomic_sub_fetch(&running[cm->index], 1, __ATOMIC_SEQ_CST);
     return rc;
 }
@@ -230,10 +231,54 @@ static void test_a_failed_pass_is_remembered_by_its_session_alone(void **state) 
     }
 }
 
+/* What a stage shows is kept as test_cuda_golden.c keeps it: at a place that the reader moves on between two calls. */
+struct kept {
+    float *rows; /* [n_stages, n_tokens, WIDTH] */
+    size_t n_tokens, seen, at;
+    int next, busy;
+};
+static void keep(void *ctx, int layer, const float *rows, size_t n_rows) {
+    struct kept *t = ctx;
+    assert_int_equal(__atomic_add_fetch(&t->busy, 1, __ATOMIC_SEQ_CST), 1); /* one at a time */
+    assert_int_equal(layer, t->next);                                       /* in order */
+    memcpy(t->rows + ((size_t)layer * t->n_tokens + t->seen + t->at) * WIDTH, rows, n_rows * WIDTH * sizeof *rows);
+    t->next = (layer + 1) % n_stages;
+    if (t->next == 0) t->at += n_rows;
+    __atomic_sub_fetch(&t->busy, 1, __ATOMIC_SEQ_CST);
+}
+
+static void test_a_trace_sees_one_stage_after_another_before_the_call_returns(void **state) {
+    (void)state;
+    for (int stages = 1; stages <= 4; stages++) {
+        void *ctx = opened(stages), *s;
+        enum { T = 300 }; /* five passes */
+        int32_t ids[2 * T];
+        for (int i = 0; i < 2 * T; i++) ids[i] = (int32_t)(next_random() % 500);
+        struct kept t = {.rows = calloc((size_t)stages * 2 * T * WIDTH, sizeof(float)), .n_tokens = 2 * T};
+        assert_non_null(t.rows);
+        assert_int_equal(backend_cuda.state_open(&s, ctx, 1 << 20, &err), 0);
+        for (; t.seen < 2 * T; t.seen += T, t.at = 0) {
+            struct backend_item it = {.state = s, .tokens = ids + t.seen, .n_tokens = T}; /* nothing is asked */
+            jamba_trace = (struct jamba_trace){keep, &t};
+            assert_int_equal(backend_cuda.forward(ctx, &it, 1, &err), 0);
+            jamba_trace = (struct jamba_trace){0};
+            assert_int_equal(t.at, T);
+            assert_int_equal(t.next, 0);
+        }
+        for (int k = 0; k < stages; k++)
+            for (int i = 0; i < 2 * T; i++)
+                assert_true(t.rows[((size_t)k * 2 * T + (size_t)i) * WIDTH] == (float)(ids[i] + k));
+        free(t.rows);
+        backend_cuda.state_close(ctx, s);
+        backend_cuda.close(ctx);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_passes_reach_the_last_stage_once_and_in_order),
         cmocka_unit_test(test_a_failed_pass_is_remembered_by_its_session_alone),
+        cmocka_unit_test(test_a_trace_sees_one_stage_after_another_before_the_call_returns),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
