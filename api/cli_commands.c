@@ -660,7 +660,8 @@ static int model_info(struct cli *c, json_t **o, struct error *e) {
         int rc = cli_link_open(c, false, e);
         return rc ? rc : cli_ask_for(c, API_GET, route, NULL, o, e);
     }
-    struct jamba_model_options options = {.n_threads = c->api.n_threads, .path = c->api.kernels};
+    struct jamba_model_options options = {
+        .n_threads = c->api.n_threads, .path = c->api.kernels, .quantize = c->api.quantize};
     struct jamba_model *m = NULL;
     char *path = NULL;
     if (c->n_args == 2) c->api.model_path = c->args[1];

@@ -157,6 +157,11 @@ void api_close(struct api *api) {
     free(api);
 }
 
+static void note_of_model(void *ctx, const char *text) {
+    (void)ctx;
+    log_line(LOG_WARNING, "model_note", "message", text, NULL);
+}
+
 int api_analysis(struct api *api, struct analysis **out, struct error *e) {
     *out = NULL;
     char *path = NULL;
@@ -167,7 +172,10 @@ int api_analysis(struct api *api, struct analysis **out, struct error *e) {
         rc = api_model_path(&api->options, &path, e);
         if (rc != 0) goto done;
         double start = clock_seconds();
-        struct jamba_model_options mo = {.n_threads = api->options.n_threads, .path = api->options.kernels};
+        struct jamba_model_options mo = {.n_threads = api->options.n_threads,
+                                         .path = api->options.kernels,
+                                         .quantize = api->options.quantize,
+                                         .note = note_of_model};
         rc = jamba_model_open(&api->model, path, &mo, e);
         if (rc != 0) {
             atomic_store(&api->model_failed, true);

@@ -7,6 +7,7 @@
 
 #include <assert.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -48,10 +49,41 @@ static int open_matrix(struct cpu_model *cm, struct kernel_matrix *out, const st
                        struct error *e) {
     if (!t) return 0;
     struct kernel_source s = source_of(t, expert);
+    const struct quantized_matrix *q = quantized_find(&cm->quantized, t, expert);
+    if (q) {
+        drop_mapped(cm->m, s.data, s.n_out * s.row_bytes);
+        s.type = (int)q->to;
+        s.data = cm->quantized.base + q->offset;
+        s.row_bytes = tensor_row_bytes(q->to, s.n_in);
+    }
     int rc = kernel_matrix_open(out, cm->dev, &s, e);
     if (!rc) cm->bytes += out->bytes;
-    if (!rc && out->packed) drop_mapped(cm->m, s.data, s.n_out * s.row_bytes);
+    if (!rc && out->packed && q) cm->bytes -= quantized_drop(&cm->quantized, q);
+    if (!rc && out->packed && !q) drop_mapped(cm->m, s.data, s.n_out * s.row_bytes);
     return rc;
+}
+
+/* Blocks of what is not quantised yet, where the option asks for them; what there is to say about the cache is told. */
+static int open_quantized(struct cpu_model *cm, const struct jamba_model_options *o, struct error *e) {
+    enum quantize_form form;
+    char file[4096] = "";
+    struct error why;
+    int rc = quantize_form_of(o->quantize, &form, e);
+    if (rc || form == QUANTIZE_NONE) return rc;
+    if (!o->random_weights) quantize_cache_file(cm->m, form, file, sizeof file);
+    rc = quantized_open(&cm->quantized, cm->m, form, kernel_device_threads(cm->dev), file, &why, e);
+    if (rc) return rc;
+    cm->bytes += cm->quantized.len;
+    if (cm->quantized.n_matrices)
+        snprintf(cm->path, sizeof cm->path, "%s+%s", kernel_device_path(cm->dev), quantize_form_name(form));
+    if (o->note && why.code) {
+        char text[sizeof why.message + sizeof why.where + 4];
+        snprintf(text, sizeof text, "%s (%s)", why.message, why.where);
+        o->note(o->note_ctx, text);
+    }
+    if (o->note && !cm->quantized.n_matrices)
+        o->note(o->note_ctx, "There is nothing to quantise in this model: its matrices stay as they are.");
+    return 0;
 }
 
 /* The file has a channel's values together; the kernels want channels side by side. */
@@ -171,6 +203,7 @@ static void cpu_close(void *ctx) {
                    cm->expert_weight,
                    cm->expert_rows};
     for (size_t j = 0; j < sizeof all / sizeof all[0]; j++) kernel_free(all[j]);
+    quantized_close(&cm->quantized);
     kv_pool_close(&cm->pool);
     kernel_device_close(cm->dev);
     free(cm);
@@ -192,6 +225,8 @@ static int cpu_open(void **ctx, struct jamba_model *m, const struct jamba_model_
         cm->pool.page_bytes = (cm->layer_kv_bytes * c->n_attention_layer + 4095) & ~(size_t)4095;
     }
     cm->embedding = source_of(m->weights.token_embd, 0);
+    if (!rc) snprintf(cm->path, sizeof cm->path, "%s", kernel_device_path(cm->dev));
+    if (!rc) rc = open_quantized(cm, o, e);
     if (!rc) rc = open_matrix(cm, &cm->head, m->weights.output, 0, e);
     for (size_t i = 0; !rc && i < c->n_layer; i++) rc = open_layer(cm, &cm->layers[i], &m->weights.layers[i], e);
     if (!rc) rc = open_scratch(cm, e);
@@ -203,7 +238,7 @@ static int cpu_open(void **ctx, struct jamba_model *m, const struct jamba_model_
 }
 
 static const char *cpu_path(void *ctx) {
-    return kernel_device_path(((struct cpu_model *)ctx)->dev);
+    return ((struct cpu_model *)ctx)->path;
 }
 static uint64_t cpu_bytes(void *ctx) {
     return ((struct cpu_model *)ctx)->bytes;

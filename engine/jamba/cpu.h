@@ -3,6 +3,7 @@
 #define ANTINOMY_JAMBA_CPU_H
 
 #include "engine/jamba/model.h"
+#include "engine/jamba/quantize.h"
 #include "kernels/kernels.h"
 
 #include <stdatomic.h>
@@ -56,6 +57,8 @@ struct cpu_model {
     struct kernel_matrix head;
     struct cpu_layer *layers;
     uint64_t bytes;
+    struct quantized quantized; /* what option quantize made; the matrices that are not repacked are read there */
+    char path[64];              /* the device's, and "+int8" or "+q4" where that changed a matrix */
     struct kv_pool pool;
     size_t layer_kv_bytes; /* of one attention layer in a page */
 

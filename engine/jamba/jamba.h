@@ -38,7 +38,12 @@ struct jamba_model_options {
     const char *path;       /* kernel path: NULL or "auto"; "scalar", "avx2", "avx512-vnni", "avx512-bf16", ... (kernels.h). ERR_UNSUPPORTED when the processor lacks it */
     bool random_weights;    /* keep shapes and tokenizer, replace every weight by noise of the same scale (for evaluation columns) */
     uint64_t random_seed;
-    const char *quantize;   /* GPU: NULL or "none" = bf16 weights; "int8" = all linear layers int8 with a scale a row; "fp8" = e4m3, and prefill multiplies in it */
+    const char *quantize;   /* NULL or "none" = weights as they are (GPU: bf16); "int8" = all linear layers, experts included, int8 with a scale a row.
+                             * CPU also "q4" = 4 bits with a scale each 32 values (the head int8): F32, F16 and BF16 alone, a GGUF file's own blocks stay. The
+                             * blocks are kept in $ANTINOMY_CACHE, $XDG_CACHE_HOME/antinomy or ~/.cache/antinomy and mapped at the next start (quantize.h).
+                             * GPU also "fp8" = e4m3, and prefill multiplies in it. Another name: ERR_ARG. The kernel path names it ("avx2+int8") */
+    void (*note)(void *ctx, const char *text); /* CPU: told at opening, in the caller's thread, what is no error but worth a line in a log (a cache that cannot be written, or was damaged and made anew); NULL: nobody */
+    void *note_ctx;
     uint64_t session_bytes; /* CPU: what all sessions of the model may take together; 0 = no limit. Counted: a session's Mamba state when it
                              * is opened, forked or restored, pages of 64 positions' keys and values as they are read, a page that forks
                              * share once. What does not fit is refused (ERR_NOMEM: needed and free bytes) and changes nothing: the

@@ -13,4 +13,8 @@ void session_advance(struct jamba_session *s, const int32_t *ids, size_t n);
 int session_choose(struct jamba_session *s, const int32_t *ids, size_t n_ids, const struct jamba_sampling *sampling,
                    double u, float *scratch, size_t *index, float *logprob, struct error *e);
 
+/* snapshot.c: over a block and its number, 8 bytes: a change in one word always changes it. Against accidents, not
+ * forgers. */
+uint64_t snapshot_checksum(const uint8_t *p, size_t len, uint64_t number);
+
 #endif

@@ -28,7 +28,7 @@ static uint64_t mix(uint64_t h, uint64_t word) {
     h = (h ^ word) * 0x9e3779b97f4a7c15u;
     return h ^ h >> 29;
 }
-static uint64_t checksum(const uint8_t *p, size_t len, uint64_t number) {
+uint64_t snapshot_checksum(const uint8_t *p, size_t len, uint64_t number) {
     uint64_t lane[4] = {number, ~number, len, 0x6a09e667f3bcc909u};
     size_t i = 0;
     for (; i + 32 <= len; i += 32)
@@ -87,7 +87,7 @@ static int flush(struct stream *s) {
     for (size_t at = 0; at < s->used; at += BLOCK) {
         size_t len = s->used - at < BLOCK ? s->used - at : BLOCK;
         uint8_t *p = s->buffer + at / BLOCK * BLOCK_BYTES;
-        put_u64(p + len, checksum(p, len, s->block++));
+        put_u64(p + len, snapshot_checksum(p, len, s->block++));
         bytes += len + 8;
     }
     s->used = 0;
@@ -170,7 +170,7 @@ static int read_all(const struct stream *s, uint8_t *p, size_t len) {
 }
 
 static int check_block(const struct stream *s, const uint8_t *p, size_t len, uint64_t number) {
-    if (take_u64(p + len) == checksum(p, len, number)) return 0;
+    if (take_u64(p + len) == snapshot_checksum(p, len, number)) return 0;
     return error_set(s->e, ERR_FORMAT, s->path, "The saved reading is damaged in block %llu (byte %llu).",
                      (unsigned long long)number, (unsigned long long)(number * BLOCK_BYTES));
 }

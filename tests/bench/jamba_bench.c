@@ -1,7 +1,7 @@
 /* jamba_bench.c: how fast a model runs here. Builds without anything but the engine (libjamba.a, jansson), so a bare
  * machine can measure.
  *
- *   build/jamba-bench MODEL.gguf [--prefill N] [--decode N] [--threads N] [--path NAME] [--device NAME] [--rounds N]
+ *   build/jamba-bench MODEL.gguf [--prefill N] [--decode N] [--threads N] [--path NAME] [--device NAME] [--quantize NAME] [--rounds N]
  * [--pairs N] [--second 1] [--json]
  *
  * Prefill reads N tokens from nothing; decode then steps greedily behind them; --pairs judges N pairs of 180 tokens in
@@ -26,6 +26,7 @@ static int usage(void) {
                     "  --second N     1: also a second question of 40 tokens behind the reading, restored from a file\n"
                     "  --threads N    worker threads (default: the processors this process may use)\n"
                     "  --path NAME    kernel path (default: the best this processor has)\n"
+                    "  --quantize NAME int8 or q4, of weights that are not quantised yet (default: none)\n"
                     "  --device NAME  cpu or cuda (default: cpu)\n"
                     "  --rounds N     repeat and print medians (default 1)\n"
                     "  --json         one JSON object on standard output\n");
@@ -152,6 +153,8 @@ int main(int argc, char **argv) {
                 rounds = atoi(v);
             else if (strcmp(a, "--path") == 0)
                 o.path = v;
+            else if (strcmp(a, "--quantize") == 0)
+                o.quantize = v;
             else if (strcmp(a, "--device") == 0)
                 o.device = v;
             else
