@@ -40,15 +40,28 @@ void kernel_free(void *p);
 
 /* ---- linear: y = x W^T ---- */
 /* Block types as GGUF numbers them; any other number works through row_to_f32. */
-enum kernel_type { KERNEL_F32 = 0, KERNEL_F16 = 1, KERNEL_Q4_0 = 2, KERNEL_Q8_0 = 8, KERNEL_BF16 = 30 };
+enum kernel_type {
+    KERNEL_F32 = 0,
+    KERNEL_F16 = 1,
+    KERNEL_Q4_0 = 2,
+    KERNEL_Q4_1 = 3,
+    KERNEL_Q5_0 = 6,
+    KERNEL_Q5_1 = 7,
+    KERNEL_Q8_0 = 8,
+    KERNEL_Q4_K = 12,
+    KERNEL_Q5_K = 13,
+    KERNEL_Q6_K = 14,
+    KERNEL_BF16 = 30
+};
 struct kernel_source {
     int type;
     const void *data; /* [n_out] rows of row_bytes; borrowed for the matrix's life */
     uint64_t n_out, n_in, row_bytes;
     void (*row_to_f32)(int type, const void *row, float *out, uint64_t n); /* dequantises n values of one row */
 };
-/* A weight matrix as a path wants it: Q4_0, Q8_0, F32, F16 and BF16 are interleaved in groups of 16 outputs (same bits,
- * same size); other types stay as they are and are dequantised a group at a time. */
+/* A weight matrix as a path wants it: the types named above are interleaved in groups of 16 outputs. Same values, same
+ * size, but for Q4_K and Q5_K, whose scales of 6 bits become bytes (1/8 bit a weight more). Any other type, and all block
+ * types on the path "scalar", stay as they are and are dequantised a group at a time. */
 struct kernel_matrix {
     struct kernel_source source;
     uint8_t *packed; /* NULL: computed from source.data */

@@ -27,6 +27,7 @@ void pool_run(struct pool *p, size_t n_tasks, pool_task fn, void *ctx);
 
 struct gemm { /* one group of outputs times n_rows rows */
     const uint8_t *w;
+    int type; /* of the blocks: gemm_quants has several */
     size_t n_in;
     const int8_t *q; /* int8: at the first row's place in its panel */
     const int8_t *t; /* the same rows in tiles; NULL where the path makes none or the first row is not a tile's first */
@@ -60,6 +61,7 @@ struct cpu_ops {
     void (*tile)(const int8_t *panel, size_t n, int8_t *t); /* NULL, or a panel into its half of a tile */
     void (*gemm_q4)(const struct gemm *g);
     void (*gemm_q8)(const struct gemm *g);
+    void (*gemm_quants)(const struct gemm *g); /* quants.h: Q4_1, Q5_0, Q5_1, Q4_K, Q5_K, Q6_K */
     void (*gemm_f32)(const struct gemm *g);
     void (*gemm_f16)(const struct gemm *g);  /* NULL: such weights are dequantised a group at a time */
     void (*gemm_bf16)(const struct gemm *g); /* likewise */

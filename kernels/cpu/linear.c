@@ -1,8 +1,9 @@
 /* linear.c: y = x W^T. Packs weights, prepares activations, cuts the product into (group of outputs, run of rows)
- * tasks, and the scalar reference. Q4_0 and Q8_0 blocks are multiplied as they are, integers by integers: a block's sum
+ * tasks, and the scalar reference. Quantised blocks are multiplied as they are, integers by integers: a block's sum
  * is exact in int32, and only the sums of blocks meet in f32, one fma a block in order. So all int8 paths agree bit for
- * bit. Block layouts: ggml's Q4_0 and Q8_0. */
+ * bit. Block layouts: ggml's Q4_0 and Q8_0; the others are in quants.c. */
 #include "kernels/cpu/cpu.h"
+#include "kernels/cpu/quants.h"
 
 #include <assert.h>
 #include <math.h>
@@ -48,6 +49,7 @@ static void pack_task(void *ctx, size_t group, int thread) {
             for (size_t k = 0; k < s->n_in; k++) memcpy(out + (k * GROUP + r) * 4, row + 4 * k, 4);
         if (s->type == KERNEL_F16 || s->type == KERNEL_BF16)
             for (size_t k = 0; k < s->n_in; k++) memcpy(out + (k * GROUP + r) * 2, row + 2 * k, 2);
+        quants_pack_row(s->type, row, s->n_in, out, r);
         if (s->type != KERNEL_Q4_0 && s->type != KERNEL_Q8_0) continue;
         size_t n_blocks = s->n_in / BLOCK, values = s->type == KERNEL_Q4_0 ? Q4_GROUP_BLOCK : Q8_GROUP_BLOCK;
         for (size_t b = 0; b < n_blocks; b++) {
@@ -76,7 +78,8 @@ int kernel_matrix_open(struct kernel_matrix *m, struct kernel_device *dev, const
         dev->tile_n_in = s->n_in;
     }
     bool block = (s->type == KERNEL_Q4_0 || s->type == KERNEL_Q8_0) && s->n_in % BLOCK == 0;
-    m->int8 = block && dev->ops->int8;
+    m->group_bytes = quants_group_bytes(s->type, s->n_in);
+    m->int8 = (block || m->group_bytes) && dev->ops->int8;
     if (s->type == KERNEL_Q4_0) m->group_bytes = s->n_in / BLOCK * (Q4_GROUP_BLOCK + 32);
     if (s->type == KERNEL_Q8_0) m->group_bytes = s->n_in / BLOCK * (Q8_GROUP_BLOCK + 32);
     if (s->type == KERNEL_F32) m->group_bytes = s->n_in * GROUP * 4;
@@ -255,7 +258,13 @@ static const float *dequantised_group(struct kernel_device *dev, const struct ke
 static void group_times_rows(struct kernel_device *dev, const struct kernel_matrix *m, size_t group,
                              const struct kernel_rows *x, size_t row, size_t n_rows, float *y, size_t ldy, size_t n_out,
                              bool add, int thread) {
-    struct gemm g = {.n_in = m->source.n_in, .n_rows = n_rows, .y = y, .ldy = ldy, .n_out = n_out, .add = add};
+    struct gemm g = {.type = m->source.type,
+                     .n_in = m->source.n_in,
+                     .n_rows = n_rows,
+                     .y = y,
+                     .ldy = ldy,
+                     .n_out = n_out,
+                     .add = add};
     if (m->int8) {
         g.w = m->packed + group * m->group_bytes;
         g.q = rows_q(x, row);
@@ -264,8 +273,10 @@ static void group_times_rows(struct kernel_device *dev, const struct kernel_matr
         if (dev->ops->tile && x->n_rows > PANEL && row % TILE_ROWS == 0) g.t = rows_t(x, row);
         if (m->source.type == KERNEL_Q4_0)
             dev->ops->gemm_q4(&g);
-        else
+        else if (m->source.type == KERNEL_Q8_0)
             dev->ops->gemm_q8(&g);
+        else
+            dev->ops->gemm_quants(&g);
         return;
     }
     g.w = m->packed ? m->packed + group * m->group_bytes : (const uint8_t *)dequantised_group(dev, m, group, thread);

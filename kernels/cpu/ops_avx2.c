@@ -3,6 +3,7 @@
  * (-127..127) is at most 1905, so the 16 products of a block that meet in a lane stay below 30480 and are widened once
  * a block; 8-bit weights go in as absolute values with their sign moved to the activation, at most 2 * 128 * 127 =
  * 32512 a pair, widened at once. */
+#include "kernels/cpu/quants.h"
 #include "kernels/cpu/vector_avx2.h"
 #include "kernels/cpu/vector_ops.h"
 
@@ -164,6 +165,7 @@ const struct cpu_ops cpu_ops_avx2 = {.int8 = true,
                                      .quantize = avx2_quantize,
                                      .gemm_q4 = avx2_gemm_q4,
                                      .gemm_q8 = avx2_gemm_q8,
+                                     .gemm_quants = avx2_gemm_quants,
                                      .gemm_f32 = vector_gemm_f32,
                                      .gemm_f16 = vector_gemm_f16,
                                      .gemm_bf16 = vector_gemm_bf16,

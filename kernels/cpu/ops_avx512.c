@@ -1,6 +1,7 @@
 /* ops_avx512.c: the path for AVX-512 with VNNI. vpdpbusd multiplies unsigned weights by signed activations and sums in
  * int32: nibbles are 0..15 as they are, Q8_0 weights are moved up by 128, and the start value takes the offset out
  * again (kernel_rows.s). It cannot saturate. */
+#include "kernels/cpu/quants.h"
 #include "kernels/cpu/vector_avx512.h"
 #include "kernels/cpu/vector_ops.h"
 
@@ -254,6 +255,7 @@ const struct cpu_ops cpu_ops_avx512 = {.int8 = true,
                                        .quantize = avx512_quantize,
                                        .gemm_q4 = avx512_gemm_q4,
                                        .gemm_q8 = avx512_gemm_q8,
+                                       .gemm_quants = avx512_gemm_quants,
                                        .gemm_f32 = vector_gemm_f32,
                                        .gemm_f16 = vector_gemm_f16,
                                        .gemm_bf16 = vector_gemm_bf16,

@@ -369,13 +369,21 @@ static void test_a_decode_step_allocates_nothing(void **state) {
  * invariant. */
 static void test_models_with_experts_on_every_path(void **state) {
     (void)state;
-    struct tiny_model kinds[4] = {TINY_MODEL, TINY_MODEL, TINY_MODEL, TINY_MODEL};
+    enum { N_KINDS = 8 };
+    struct tiny_model kinds[N_KINDS];
+    for (size_t k = 0; k < N_KINDS; k++) kinds[k] = (struct tiny_model)TINY_MODEL;
     kinds[0].n_expert = 4, kinds[0].n_expert_used = 2;
     kinds[1].n_expert = 8, kinds[1].n_expert_used = 3, kinds[1].matrix = TENSOR_Q8_0, kinds[1].tied = false,
     kinds[1].dt_rank = 32;
     kinds[2].n_expert = 4, kinds[2].n_expert_used = 2, kinds[2].matrix = TENSOR_Q4_0, kinds[2].n_kv_head = 1,
     kinds[2].attention_offset = 1, kinds[2].attention_period = 2; /* attention and experts in the same layers */
     kinds[3].matrix = TENSOR_F16, kinds[3].n_kv_head = 4, kinds[3].d_state = 16, kinds[3].d_inner = 136;
+    kinds[4].matrix = TENSOR_Q4_1, kinds[4].n_expert = 4, kinds[4].n_expert_used = 2;
+    for (size_t k = 5; k < N_KINDS; k++) { /* rows of 256 and more, but for those of ffn_down and ssm_dt */
+        kinds[k].matrix = TENSOR_Q4_K + (enum tensor_type)(k - 5), kinds[k].fallback = true, kinds[k].tied = k % 2;
+        kinds[k].n_layer = 2, kinds[k].d_model = 256, kinds[k].d_inner = 512, kinds[k].dt_rank = 32;
+    }
+    kinds[7].n_expert = 3, kinds[7].n_expert_used = 2;
     const char *paths[] = {"scalar", "scalar-int8", "avx2", "avx512-vnni", "avx512-bf16", "amx-int8"};
     char file[] = "/tmp/antinomy-tiny-XXXXXX.gguf";
     int fd = mkstemps(file, 5);
@@ -384,7 +392,7 @@ static void test_models_with_experts_on_every_path(void **state) {
     enum { N = 230 };
     int32_t ids[N];
     for (size_t i = 0; i < N; i++) ids[i] = 5 + (int32_t)random_below(250);
-    for (size_t k = 0; k < 4; k++) {
+    for (size_t k = 0; k < N_KINDS; k++) {
         tiny_model_write(&kinds[k], file);
         float *want = NULL;
         size_t V = kinds[k].n_vocab;

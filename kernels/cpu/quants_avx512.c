@@ -1,0 +1,173 @@
+/* quants_avx512.c: quants.h by vpdpbusd, unsigned weights times signed activations summed in int32. A weight vector is
+ * put together once (nibbles, and bits of a plane moved to places 4 and 5) for up to eight rows. */
+#include "kernels/cpu/quants.h"
+
+#include <immintrin.h>
+
+typedef uint16_t shorts __attribute__((vector_size(64), may_alias));
+
+/* Bits of place `from` and on, to place 4 and on. */
+QUANTS_INLINE __m512i to_place_4(__m512i v, const int from) {
+    return from < 4 ? (__m512i)((shorts)v << (4 - from)) : (__m512i)((shorts)v >> (from - 4));
+}
+/* Inputs 4 i .. 4 i + 3 of a block. */
+QUANTS_INLINE __m512i values(const uint8_t *w, const int i, const int bits) {
+    __m512i v = _mm512_loadu_si512(w + 64 * (i / 2));
+    if (i % 2) v = _mm512_srli_epi16(v, 4);
+    v = _mm512_and_si512(v, _mm512_set1_epi8(15));
+    if (bits == 5)
+        v = _mm512_or_si512(v, _mm512_and_si512(to_place_4(_mm512_loadu_si512(w + 256), i), _mm512_set1_epi8(0x10)));
+    if (bits == 6)
+        v = _mm512_or_si512(v, _mm512_and_si512(to_place_4(_mm512_loadu_si512(w + 256 + 64 * (i / 4)), 2 * (i % 4)),
+                                                _mm512_set1_epi8(0x30)));
+    return v;
+}
+QUANTS_INLINE __m512 halfs(const uint8_t *p) {
+    return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)p));
+}
+QUANTS_INLINE __m512 bytes(const uint8_t *p, const bool sign) {
+    __m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
+    return _mm512_cvtepi32_ps(sign ? _mm512_cvtepi8_epi32(v) : _mm512_cvtepu8_epi32(v));
+}
+/* The sums of a row's first 16 values of a block, in all lanes; of a whole panel they are made together. */
+QUANTS_INLINE void half_sums(const int8_t *q, __m512i out[8], const int rows) {
+    if (rows == PANEL) {
+        __m256i sum = _mm256_setzero_si256();
+        int32_t each[PANEL];
+#pragma GCC unroll 4
+        for (int i = 0; i < 4; i++)
+            sum = _mm256_dpbusd_epi32(sum, _mm256_set1_epi8(1),
+                                      _mm256_loadu_si256((const __m256i *)(const void *)(q + 32 * i)));
+        _mm256_storeu_si256((__m256i *)(void *)each, sum);
+#pragma GCC unroll 8
+        for (int r = 0; r < rows; r++) out[r] = _mm512_set1_epi32(each[r]);
+        return;
+    }
+#pragma GCC unroll 8
+    for (int r = 0; r < rows; r++) {
+        out[r] = _mm512_setzero_si512();
+#pragma GCC unroll 4
+        for (int i = 0; i < 4; i++) {
+            int32_t x;
+            memcpy(&x, q + 32 * i + 4 * r, 4);
+            out[r] = _mm512_dpbusd_epi32(out[r], _mm512_set1_epi8(1), _mm512_set1_epi32(x));
+        }
+    }
+}
+
+/* One group, `rows` rows of a panel from q on. */
+QUANTS_INLINE void quants_rows(const struct gemm *g, const int8_t *q, const float *d, const int32_t *s, float *y,
+                               const int bits, const enum numbers numbers, const int rows) {
+    const bool k6 = numbers == NUMBERS_K6, minimum = numbers == NUMBERS_K || numbers == NUMBERS_D_M;
+    const int vectors = k6 ? 4 : 8; /* of one int32 sum */
+    size_t n_blocks = g->n_in / BLOCK, group = quants_group_bytes(g->type, g->n_in);
+    const uint8_t *w = g->w, *all = g->w + n_blocks * quants_values(bits);
+    __m512 acc[8];
+#pragma GCC unroll 8
+    for (int r = 0; r < rows; r++) acc[r] = _mm512_setzero_ps();
+    for (size_t b = 0; b < n_blocks; b++) {
+        const uint8_t *n = all + quants_numbers(numbers, b), *of_block = n + (k6 ? 32 : 64) + b % 8 * 32;
+        if (rows == 1) { /* as in vector_ops.h */
+            for (size_t i = 0; i < quants_values(bits); i += 64) _mm_prefetch((const char *)w + 8192 + i, _MM_HINT_T1);
+            _mm_prefetch((const char *)(numbers == NUMBERS_K || k6 ? of_block : n) + group, _MM_HINT_T1);
+        }
+        __m512 scale = halfs(n), min = _mm512_setzero_ps();
+        if (numbers == NUMBERS_D_M) min = halfs(n + 32) * _mm512_set1_ps(-0.125f);
+        if (numbers == NUMBERS_K) {
+            scale = scale * bytes(of_block, false);
+            min = halfs(n + 32) * bytes(of_block + 16, false) * _mm512_set1_ps(0.125f);
+        }
+        __m512i sum[8], first[8];
+#pragma GCC unroll 8
+        for (int r = 0; r < rows; r++)
+            sum[r] = numbers == NUMBERS_D ? _mm512_set1_epi32(2 * s[r]) : _mm512_setzero_si512();
+        if (k6) {
+            half_sums(q, first, rows);
+#pragma GCC unroll 8
+            for (int r = 0; r < rows; r++)
+                sum[r] = first[r] = _mm512_sub_epi32(_mm512_setzero_si512(), _mm512_slli_epi32(first[r], 5));
+        }
+#pragma GCC unroll 2
+        for (int half = 0; half < 8 / vectors; half++) {
+#pragma GCC unroll 8
+            for (int j = 0; j < vectors; j++) {
+                const int i = half * vectors + j;
+                __m512i v = values(w, i, bits);
+#pragma GCC unroll 8
+                for (int r = 0; r < rows; r++) {
+                    int32_t x;
+                    memcpy(&x, q + i * (4 * PANEL) + 4 * r, 4);
+                    sum[r] = _mm512_dpbusd_epi32(sum[r], v, _mm512_set1_epi32(x));
+                }
+            }
+            __m512 part = scale;
+            if (k6) part = scale * bytes(of_block + 16 * half, true);
+#pragma GCC unroll 8
+            for (int r = 0; r < rows; r++) {
+                acc[r] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum[r]), part * _mm512_set1_ps(d[r]), acc[r]);
+                if (k6) sum[r] = _mm512_sub_epi32(_mm512_set1_epi32(4 * s[r]), first[r]);
+            }
+        }
+        if (minimum) {
+            float x[8];
+#pragma GCC unroll 8
+            for (int r = 0; r < rows; r++) x[r] = d[r] * (float)s[r];
+#pragma GCC unroll 8
+            for (int r = 0; r < rows; r++) acc[r] = _mm512_fmadd_ps(min, _mm512_set1_ps(x[r]), acc[r]);
+        }
+        w += quants_values(bits);
+        q += BLOCK * PANEL;
+        d += PANEL;
+        s += PANEL;
+    }
+    __mmask16 mask = (__mmask16)((1u << g->n_out) - 1);
+#pragma GCC unroll 8
+    for (int r = 0; r < rows; r++) {
+        float *out = y + (size_t)r * g->ldy;
+        if (g->add) acc[r] = _mm512_maskz_loadu_ps(mask, out) + acc[r];
+        _mm512_mask_storeu_ps(out, mask, acc[r]);
+    }
+}
+
+QUANTS_INLINE void gemm_form(const struct gemm *g, const int bits, const enum numbers numbers) {
+    size_t n_blocks = g->n_in / BLOCK, step;
+    for (size_t row = 0; row < g->n_rows; row += step) {
+        size_t left = g->n_rows - row, at = row % PANEL; /* g->q may stand inside a panel for one row only */
+        const int8_t *q = g->q + (row - at) * g->n_in + at * 4;
+        const float *d = g->d + (row - at) * n_blocks + at;
+        const int32_t *s = g->s + (row - at) * n_blocks + at;
+        float *y = g->y + row * g->ldy;
+        step = left >= 8 ? 8 : left >= 4 ? 4 : left >= 2 ? 2 : 1;
+        if (step == 8)
+            quants_rows(g, q, d, s, y, bits, numbers, 8);
+        else if (step == 4)
+            quants_rows(g, q, d, s, y, bits, numbers, 4);
+        else if (step == 2)
+            quants_rows(g, q, d, s, y, bits, numbers, 2);
+        else
+            quants_rows(g, q, d, s, y, bits, numbers, 1);
+    }
+}
+
+void avx512_gemm_quants(const struct gemm *g) {
+    switch (g->type) {
+    case KERNEL_Q4_1:
+        gemm_form(g, 4, NUMBERS_D_M);
+        break;
+    case KERNEL_Q5_0:
+        gemm_form(g, 5, NUMBERS_D);
+        break;
+    case KERNEL_Q5_1:
+        gemm_form(g, 5, NUMBERS_D_M);
+        break;
+    case KERNEL_Q4_K:
+        gemm_form(g, 4, NUMBERS_K);
+        break;
+    case KERNEL_Q5_K:
+        gemm_form(g, 5, NUMBERS_K);
+        break;
+    default:
+        gemm_form(g, 6, NUMBERS_K6);
+        break;
+    }
+}
