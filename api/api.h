@@ -90,6 +90,7 @@ struct api_options {
     const char *data_dir;
     const char *model_path; /* NULL: look for one (service.c says where) */
     const char *kernels;    /* kernel path, NULL: the best the processor has */
+    const char *device;     /* "cpu", "cuda", "cuda:1", "cuda:all" (jamba.h); NULL: the CPU */
     const char *quantize;   /* "int8", "q4": of weights that are not quantised yet (jamba.h); NULL: as they are */
     bool no_model;
     int n_threads;

@@ -22,6 +22,7 @@ enum {
     OPT_NO_MODEL,
     OPT_THREADS,
     OPT_KERNELS,
+    OPT_DEVICE,
     OPT_QUANTIZE,
     OPT_PORT,
     OPT_WAIT,
@@ -38,6 +39,7 @@ static const struct option options[] = {
     {"no-model", no_argument, NULL, OPT_NO_MODEL},
     {"threads", required_argument, NULL, OPT_THREADS},
     {"kernels", required_argument, NULL, OPT_KERNELS},
+    {"device", required_argument, NULL, OPT_DEVICE},
     {"quantize", required_argument, NULL, OPT_QUANTIZE},
     {"port", required_argument, NULL, OPT_PORT},
     {"wait", required_argument, NULL, OPT_WAIT},
@@ -112,7 +114,8 @@ static void help(FILE *f) {
             "  --no-model                search and rules alone (default: with the model)\n"
             "  --threads N               threads to compute with (default: all CPUs)\n"
             "  --kernels NAME            scalar, avx2, avx512... (default: the best this CPU has)\n"
-            "  --quantize NAME           int8 or q4, of 16- and 32-bit weights (default: as they are)\n"
+            "  --device NAME             cpu, cuda, cuda:1, cuda:all (default: cpu)\n"
+            "  --quantize NAME           int8; q4 on a CPU, fp8 on a GPU (default: as they are)\n"
             "  --wait SECONDS            for another command that uses the directory (default: %d)\n"
             "  --allow-private           ingest: also addresses in private networks (default: no)\n"
             "  --json                    one JSON object on stdout (default: text for people)\n"
@@ -211,6 +214,9 @@ int cli_main(int argc, char **argv) {
             break;
         case OPT_KERNELS:
             c.api.kernels = optarg;
+            break;
+        case OPT_DEVICE:
+            c.api.device = optarg;
             break;
         case OPT_QUANTIZE:
             c.api.quantize = optarg;

@@ -661,7 +661,7 @@ static int model_info(struct cli *c, json_t **o, struct error *e) {
         return rc ? rc : cli_ask_for(c, API_GET, route, NULL, o, e);
     }
     struct jamba_model_options options = {
-        .n_threads = c->api.n_threads, .path = c->api.kernels, .quantize = c->api.quantize};
+        .n_threads = c->api.n_threads, .path = c->api.kernels, .device = c->api.device, .quantize = c->api.quantize};
     struct jamba_model *m = NULL;
     char *path = NULL;
     if (c->n_args == 2) c->api.model_path = c->args[1];

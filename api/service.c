@@ -174,6 +174,7 @@ int api_analysis(struct api *api, struct analysis **out, struct error *e) {
         double start = clock_seconds();
         struct jamba_model_options mo = {.n_threads = api->options.n_threads,
                                          .path = api->options.kernels,
+                                         .device = api->options.device,
                                          .quantize = api->options.quantize,
                                          .note = note_of_model};
         rc = jamba_model_open(&api->model, path, &mo, e);
