@@ -84,10 +84,14 @@ QUANTS_INLINE void quants_rows(const struct gemm *g, const int8_t *q, const floa
         if (k6) half_sums(q, start, rows);
 #pragma GCC unroll 8
         for (int r = 0; r < rows; r++) start[r] = k6 ? -32 * start[r] : numbers == NUMBERS_D ? 2 * s[r] : 0;
+#ifndef __SANITIZE_ADDRESS__ /* which turns the loop into one that cannot be annotated, an error here */
 #pragma GCC unroll 2
+#endif
         for (int half = 0; half < 8 / vectors; half++) {
             __m256i wide[8];
+#ifndef __SANITIZE_ADDRESS__ /* which turns the loop into one that cannot be annotated, an error here */
 #pragma GCC unroll 2
+#endif
             for (int chunk = 0; chunk < vectors / room; chunk++) {
                 __m256i sum[8];
 #pragma GCC unroll 8
