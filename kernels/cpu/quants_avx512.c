@@ -87,7 +87,9 @@ QUANTS_INLINE void quants_rows(const struct gemm *g, const int8_t *q, const floa
             for (int r = 0; r < rows; r++)
                 sum[r] = first[r] = _mm512_sub_epi32(_mm512_setzero_si512(), _mm512_slli_epi32(first[r], 5));
         }
+#ifndef __SANITIZE_ADDRESS__ /* which turns the loop into one that cannot be annotated, an error here */
 #pragma GCC unroll 2
+#endif
         for (int half = 0; half < 8 / vectors; half++) {
 #pragma GCC unroll 8
             for (int j = 0; j < vectors; j++) {
