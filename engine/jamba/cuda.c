@@ -138,8 +138,9 @@ static int cuda_forward(void *ctx, struct backend_item *items, size_t n_items, s
     struct cuda_model *cm = ctx;
     const int chunk = cm->stage[0]->chunk_rows;
     size_t item = 0, done = 0; /* next item, its tokens that are read */
-    bool step = n_items <= CUDA_STEP_ROWS, asked = false;
     struct cuda_pass *p = &cm->pass;
+    p->trace = jamba_trace;
+    bool step = n_items <= CUDA_STEP_ROWS, asked = p->trace.layer != NULL;
     for (size_t i = 0; i < n_items; i++) {
         step = step && items[i].n_tokens == 1;
         asked = asked || items[i].want != JAMBA_WANT_NOTHING;
@@ -172,7 +173,7 @@ static int cuda_forward(void *ctx, struct backend_item *items, size_t n_items, s
             if (take == left) item++, done = 0;
         }
         rc = run_pass(cm, p, e);
-        if (jamba_trace.layer) drain(cm); /* a trace sees one layer after another, and nothing behind the call */
+        if (p->trace.layer) drain(cm); /* a trace sees one layer after another, and nothing behind the call */
     }
     if (rc || asked || step) drain(cm); /* the results are there, and nobody holds on to the caller's tokens */
     for (size_t i = 0; !rc && (asked || step) && i < n_items; i++) rc = session_check(cm, items[i].state, e);

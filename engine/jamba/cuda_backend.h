@@ -131,10 +131,11 @@ struct cuda_pass {
     struct cuda_segment seg[CUDA_MAX_ITEMS];
     int n_seg, n_rows;
     unsigned number;
-    bool skip;    /* it failed in a stage before: goes on for the count alone */
-    bool step;    /* one row each, few: decode kernels */
-    int max_keys; /* step: of any timeline, own row included, rounded up */
-    int n_shared; /* step: keys that lie in the same full pages for all */
+    struct jamba_trace trace; /* as it was when the pass was made: a stage's thread may run when it is set or gone */
+    bool skip;                /* it failed in a stage before: goes on for the count alone */
+    bool step;                /* one row each, few: decode kernels */
+    int max_keys;             /* step: of any timeline, own row included, rounded up */
+    int n_shared;             /* step: keys that lie in the same full pages for all */
 };
 
 struct cuda_state {

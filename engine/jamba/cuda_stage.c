@@ -252,8 +252,8 @@ static int mamba_mixer(struct cuda_pass *p, const struct cuda_layer *l, const st
         const struct cuda_mamba_state *states = cm->mamba_states + (size_t)mamba_index * CUDA_MAX_ITEMS;
         if (!rc)
             rc = cuda_scan_step(cm->y, D, cm->u, D, cm->xdbc, l->dt_norm, l->b_norm, l->c_norm, l->ssm_dt.bf16,
-                                cm->wide + D, 2 * D, l->a, l->d, l->dt_bias, states, p->n_rows, D, R,
-                                cm->real.dt_rank, cm->real.d_state, c->rms_norm_eps, st, e);
+                                cm->wide + D, 2 * D, l->a, l->d, l->dt_bias, states, p->n_rows, D, R, cm->real.dt_rank,
+                                cm->real.d_state, c->rms_norm_eps, st, e);
     } else {
         if (!rc)
             rc = cuda_mamba_norms(cm->dt, cm->bc, cm->xdbc, l->dt_norm, l->b_norm, l->c_norm, p->n_rows, R,
@@ -382,12 +382,12 @@ static int moe_ffn(struct cuda_pass *p, const struct cuda_layer *l, const struct
 }
 
 static int trace_rows(struct cuda_pass *p, int layer, struct error *e) {
-    if (!jamba_trace.layer) return 0;
+    if (!p->trace.layer) return 0;
     size_t n = (size_t)p->n_rows * p->cm->m->config.d_model;
     float *host = malloc(n * sizeof *host);
     if (!host) return error_set(e, ERR_NOMEM, "", "There is no memory for the trace.");
     int rc = cuda_download(host, p->cm->h, n * sizeof *host, p->cm->stream, e);
-    if (!rc) jamba_trace.layer(jamba_trace.ctx, layer, host, (size_t)p->n_rows);
+    if (!rc) p->trace.layer(p->trace.ctx, layer, host, (size_t)p->n_rows);
     free(host);
     return rc;
 }
@@ -456,7 +456,7 @@ static int run_step(struct cuda_pass *p, struct error *e) {
     int cap = cm->kv.n_pages * CUDA_KV_PAGE;
     if (cm->kv.n_pages && p->max_keys > cap) p->max_keys = cap;
     p->n_shared = shared_keys(p);
-    if (jamba_trace.layer) return layers(p, e);
+    if (p->trace.layer) return layers(p, e);
     for (int i = 0; i < cm->n_graphs; i++)
         if (cm->graphs[i].n_items == p->n_rows && cm->graphs[i].max_keys == p->max_keys &&
             cm->graphs[i].n_shared == p->n_shared)

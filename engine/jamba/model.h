@@ -125,8 +125,10 @@ struct jamba_session {
     struct sha256 hash; /* over the tokens read; finalised on a copy */
 };
 
-/* Test hook: called, one layer after another and before the call returns, with the residual stream behind the embedding (layer = -1), each layer, and the final norm
- * (layer = n_layer). rows [n_rows, d_model]. NULL = off. Set only while no other thread computes. */
+/* Test hook: called with the residual stream behind the embedding (layer = -1), behind each layer and, by the CPU
+ * backend, behind the final norm (layer = n_layer). rows [n_rows, d_model], lent for the call; NULL = off. For each chunk
+ * of a reading the layers come in order, one call at a time, all before the function that reads returns; a GPU's stages
+ * call from their own threads and run one after another while a trace is set. Set and taken away between two calls. */
 struct jamba_trace {
     void (*layer)(void *ctx, int layer, const float *rows, size_t n_rows);
     void *ctx;

@@ -153,7 +153,7 @@ int cuda_stage_pass(struct cuda_stage *cm, struct cuda_pass *p, struct error *e)
         g->s->n_tokens += (uint32_t)g->n;
         if (!rc && cm->is_last && g->is_end && g->item.want == JAMBA_WANT_LOGITS) g->item.out[0] = g->s->last[0];
     }
-    if (!rc && jamba_trace.layer) jamba_trace.layer(jamba_trace.ctx, cm->index, cm->h, (size_t)p->n_rows);
+    if (!rc && p->trace.layer) p->trace.layer(p->trace.ctx, cm->index, cm->h, (size_t)p->n_rows);
     __atomic_sub_fetch(&running[cm->index], 1, __ATOMIC_SEQ_CST);
     return rc;
 }
@@ -231,16 +231,18 @@ static void test_a_failed_pass_is_remembered_by_its_session_alone(void **state) 
     }
 }
 
-/* What a stage shows is kept as test_cuda_golden.c keeps it: at a place that the reader moves on between two calls. */
+/* What the stages show, kept at a place that the reader moves on between two calls, as test_cuda_golden.c does: rows
+ * that come when the call is over lie in the wrong place or behind the last. A stage's thread may not jump out of a
+ * test, so it counts what is wrong. */
 struct kept {
     float *rows; /* [n_stages, n_tokens, WIDTH] */
     size_t n_tokens, seen, at;
-    int next, busy;
+    int next, busy, wrong;
 };
 static void keep(void *ctx, int layer, const float *rows, size_t n_rows) {
     struct kept *t = ctx;
-    assert_int_equal(__atomic_add_fetch(&t->busy, 1, __ATOMIC_SEQ_CST), 1); /* one at a time */
-    assert_int_equal(layer, t->next);                                       /* in order */
+    const bool alone = __atomic_add_fetch(&t->busy, 1, __ATOMIC_SEQ_CST) == 1;
+    if (!alone || layer != t->next) t->wrong++;
     memcpy(t->rows + ((size_t)layer * t->n_tokens + t->seen + t->at) * WIDTH, rows, n_rows * WIDTH * sizeof *rows);
     t->next = (layer + 1) % n_stages;
     if (t->next == 0) t->at += n_rows;
@@ -250,26 +252,32 @@ static void keep(void *ctx, int layer, const float *rows, size_t n_rows) {
 static void test_a_trace_sees_one_stage_after_another_before_the_call_returns(void **state) {
     (void)state;
     for (int stages = 1; stages <= 4; stages++) {
+        enum { T = 300, CALLS = 3 }; /* five passes a call */
+        static int32_t ids[CALLS * T];
         void *ctx = opened(stages), *s;
-        enum { T = 300 }; /* five passes */
-        int32_t ids[2 * T];
-        for (int i = 0; i < 2 * T; i++) ids[i] = (int32_t)(next_random() % 500);
-        struct kept t = {.rows = calloc((size_t)stages * 2 * T * WIDTH, sizeof(float)), .n_tokens = 2 * T};
+        struct kept t = {.rows = calloc((size_t)stages * CALLS * T * WIDTH, sizeof(float)), .n_tokens = CALLS * T};
         assert_non_null(t.rows);
+        for (int i = 0; i < CALLS * T; i++) ids[i] = (int32_t)(next_random() % 500);
         assert_int_equal(backend_cuda.state_open(&s, ctx, 1 << 20, &err), 0);
-        for (; t.seen < 2 * T; t.seen += T, t.at = 0) {
-            struct backend_item it = {.state = s, .tokens = ids + t.seen, .n_tokens = T}; /* nothing is asked */
-            jamba_trace = (struct jamba_trace){keep, &t};
+        struct backend_item it = {.state = s, .tokens = ids, .n_tokens = ROWS};
+        assert_int_equal(backend_cuda.forward(ctx, &it, 1, &err), 0); /* still under way when the trace is set */
+        jamba_trace = (struct jamba_trace){keep, &t};
+        for (; t.seen < CALLS * T; t.seen += T, t.at = 0) {
+            it = (struct backend_item){.state = s, .tokens = ids + t.seen, .n_tokens = T}; /* nothing is asked */
             assert_int_equal(backend_cuda.forward(ctx, &it, 1, &err), 0);
-            jamba_trace = (struct jamba_trace){0};
             assert_int_equal(t.at, T);
             assert_int_equal(t.next, 0);
         }
-        for (int k = 0; k < stages; k++)
-            for (int i = 0; i < 2 * T; i++)
-                assert_true(t.rows[((size_t)k * 2 * T + (size_t)i) * WIDTH] == (float)(ids[i] + k));
-        free(t.rows);
+        jamba_trace = (struct jamba_trace){0};
+        it = (struct backend_item){.state = s, .tokens = ids, .n_tokens = T};
+        assert_int_equal(backend_cuda.forward(ctx, &it, 1, &err), 0); /* not seen */
         backend_cuda.state_close(ctx, s);
+        assert_int_equal(t.at, 0);
+        assert_int_equal(t.wrong, 0);
+        for (int k = 0; k < stages; k++)
+            for (int i = 0; i < CALLS * T; i++)
+                assert_true(t.rows[((size_t)k * CALLS * T + (size_t)i) * WIDTH] == (float)(ids[i] + k));
+        free(t.rows);
         backend_cuda.close(ctx);
     }
 }
