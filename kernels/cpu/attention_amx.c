@@ -60,14 +60,8 @@ static void scores_16(const float *q, const uint16_t *keys, float *s, size_t hd)
 
 INLINE void softmax_row(float *state, const float *s, int seen, size_t hd, uint16_t *weights) {
     bool whole = seen == PAGE; /* all but a row's last page */
-    vf score[4], top = v_set(state[0]);
-#pragma GCC unroll 4
-    for (int j = 0; j < 4; j++) {
-        score[j] = v_load(s + j * 16);
-        if (!whole) score[j] = v_first(score[j], v_set(-INFINITY), seen - j * 16);
-        top = v_max(top, score[j]);
-    }
-    float max = v_top(top);
+    vf score[4];
+    float max = page_scores(score, s, seen, state[0]);
 #pragma GCC unroll 4
     for (int j = 0; j < 4; j++) {
         vf weight = v_exp2(score[j] - v_set(max));

@@ -168,14 +168,9 @@ INLINE float softmax_pairs(const struct attention_page *p, size_t i, const float
     float *state = p->state + i * ATTENTION_STATE(p->head_dim);
     int seen = p->seen[i];
     bool all = seen == PAGE; /* but in a row's last page */
-    vf score[8], top = v_set(-INFINITY), sum = v_set(0), most = v_set(0);
-#pragma GCC unroll 8
-    for (int j = 0; j < 8; j++) {
-        score[j] = v_load(s + j * VL);
-        if (!all) score[j] = v_first(score[j], v_set(-INFINITY), seen - j * VL);
-        top = v_max(top, score[j]);
-    }
-    float q_scale = p->q[i * p->head_dim + p->head_dim / 2], max = fmaxf(state[0], v_top(top) * q_scale);
+    vf score[8], sum = v_set(0), most = v_set(0);
+    float q_scale = p->q[i * p->head_dim + p->head_dim / 2],
+          max = fmaxf(state[0], page_scores(score, s, seen, -INFINITY) * q_scale);
 #pragma GCC unroll 8
     for (int j = 0; j < 8; j++) {
         vf weight = weight_exp2(v_fma(score[j], v_set(q_scale), v_set(-max))),

@@ -111,20 +111,14 @@ static __attribute__((noinline)) void values_4(const uint32_t *weights, const ui
     values_pairs(weights, values, o, ldo, hd, pairs, 4, 4);
 }
 
-/* softmax_step of vector_ops.h with weights rounded to bf16 */
+/* softmax_step of ops_avx512.c with weights rounded to bf16 */
 INLINE void softmax_pairs(const struct attention_page *p, size_t i, uint32_t *weights) {
     float *state = p->state + i * ATTENTION_STATE(p->head_dim);
     const float *s = p->scores + i * PAGE;
     int seen = p->seen[i];
     bool whole = seen == PAGE; /* all but a row's last page */
-    vf score[4], top = v_set(state[0]), sum = v_set(0);
-#pragma GCC unroll 4
-    for (int j = 0; j < 4; j++) {
-        score[j] = v_load(s + j * 16);
-        if (!whole) score[j] = v_first(score[j], v_set(-INFINITY), seen - j * 16);
-        top = v_max(top, score[j]);
-    }
-    float max = v_top(top);
+    vf score[4], sum = v_set(0);
+    float max = page_scores(score, s, seen, state[0]);
 #pragma GCC unroll 4
     for (int j = 0; j < 4; j++) {
         vf weight = v_exp2(score[j] - v_set(max));

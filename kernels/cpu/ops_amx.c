@@ -3,13 +3,14 @@
  * int8 paths do, one fma a block in order: the same bits as theirs. A tile of rows lies together [16][32]
  * (kernel_rows.t), a tile of weights [8][16][4] is a block of Q8_0 as packed; nibbles become such bytes, less 8, once
  * for the rows of a task. All but these products is the AVX-512 path's. */
+#include "kernels/cpu/vector_avx512.h"
 #include "kernels/cpu/amx.h"
 #include "kernels/cpu/cpu.h"
 
 #include <string.h>
 
-/* A tile product takes 16 cycles for 16 rows, storing it as many, the f32 part 24; together about 30. The AVX-512
- * products take 5.5 cycles a row, so a few rows are left to them. */
+/* A tile product takes 16 cycles (measured) however few rows it has, so a few rows are left to the AVX-512 products;
+ * where they meet was estimated, not measured. */
 #define FEW_ROWS 5
 #define TILE ((size_t)TILE_ROWS)
 #define CHUNK_BLOCKS ((size_t)48) /* unpacked at a time: 24 KiB, half of the first-level cache */
@@ -107,13 +108,8 @@ static void gemm_band(const struct gemm *g, const bool four_bits) {
             tile_rows(g->t + row * g->n_in + b * BLOCK * TILE, w, scales + 32 * b, g->d + row * n_blocks + b * PANEL,
                       PANEL * n_blocks, n, sums + row * GROUP);
     }
-    __mmask16 mask = (__mmask16)((1u << g->n_out) - 1);
-    for (size_t row = 0; row < g->n_rows; row++) {
-        float *out = g->y + row * g->ldy;
-        __m512 y = _mm512_load_ps(sums + row * GROUP);
-        if (g->add) y = _mm512_add_ps(_mm512_maskz_loadu_ps(mask, out), y);
-        _mm512_mask_storeu_ps(out, mask, y);
-    }
+    for (size_t row = 0; row < g->n_rows; row++)
+        v_store_first(g->y + row * g->ldy, v_load(sums + row * GROUP), g->n_out, g->add);
 }
 
 static void gemm_q(const struct gemm *g, const bool four_bits) {

@@ -36,10 +36,6 @@ static void avx2_quantize(const float *x, size_t n, int8_t *q, float *d, int32_t
     }
 }
 
-/* Keeps a running sum running: the compiler would make a tree of the additions and spill what does not fit in 16
- * registers (3 times as slow on Zen 4). */
-#define KEEP(v) __asm__("" : "+x"(v))
-
 /* Half a group (8 outputs), `rows` rows from q on. */
 INLINE void q_rows(const struct gemm *g, const int8_t *q, const float *d, const int32_t *s, float *y, const int half,
                    const bool four_bits, const int rows) {
@@ -100,18 +96,8 @@ INLINE void q_rows(const struct gemm *g, const int8_t *q, const float *d, const 
         s += PANEL;
     }
     size_t n_out = g->n_out > (size_t)half * 8 ? g->n_out - (size_t)half * 8 : 0;
-    __m256i mask = _mm256_cmpgt_epi32(_mm256_set1_epi32((int)n_out), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
 #pragma GCC unroll 8
-    for (int r = 0; r < rows; r++) {
-        float *out = y + (size_t)r * g->ldy + 8 * half;
-        if (n_out >= 8) {
-            if (g->add) acc[r] = _mm256_loadu_ps(out) + acc[r];
-            _mm256_storeu_ps(out, acc[r]);
-        } else if (n_out) {
-            if (g->add) acc[r] = _mm256_maskload_ps(out, mask) + acc[r];
-            _mm256_maskstore_ps(out, mask, acc[r]);
-        }
-    }
+    for (int r = 0; r < rows; r++) v_store_first(y + (size_t)r * g->ldy + 8 * half, acc[r], n_out, g->add);
 }
 
 INLINE void q_panel(const struct gemm *g, const int8_t *q, const float *d, const int32_t *s, float *y,

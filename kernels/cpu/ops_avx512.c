@@ -74,13 +74,8 @@ INLINE void q_rows(const struct gemm *g, const int8_t *q, const float *d, const 
         d += PANEL;
         s += PANEL;
     }
-    __mmask16 mask = (__mmask16)((1u << g->n_out) - 1);
 #pragma GCC unroll 8
-    for (int r = 0; r < rows; r++) {
-        float *out = y + (size_t)r * g->ldy;
-        if (g->add) acc[r] = _mm512_maskz_loadu_ps(mask, out) + acc[r];
-        _mm512_mask_storeu_ps(out, mask, acc[r]);
-    }
+    for (int r = 0; r < rows; r++) v_store_first(y + (size_t)r * g->ldy, acc[r], g->n_out, g->add);
 }
 
 INLINE void gemm_q(const struct gemm *g, const bool four_bits) {
@@ -187,13 +182,8 @@ INLINE void softmax_step(const struct attention_page *p, size_t i) {
     float *state = p->state + i * ATTENTION_STATE(p->head_dim), *s = p->scores + i * KERNEL_KV_PAGE;
     int seen = p->seen[i];
     bool whole = seen == KERNEL_KV_PAGE; /* all but a row's last page */
-    vf score[PAGE_VECTORS], top = v_set(state[0]), sum = v_set(0);
-    for (int j = 0; j < PAGE_VECTORS; j++) {
-        score[j] = v_load(s + j * VL);
-        if (!whole) score[j] = v_first(score[j], v_set(-INFINITY), seen - j * VL);
-        top = v_max(top, score[j]);
-    }
-    float max = v_top(top);
+    vf score[PAGE_VECTORS], sum = v_set(0);
+    float max = page_scores(score, s, seen, state[0]);
     for (int j = 0; j < PAGE_VECTORS; j++) {
         score[j] = v_exp2(score[j] - v_set(max));
         if (!whole) score[j] = v_first(score[j], v_set(0), seen - j * VL);

@@ -1,13 +1,10 @@
 /* quants_avx2.c: quants.h by vpmaddubsw, which sums pairs of products in int16. A product is at most 15, 31 or 63 times
  * 127, so that 8, 4 or 2 results (30480, 31496, 32004) are added in int16 before they are widened. */
 #include "kernels/cpu/quants.h"
-
-#include <immintrin.h>
+#include "kernels/cpu/vector_avx2.h"
+#include "kernels/cpu/vector_math.h"
 
 typedef uint16_t shorts __attribute__((vector_size(32), may_alias));
-
-/* As in ops_avx2.c: keeps a running sum running. */
-#define KEEP(v) __asm__("" : "+x"(v))
 
 QUANTS_INLINE __m256i load(const void *p) {
     return _mm256_loadu_si256((const __m256i *)p);
@@ -26,9 +23,6 @@ QUANTS_INLINE __m256i values(const uint8_t *w, const int i, const int bits) {
         v = _mm256_or_si256(
             v, _mm256_and_si256(to_place_4(load(w + 256 + 64 * (i / 4)), 2 * (i % 4)), _mm256_set1_epi8(0x30)));
     return v;
-}
-QUANTS_INLINE __m256 halfs(const uint8_t *p) {
-    return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)p));
 }
 QUANTS_INLINE __m256 bytes(const uint8_t *p, const bool sign) {
     __m128i v = _mm_loadl_epi64((const __m128i *)(const void *)p);
@@ -57,8 +51,8 @@ QUANTS_INLINE void half_sums(const int8_t *q, int32_t out[8], const int rows) {
 }
 
 /* Half a group (8 outputs), `rows` rows of a panel from q on. */
-QUANTS_INLINE void quants_rows(const struct gemm *g, const int8_t *q, const float *d, const int32_t *s, float *y,
-                               const size_t part, const int bits, const enum numbers numbers, const int rows) {
+QUANTS_INLINE void half_group(const struct gemm *g, const int8_t *q, const float *d, const int32_t *s, float *y,
+                              const size_t part, const int bits, const enum numbers numbers, const int rows) {
     const bool k6 = numbers == NUMBERS_K6, minimum = numbers == NUMBERS_K || numbers == NUMBERS_D_M;
     const int room = bits == 4 ? 8 : bits == 5 ? 4 : 2, vectors = k6 ? 4 : 8; /* of one int32 sum */
     const __m256i one = _mm256_set1_epi16(1);
@@ -70,15 +64,14 @@ QUANTS_INLINE void quants_rows(const struct gemm *g, const int8_t *q, const floa
     for (size_t b = 0; b < n_blocks; b++) {
         /* 16 f16 are 32 bytes, 16 bytes are 16: half a group lies 16 or 8 bytes on */
         const uint8_t *n = all + quants_numbers(numbers, b), *of_block = n + (k6 ? 32 : 64) + b % 8 * 32 - 8 * part;
-        if (rows == 1 && part == 0) { /* as in vector_ops.h */
-            for (size_t i = 0; i < quants_values(bits); i += 64) _mm_prefetch((const char *)w + 8192 + i, _MM_HINT_T1);
-            _mm_prefetch((const char *)(numbers == NUMBERS_K || k6 ? of_block : n) + group, _MM_HINT_T1);
-        }
-        __m256 scale = halfs(n), min = _mm256_setzero_ps();
-        if (numbers == NUMBERS_D_M) min = halfs(n + 32) * _mm256_set1_ps(-0.125f);
+        if (rows == 1 && part == 0)
+            prefetch_weights(w, numbers == NUMBERS_K || k6 ? of_block : n, quants_values(bits), group);
+        const uint16_t *f16 = (const uint16_t *)(const void *)n;
+        __m256 scale = v_from_f16(f16), min = _mm256_setzero_ps();
+        if (numbers == NUMBERS_D_M) min = v_from_f16(f16 + 16) * _mm256_set1_ps(-0.125f);
         if (numbers == NUMBERS_K) {
             scale = scale * bytes(of_block, false);
-            min = halfs(n + 32) * bytes(of_block + 16, false) * _mm256_set1_ps(0.125f);
+            min = v_from_f16(f16 + 16) * bytes(of_block + 16, false) * _mm256_set1_ps(0.125f);
         }
         int32_t start[8];
         if (k6) half_sums(q, start, rows);
@@ -135,56 +128,17 @@ QUANTS_INLINE void quants_rows(const struct gemm *g, const int8_t *q, const floa
         s += PANEL;
     }
     size_t n_out = g->n_out > part * 8 ? g->n_out - part * 8 : 0;
-    __m256i mask = _mm256_cmpgt_epi32(_mm256_set1_epi32((int)n_out), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
 #pragma GCC unroll 8
-    for (int r = 0; r < rows; r++) {
-        float *out = y + (size_t)r * g->ldy + 8 * part;
-        if (n_out == 0) break;
-        if (g->add) acc[r] = _mm256_maskload_ps(out, mask) + acc[r];
-        _mm256_maskstore_ps(out, mask, acc[r]);
-    }
+    for (int r = 0; r < rows; r++) v_store_first(y + (size_t)r * g->ldy + 8 * part, acc[r], n_out, g->add);
 }
 
-QUANTS_INLINE void gemm_form(const struct gemm *g, const int bits, const enum numbers numbers) {
-    size_t n_blocks = g->n_in / BLOCK, step;
-    for (size_t row = 0; row < g->n_rows; row += step) {
-        size_t left = g->n_rows - row, at = row % PANEL; /* g->q may stand inside a panel for one row only */
-        const int8_t *q = g->q + (row - at) * g->n_in + at * 4;
-        const float *d = g->d + (row - at) * n_blocks + at;
-        const int32_t *s = g->s + (row - at) * n_blocks + at;
-        float *y = g->y + row * g->ldy;
-        step = left >= 8 ? 8 : left >= 4 ? 4 : left >= 2 ? 2 : 1;
-        for (size_t part = 0; part < 2; part++)
-            if (step == 8)
-                quants_rows(g, q, d, s, y, part, bits, numbers, 8);
-            else if (step == 4)
-                quants_rows(g, q, d, s, y, part, bits, numbers, 4);
-            else if (step == 2)
-                quants_rows(g, q, d, s, y, part, bits, numbers, 2);
-            else
-                quants_rows(g, q, d, s, y, part, bits, numbers, 1);
-    }
+QUANTS_INLINE void quants_rows(const struct gemm *g, const int8_t *q, const float *d, const int32_t *s, float *y,
+                               const int bits, const enum numbers numbers, const int rows) {
+    for (size_t part = 0; part < 2; part++) half_group(g, q, d, s, y, part, bits, numbers, rows);
 }
+
+#include "kernels/cpu/quants_gemm.h"
 
 void avx2_gemm_quants(const struct gemm *g) {
-    switch (g->type) {
-    case KERNEL_Q4_1:
-        gemm_form(g, 4, NUMBERS_D_M);
-        break;
-    case KERNEL_Q5_0:
-        gemm_form(g, 5, NUMBERS_D);
-        break;
-    case KERNEL_Q5_1:
-        gemm_form(g, 5, NUMBERS_D_M);
-        break;
-    case KERNEL_Q4_K:
-        gemm_form(g, 4, NUMBERS_K);
-        break;
-    case KERNEL_Q5_K:
-        gemm_form(g, 5, NUMBERS_K);
-        break;
-    default:
-        gemm_form(g, 6, NUMBERS_K6);
-        break;
-    }
+    gemm_quants(g);
 }

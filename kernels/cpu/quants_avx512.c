@@ -1,8 +1,8 @@
 /* quants_avx512.c: quants.h by vpdpbusd, unsigned weights times signed activations summed in int32. A weight vector is
  * put together once (nibbles, and bits of a plane moved to places 4 and 5) for up to eight rows. */
 #include "kernels/cpu/quants.h"
-
-#include <immintrin.h>
+#include "kernels/cpu/vector_avx512.h"
+#include "kernels/cpu/vector_math.h"
 
 typedef uint16_t shorts __attribute__((vector_size(64), may_alias));
 
@@ -21,9 +21,6 @@ QUANTS_INLINE __m512i values(const uint8_t *w, const int i, const int bits) {
         v = _mm512_or_si512(v, _mm512_and_si512(to_place_4(_mm512_loadu_si512(w + 256 + 64 * (i / 4)), 2 * (i % 4)),
                                                 _mm512_set1_epi8(0x30)));
     return v;
-}
-QUANTS_INLINE __m512 halfs(const uint8_t *p) {
-    return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)p));
 }
 QUANTS_INLINE __m512 bytes(const uint8_t *p, const bool sign) {
     __m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
@@ -67,15 +64,13 @@ QUANTS_INLINE void quants_rows(const struct gemm *g, const int8_t *q, const floa
     for (int r = 0; r < rows; r++) acc[r] = _mm512_setzero_ps();
     for (size_t b = 0; b < n_blocks; b++) {
         const uint8_t *n = all + quants_numbers(numbers, b), *of_block = n + (k6 ? 32 : 64) + b % 8 * 32;
-        if (rows == 1) { /* as in vector_ops.h */
-            for (size_t i = 0; i < quants_values(bits); i += 64) _mm_prefetch((const char *)w + 8192 + i, _MM_HINT_T1);
-            _mm_prefetch((const char *)(numbers == NUMBERS_K || k6 ? of_block : n) + group, _MM_HINT_T1);
-        }
-        __m512 scale = halfs(n), min = _mm512_setzero_ps();
-        if (numbers == NUMBERS_D_M) min = halfs(n + 32) * _mm512_set1_ps(-0.125f);
+        if (rows == 1) prefetch_weights(w, numbers == NUMBERS_K || k6 ? of_block : n, quants_values(bits), group);
+        const uint16_t *f16 = (const uint16_t *)(const void *)n;
+        __m512 scale = v_from_f16(f16), min = _mm512_setzero_ps();
+        if (numbers == NUMBERS_D_M) min = v_from_f16(f16 + 16) * _mm512_set1_ps(-0.125f);
         if (numbers == NUMBERS_K) {
             scale = scale * bytes(of_block, false);
-            min = halfs(n + 32) * bytes(of_block + 16, false) * _mm512_set1_ps(0.125f);
+            min = v_from_f16(f16 + 16) * bytes(of_block + 16, false) * _mm512_set1_ps(0.125f);
         }
         __m512i sum[8], first[8];
 #pragma GCC unroll 8
@@ -122,54 +117,12 @@ QUANTS_INLINE void quants_rows(const struct gemm *g, const int8_t *q, const floa
         d += PANEL;
         s += PANEL;
     }
-    __mmask16 mask = (__mmask16)((1u << g->n_out) - 1);
 #pragma GCC unroll 8
-    for (int r = 0; r < rows; r++) {
-        float *out = y + (size_t)r * g->ldy;
-        if (g->add) acc[r] = _mm512_maskz_loadu_ps(mask, out) + acc[r];
-        _mm512_mask_storeu_ps(out, mask, acc[r]);
-    }
+    for (int r = 0; r < rows; r++) v_store_first(y + (size_t)r * g->ldy, acc[r], g->n_out, g->add);
 }
 
-QUANTS_INLINE void gemm_form(const struct gemm *g, const int bits, const enum numbers numbers) {
-    size_t n_blocks = g->n_in / BLOCK, step;
-    for (size_t row = 0; row < g->n_rows; row += step) {
-        size_t left = g->n_rows - row, at = row % PANEL; /* g->q may stand inside a panel for one row only */
-        const int8_t *q = g->q + (row - at) * g->n_in + at * 4;
-        const float *d = g->d + (row - at) * n_blocks + at;
-        const int32_t *s = g->s + (row - at) * n_blocks + at;
-        float *y = g->y + row * g->ldy;
-        step = left >= 8 ? 8 : left >= 4 ? 4 : left >= 2 ? 2 : 1;
-        if (step == 8)
-            quants_rows(g, q, d, s, y, bits, numbers, 8);
-        else if (step == 4)
-            quants_rows(g, q, d, s, y, bits, numbers, 4);
-        else if (step == 2)
-            quants_rows(g, q, d, s, y, bits, numbers, 2);
-        else
-            quants_rows(g, q, d, s, y, bits, numbers, 1);
-    }
-}
+#include "kernels/cpu/quants_gemm.h"
 
 void avx512_gemm_quants(const struct gemm *g) {
-    switch (g->type) {
-    case KERNEL_Q4_1:
-        gemm_form(g, 4, NUMBERS_D_M);
-        break;
-    case KERNEL_Q5_0:
-        gemm_form(g, 5, NUMBERS_D);
-        break;
-    case KERNEL_Q5_1:
-        gemm_form(g, 5, NUMBERS_D_M);
-        break;
-    case KERNEL_Q4_K:
-        gemm_form(g, 4, NUMBERS_K);
-        break;
-    case KERNEL_Q5_K:
-        gemm_form(g, 5, NUMBERS_K);
-        break;
-    default:
-        gemm_form(g, 6, NUMBERS_K6);
-        break;
-    }
+    gemm_quants(g);
 }

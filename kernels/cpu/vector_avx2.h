@@ -1,10 +1,15 @@
 /* vector_avx2.h: the vector type of the AVX2 path (8 lanes), for vector_ops.h. */
 #include <immintrin.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 typedef __m256 vf;
 #define VL 8
 #define SCAN_UNROLL 1
+/* Keeps a running sum running: the compiler would make a tree of the additions and spill what does not fit in 16
+ * registers (3 times as slow on Zen 4). */
+#define KEEP(v) __asm__("" : "+x"(v))
 
 static inline vf v_load(const float *p) {
     return _mm256_loadu_ps(p);
@@ -37,6 +42,17 @@ static inline vf v_scale2(vf p, vf n) {
 static inline vf v_first(vf a, vf b, int n) {
     __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
     return _mm256_blendv_ps(b, a, _mm256_castsi256_ps(_mm256_cmpgt_epi32(_mm256_set1_epi32(n), lane)));
+}
+/* y[0..n) = v, or += v; all 8 where n is more */
+static inline void v_store_first(float *y, vf v, size_t n, bool add) {
+    if (n >= VL) {
+        if (add) v = v_load(y) + v;
+        v_store(y, v);
+    } else if (n) {
+        __m256i m = _mm256_cmpgt_epi32(_mm256_set1_epi32((int)n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+        if (add) v = _mm256_maskload_ps(y, m) + v;
+        _mm256_maskstore_ps(y, m, v);
+    }
 }
 static inline vf v_select_gt(vf x, vf y, vf a, vf b) { /* x > y ? a : b */
     return _mm256_blendv_ps(b, a, _mm256_cmp_ps(x, y, _CMP_GT_OQ));

@@ -1,5 +1,7 @@
 /* vector_avx512.h: the vector type of the AVX-512 path (16 lanes), for vector_ops.h. */
 #include <immintrin.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 typedef __m512 vf;
@@ -36,6 +38,12 @@ static inline vf v_scale2(vf p, vf n) {
 static inline vf v_first(vf a, vf b, int n) {
     __mmask16 m = (__mmask16)(n >= 16 ? 0xffffu : n <= 0 ? 0u : (1u << n) - 1);
     return _mm512_mask_blend_ps(m, b, a);
+}
+/* y[0..n) = v, or += v; n <= 16 */
+static inline void v_store_first(float *y, vf v, size_t n, bool add) {
+    __mmask16 m = (__mmask16)((1u << n) - 1);
+    if (add) v = _mm512_maskz_loadu_ps(m, y) + v;
+    _mm512_mask_storeu_ps(y, m, v);
 }
 static inline vf v_select_gt(vf x, vf y, vf a, vf b) { /* x > y ? a : b */
     return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(x, y, _CMP_GT_OQ), b, a);

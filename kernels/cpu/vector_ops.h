@@ -97,16 +97,6 @@ static void vector_gemm_bf16(const struct gemm *g) {
     gemm_f32_type(g, KERNEL_BF16);
 }
 
-/* A decode step streams the weights once, at the speed of memory. The processor's own prefetchers lose the second
- * stream (a group's scales), so both are asked for ahead, into the second-level cache (measured on Zen 4: 11.7 ms a
- * token of one core without, 6.5 with; into the first level, 10.5). group: bytes of a group, where the next group's
- * scales lie. */
-#define PREFETCH_BYTES 8192
-INLINE void prefetch_weights(const uint8_t *w, const uint8_t *scales, const size_t block, size_t group) {
-    for (size_t i = 0; i < block; i += 64) _mm_prefetch((const char *)w + PREFETCH_BYTES + i, _MM_HINT_T1);
-    _mm_prefetch((const char *)scales + group, _MM_HINT_T1);
-}
-
 /* ---- mamba ---- */
 INLINE void conv1d_group(const struct kernel_conv1d *a, const struct kernel_mamba_item *it, size_t c, const size_t K) {
     vf bias = v_load(a->bias + c), w[16], x[16];
