@@ -97,6 +97,9 @@ static inline struct ingest_span facts_span(const struct facts *f, size_t first,
 }
 /* "per month", "each year", "a day", "/month", "per share" behind an amount or a count. Returns tokens. */
 size_t facts_basis(const struct lex *x, size_t i);
+/* The numbers of a value whose kind, unit and end are known, and its basis: value; the upper end of a range, or the
+ * figure that differs from the words (each NULL: none). */
+void facts_measure(struct facts *f, struct value *v, double value, const double *upper, const double *figure);
 /* Does token range [i, end) begin a "to"-like connector of a range? Returns its tokens. between: "and" counts. */
 size_t facts_range_connector(const struct lex *x, size_t i, bool between);
 

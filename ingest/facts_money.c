@@ -265,6 +265,16 @@ size_t facts_basis(const struct lex *x, size_t i) {
     return n > 1 ? n : 0;
 }
 
+void facts_measure(struct facts *f, struct value *v, double value, const double *upper, const double *figure) {
+    v->fact.value = value;
+    if (upper)
+        v->fact.value2 = *upper;
+    else if (figure)
+        v->fact.value2 = *figure, v->fact.flags |= INGEST_WORDS_DIFFER;
+    size_t per = facts_basis(&f->lex, v->end);
+    if (per) v->basis = facts_span(f, v->end, v->end + per);
+}
+
 size_t facts_money_read(struct facts *f, size_t i, struct value *v) {
     const struct lex *x = &f->lex;
     struct money a, b;
@@ -298,14 +308,8 @@ size_t facts_money_read(struct facts *f, size_t i, struct value *v) {
     v->first = i;
     v->end = i + n;
     v->fact = facts_blank(f, INGEST_AMOUNT);
-    v->fact.value = a.value;
     v->fact.unit = slice_of(a.iso);
-    if (range)
-        v->fact.value2 = b.value;
-    else if (a.differ)
-        v->fact.value2 = a.figure, v->fact.flags |= INGEST_WORDS_DIFFER;
-    size_t per = facts_basis(x, v->end);
-    if (per) v->basis = facts_span(f, v->end, v->end + per);
+    facts_measure(f, v, a.value, range ? &b.value : NULL, a.differ ? &a.figure : NULL);
     return n;
 }
 
@@ -431,13 +435,7 @@ size_t facts_percentage_read(struct facts *f, size_t i, struct value *v) {
     v->first = i;
     v->end = i + n;
     v->fact = facts_blank(f, INGEST_PERCENTAGE);
-    v->fact.value = a.value;
     v->fact.unit = slice_of("%");
-    if (range)
-        v->fact.value2 = b.value;
-    else if (a.differ)
-        v->fact.value2 = a.figure, v->fact.flags |= INGEST_WORDS_DIFFER;
-    size_t per = facts_basis(x, v->end);
-    if (per) v->basis = facts_span(f, v->end, v->end + per);
+    facts_measure(f, v, a.value, range ? &b.value : NULL, a.differ ? &a.figure : NULL);
     return n;
 }

@@ -327,14 +327,9 @@ size_t facts_quantity_read(struct facts *f, size_t i, struct value *v) {
     v->first = i;
     v->end = k;
     v->fact = facts_blank(f, INGEST_NUMBER);
-    v->fact.value = a.value;
     v->fact.unit = unit;
-    if (range)
-        v->fact.value2 = b.value;
-    else if (a.differ)
-        v->fact.value2 = a.figure, v->fact.flags |= INGEST_WORDS_DIFFER;
-    size_t per = facts_basis(x, v->end); /* "two reports a year", "1,000 calls per second" */
-    if (per) v->basis = facts_span(f, v->end, v->end + per);
+    /* with a basis: "two reports a year", "1,000 calls per second" */
+    facts_measure(f, v, a.value, range ? &b.value : NULL, a.differ ? &a.figure : NULL);
     if (u) {
         return v->end - i;
     }

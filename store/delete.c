@@ -1,11 +1,10 @@
 /* delete.c: a deletion leaves nothing. architecture.md, rule 6.
  *
- *   1. one transaction: rows out, words out of FTS5 (as delete markers), a tombstone in. From here on nothing of it is
- * found.
+ *   1. one transaction: rows out, words out of FTS5 (as delete markers), a tombstone in. Now nothing of it is found.
  *   2. FTS5 'optimize', twice: 3.40 keeps the deleted words in the index until all segments are one.
  *   3. unlink every file that no row names: original, page images, snapshots, and snapshots being written.
- *   4. alone with the file: VACUUM (secure_delete zeroes freed cells, but balancing a b-tree leaves copies in the gaps
- * of pages), then cut the WAL to nothing.
+ *   4. alone with the file: VACUUM (secure_delete zeroes freed cells, but balancing a b-tree leaves copies in the
+ *      gaps of pages), then cut the WAL to nothing.
  *   5. mark the tombstone finished.
  *
  * 2 to 5 can be repeated: store_open does it for every tombstone a crash left unfinished. A tombstone holds counts and

@@ -1,10 +1,13 @@
 /* ask.c: what is asked of the model behind a reading: does it answer at all, which words (pointer decoding), what short
  * answer. What is said to it is prompt.c's; refuses any token inside a quote that does not go on a run of the corpus.
  *
- * States of the constraint over one answer, and the token that moves on (a model asked by chat starts in QUOTE, quotes
- * once, and its ANSWER is a turn of its own): START   none -> end        quote -> QUOTE QUOTE   a corpus token ->
- * QUOTE; after QUOTE_MIN tokens: quote -> QUOTE (a new run), answer -> ANSWER ANSWER  any token of text -> ANSWER; end
- * -> done
+ * States of the constraint over one answer, and the token that moves on:
+ *
+ *     START   none -> end        quote -> QUOTE
+ *     QUOTE   a corpus token -> QUOTE; after QUOTE_MIN tokens: quote -> QUOTE (a new run), answer -> ANSWER
+ *     ANSWER  any token of text -> ANSWER; end -> done
+ *
+ * A model asked by chat starts in QUOTE, quotes once, and its ANSWER is a turn of its own.
  */
 #include "engine/analysis/inside.h"
 

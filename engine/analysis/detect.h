@@ -256,6 +256,8 @@ size_t precedence_find(struct slice text, struct slice old);
 bool precedence_links(const struct detect_set *s, const struct subject_statement *a, const struct subject_statement *b);
 /* True where the fact only repeats what an amendment takes away. */
 bool precedence_is_old_text(const struct detect_set *s, uint32_t doc, struct ingest_span span);
+/* How many ids two lists share; each ascending, without doubles. */
+size_t family_shared(const uint32_t *a, size_t na, const uint32_t *b, size_t nb);
 enum document_relation family_relation(const struct detect_set *s, uint32_t a, uint32_t b);
 /* Status of a conflict of two statements by the document graph; fills `by`. drop = true: not a finding at all. */
 enum analysis_status precedence_status(const struct detect_set *s, uint32_t unit_a, struct ingest_span span_a,

@@ -121,17 +121,10 @@ static int compare_terms(struct detect_set *s, const struct term *x, const struc
                 shared += s->family[x->doc].parties[i] == s->family[y->doc].parties[k];
         if (shared < 2) return 0;
     }
-    uint32_t a[64], b[64], both = 0;
+    uint32_t a[64], b[64];
     uint32_t na = words_of(s, x->doc, fx, a), nb = words_of(s, y->doc, fy, b);
     if (na < DEFINITION_WORDS || nb < DEFINITION_WORDS) return 0;
-    for (uint32_t i = 0, k = 0; i < na && k < nb;)
-        if (a[i] == b[k])
-            both++, i++, k++;
-        else if (a[i] < b[k])
-            i++;
-        else
-            k++;
-    float dice = 2.0f * (float)both / (float)(na + nb);
+    float dice = 2.0f * (float)family_shared(a, na, b, nb) / (float)(na + nb);
     if (dice >= SAME_DEFINITION) return 0; /* values inside near-equal definitions are the value detectors' part */
     struct analysis_pair p = {.class = ANALYSIS_TERM, .sameness = r == RELATION_SAME ? 0.75f : 0.62f};
     p.a = (struct analysis_side){x->doc, fx->statement, fx->object, x->fact};

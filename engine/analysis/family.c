@@ -268,16 +268,20 @@ static int build_shingles(struct detect_set *s, uint32_t d) {
     return 0;
 }
 
-static void overlap(const uint32_t *a, size_t na, const uint32_t *b, size_t nb, double *jaccard, double *cover) {
-    size_t i = 0, k = 0, both = 0;
-    while (i < na && k < nb) {
+size_t family_shared(const uint32_t *a, size_t na, const uint32_t *b, size_t nb) {
+    size_t both = 0;
+    for (size_t i = 0, k = 0; i < na && k < nb;)
         if (a[i] == b[k])
             both++, i++, k++;
         else if (a[i] < b[k])
             i++;
         else
             k++;
-    }
+    return both;
+}
+
+static void overlap(const uint32_t *a, size_t na, const uint32_t *b, size_t nb, double *jaccard, double *cover) {
+    size_t both = family_shared(a, na, b, nb);
     *jaccard = na + nb ? (double)both / (double)(na + nb - both) : 0;
     *cover = na && nb ? (double)both / (double)(na < nb ? na : nb) : 0;
 }

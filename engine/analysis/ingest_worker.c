@@ -3,9 +3,11 @@
  * bad file fails its own job.
  *
  * The lease is renewed by a thread of its own, since extraction may take two minutes inside one call. Order of the
- * stages and what a crash leaves: extract  nothing; the lease runs out and the job starts again index    nothing or
- * all: store_document_write is one transaction and ends the job embed    a document that is found by words; the missing
- * vectors are filled at the next ingest or question (embed_missing)
+ * stages and what a crash leaves:
+ *
+ *     extract  nothing; the lease runs out and the job starts again
+ *     index    nothing or all: store_document_write is one transaction and ends the job
+ *     embed    a document that is found by words; the missing vectors are filled at the next ingest or question
  */
 #include "engine/analysis/inside.h"
 

@@ -5,9 +5,9 @@
  * tokens come from the template alone. Text of the template and text of people beside it are encoded together, as a
  * whole rendering would be. Thread rule: any thread; everything here is plain data.
  *
- *     struct jamba_chat_message turns[] = {{.role = JAMBA_CHAT_USER, .content = slice_of("How long is the notice
- * period?")}}; struct jamba_chat chat = {.messages = turns, .n_messages = 1, .documents = docs, .n_documents = n}; if
- * (jamba_chat_encode(m, &chat, &ids, &n_ids, &e)) fail(&e);
+ *     struct jamba_chat_message turns[] = {{.role = JAMBA_CHAT_USER, .content = slice_of("How long is the term?")}};
+ *     struct jamba_chat chat = {.messages = turns, .n_messages = 1, .documents = docs, .n_documents = n};
+ *     if (jamba_chat_encode(m, &chat, &ids, &n_ids, &e)) fail(&e);
  *     ... prefill, generate until an eos token ...
  *     if (jamba_chat_parse(m, reply_ids, n_reply, &arena, &reply, &e)) fail(&e);
  */

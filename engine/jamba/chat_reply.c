@@ -4,8 +4,8 @@
  * A mark counts where the model wrote its control token; the same characters written as text are text. A block runs
  * from its mark to its closing mark, to the next opening mark, or to the end.
  *
- *     <think> thought </think>     content     <tool_call> {"name", "arguments"} </tool_call>      (ChatML, one call
- * each) content <tool_calls>[ {...}, {...} ]</tool_calls> <citations>[0, 2]</citations>               (Mini)
+ *     ChatML   <think> thought </think> content <tool_call> {"name", "arguments"} </tool_call> ...  (one call each)
+ *     Mini     content <tool_calls>[ {...}, {...} ]</tool_calls> <citations>[0, 2]</citations>
  */
 #include "engine/jamba/chat.h"
 
