@@ -166,14 +166,12 @@ static int job_run(struct worker_job *j, struct error *e) {
     return rc;
 }
 
-/* Ends a job in the store. A reading that we stopped ourselves is asked for again; a report too, when the program ends.
- */
+/* Ends a job in the store. One that we stopped ourselves waits in the queue again, under its number: whoever follows it
+ * sees it end when it has. */
 static void job_end(struct worker_job *j, int rc, const struct error *failed) {
     struct error e = {0};
     if (rc != 0 && j->yielded && !j->cancelled) {
-        int64_t again;
-        if (store_job_finish(j->api->store, j->id, NULL, &e) == 0)
-            store_job_add(j->api->store, j->kind, j->set, &again, &e);
+        store_job_yield(j->api->store, j->id, &e);
     } else if (!(rc == ERR_CANCELLED && j->cancelled)) {
         store_job_finish(j->api->store, j->id, rc == 0 ? NULL : failed, &e);
     } else {
@@ -221,9 +219,10 @@ static void *reading_main(void *ctx) {
     struct api *api = ctx;
     do {
         while (!atomic_load(&api->stopping)) {
-            if (busy_ingesting(api)) break; /* it wakes us when the queue is empty */
+            /* each of them wakes us: when the queue is empty, when the delete is over */
+            if (busy_ingesting(api) || atomic_load(&api->deleting_set) != 0) break;
             if (take_and_run(api, STORE_JOB_REPORT)) continue;
-            if (atomic_load(&api->n_questions) > 0 || atomic_load(&api->deleting_set) != 0) break;
+            if (atomic_load(&api->n_questions) > 0) break;
             if (!take_and_run(api, STORE_JOB_READ)) break;
         }
     } while (worker_wait(api, IDLE_S));

@@ -29,6 +29,27 @@ static bool of_model(const char *name) {
                               ends_with(name, ".model"));
 }
 
+size_t model_stem(const char *s) {
+    static const char pattern[] = "-00000-of-00000";
+    size_t n = strlen(s), k = sizeof pattern - 1;
+    if (!ends_with(s, ".gguf")) return n;
+    n -= 5;
+    if (n < k) return n;
+    for (size_t i = 0; i < k; i++) {
+        char c = s[n - k + i];
+        if (pattern[i] == '0' ? c < '0' || c > '9' : c != pattern[i]) return n;
+    }
+    return n - k;
+}
+
+bool model_same(const char *a, const char *b) {
+    size_t n = model_stem(a), all = strlen(a);
+    if (strcmp(a, b) == 0) return true;
+    /* all but the shard's own number, "-00001" */
+    return n + 20 == all && strlen(b) == all && model_stem(b) == n && strncmp(a, b, n) == 0 &&
+           strcmp(a + n + 6, b + n + 6) == 0;
+}
+
 /* Somebody holds DIR/.lock: a pull is at work. */
 static bool being_fetched(const char *dir) {
     char path[MODEL_PATH + 300];
@@ -212,15 +233,6 @@ static bool begins_with_gguf(const char *path) {
     return yes;
 }
 
-/* Shards of one model share what stands before "-00001-of-". */
-static bool taken(const char *name, const char *only) {
-    const char *of = only ? strstr(only, "-of-") : NULL;
-    if (only == NULL) return of_model(name);
-    if (of == NULL || of - only < 6) return strcmp(name, only) == 0;
-    size_t stem = (size_t)(of - only) - 5;
-    return strlen(name) == strlen(only) && strncmp(name, only, stem) == 0 && strcmp(name + (of - only), of) == 0;
-}
-
 int model_import(const char *models_dir, const char *path, char name[256], struct error *e) {
     char source[MODEL_PATH], dir[MODEL_PATH], temp[MODEL_PATH + 8], from[MODEL_PATH + 300], to[MODEL_PATH + 300],
         base[200] = "";
@@ -246,8 +258,7 @@ int model_import(const char *models_dir, const char *path, char name[256], struc
             snprintf(source, sizeof source, ".");
         else
             last[last == source ? 1 : 0] = '\0';
-        char *of = strstr(base, "-of-");
-        base[of && of - base > 6 ? (size_t)(of - base) - 6 : strlen(base) - (ends_with(base, ".gguf") ? 5 : 0)] = '\0';
+        base[model_stem(base)] = '\0';
     }
     if (base[0] == '.' || base[0] == '\0')
         return error_set(e, ERR_ARG, path, "The model's file or folder needs a name that does not begin with a dot.");
@@ -270,7 +281,9 @@ int model_import(const char *models_dir, const char *path, char name[256], struc
         while (rc == 0 && (entry = readdir(d)) != NULL) {
             snprintf(from, sizeof from, "%s/%s", source, entry->d_name);
             snprintf(to, sizeof to, "%s/%s", temp, entry->d_name);
-            if (!taken(entry->d_name, only) || stat(from, &st) != 0 || !S_ISREG(st.st_mode)) continue;
+            if (!(only ? model_same(only, entry->d_name) : of_model(entry->d_name)) || stat(from, &st) != 0 ||
+                !S_ISREG(st.st_mode))
+                continue;
             if (pass == 1) {
                 rc = copy_file(from, to, e);
                 continue;

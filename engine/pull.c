@@ -98,23 +98,6 @@ static bool ends_with(const char *s, const char *end) {
     return n >= k && strcmp(s + n - k, end) == 0;
 }
 
-/* Length of a GGUF name without "-00001-of-00003.gguf" or ".gguf": what shards of one model share. */
-static size_t gguf_stem(const char *s) {
-    size_t n = strlen(s) - 5;
-    if (n < 15) return n;
-    const char *t = s + n - 15;
-    for (int i = 0; i < 15; i++) {
-        bool digit = (i >= 1 && i <= 5) || i >= 10;
-        if (digit ? t[i] < '0' || t[i] > '9' : t[i] != "-     -of-     "[i]) return n;
-    }
-    return n - 15;
-}
-
-static bool same_model(const char *a, const char *b) {
-    size_t n = gguf_stem(a);
-    return n == gguf_stem(b) && strncmp(a, b, n) == 0;
-}
-
 static int make_folder(const char *path, struct error *e) {
     char copy[1024];
     snprintf(copy, sizeof copy, "%s", path);
@@ -408,7 +391,7 @@ static int transfer(struct transfer *t, const char *url, bool *again, struct err
 /* ---- the listing ---- */
 static bool wanted(const struct pull *p, const char *path) {
     if (!safe_path(path)) return false;
-    if (p->o.file) return ends_with(path, ".gguf") && same_model(path, p->o.file);
+    if (p->o.file) return ends_with(path, ".gguf") && model_same(path, p->o.file);
     if (strchr(path, '/')) return false;
     return ends_with(path, ".json") || ends_with(path, ".safetensors") || ends_with(path, ".gguf") ||
            ends_with(path, ".model");
@@ -455,7 +438,7 @@ static int listing_read(struct pull *p, const char *url, struct slice text, stru
         if (!json_is_object(lfs) && hex_only(blob, 40, 40)) snprintf(f->blob, sizeof f->blob, "%s", blob);
         safetensors = safetensors || ends_with(path, ".safetensors");
         if (ends_with(path, ".gguf")) {
-            if (gguf && !same_model(gguf, path)) {
+            if (gguf && !model_same(gguf, path)) {
                 rc = error_set(e, ERR_ARG, p->name,
                                "The repository holds several models, such as %.80s and %.80s: name the file behind the "
                                "model's name.",

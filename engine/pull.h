@@ -24,6 +24,10 @@ struct pull_options {
  * put under its name only when its size, and its SHA-256 where the hub tells it, are right. ERR_ARG, ERR_NOT_FOUND,
  * ERR_IO (try again: it goes on), ERR_FORMAT (listing or checksum wrong), ERR_LIMIT, ERR_CANCELLED, ERR_BUSY. */
 int model_pull(const char *models_dir, const char *name, const struct pull_options *o, struct error *e);
+/* Length of a GGUF file's name without "-00001-of-00003.gguf" or ".gguf"; of another name all of it. */
+size_t model_stem(const char *name);
+/* Whether two names are one GGUF file, or shards of one model. */
+bool model_same(const char *a, const char *b);
 /* Copies a .gguf file (with its other shards) or a model's folder into models_dir/local/NAME. What killed imports left
  * is removed first. ERR_ARG when it is there already, ERR_BUSY while another process imports a model of that name,
  * ERR_FORMAT when it is no model, ERR_NOT_FOUND, ERR_IO (a full disk before the first byte is copied). */

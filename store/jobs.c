@@ -1,6 +1,7 @@
 /* jobs.c: leased jobs that survive kill -9.
  *
  *   QUEUED --take--> RUNNING --finish / document_write--> DONE | FAILED | CANCELLED
+ *   RUNNING --yield--> QUEUED
  *   RUNNING --lease over, or the process is gone (store_open)--> QUEUED, the third time FAILED
  *   QUEUED --cancel--> CANCELLED; RUNNING --cancel--> its next progress returns ERR_CANCELLED
  *
@@ -183,6 +184,16 @@ int store_job_finish(struct store *s, int64_t job, const struct error *failed, s
         if (rc == 0 && failed && content) rc = content_fail(s->writer, content, code, message, where, e);
     }
 done:
+    return store_write_end(s, rc, e);
+}
+
+int store_job_yield(struct store *s, int64_t job, struct error *e) {
+    int rc = store_write_begin(s, e);
+    if (rc) return rc;
+    rc = db_run(s->writer, e,
+                "UPDATE jobs SET state = ?, attempts = attempts - 1, stage = '', done = 0, total = 0 WHERE id = ? AND "
+                "state = ?",
+                "iii", (int64_t)STORE_JOB_QUEUED, job, (int64_t)STORE_JOB_RUNNING);
     return store_write_end(s, rc, e);
 }
 

@@ -115,6 +115,8 @@ struct store_job {
 int store_job_take(struct store *s, struct arena *a, enum store_job_kind kind, double lease_s, struct store_job *out, struct error *e);
 int store_job_progress(struct store *s, int64_t job, const char *stage, int64_t done, int64_t total, double lease_s, struct error *e); /* renews; ERR_CANCELLED when asked to stop */
 int store_job_finish(struct store *s, int64_t job, const struct error *failed /* NULL = done */, struct error *e);
+/* Back into the queue, as if it had not been taken: for work that gave way. 0 too when the job has ended meanwhile. */
+int store_job_yield(struct store *s, int64_t job, struct error *e);
 int store_job_add(struct store *s, enum store_job_kind kind, int64_t set, int64_t *job, struct error *e); /* one queued job a set and kind: else its id */
 int store_job_cancel(struct store *s, int64_t job, struct error *e);
 int store_job_find(struct store *s, struct arena *a, int64_t job, struct store_job *out, struct error *e);

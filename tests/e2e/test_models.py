@@ -441,6 +441,13 @@ def import_copies_a_file_its_shards_or_a_folder(folder):
     equal(command(data, "model", "import", data, "--json", status=1).json()["error"]["code"], "format")
     equal(command(data, "model", "import", "/nowhere/x", "--json", status=1).json()["error"]["code"], "not_found")
     equal(sorted(os.listdir(os.path.join(data, "models", "local"))), ["in", "m"])
+    # a name that looks like a shard's where it is none
+    for name in ("terms-of-law-00001-of-00002.gguf", "terms-of-law-00002-of-00002.gguf", "terms-of-war-00002-of-00002.gguf", "terms-of-law.gguf", "te-of-law.gguf"):
+        open(os.path.join(source, name), "wb").write(WEIGHTS[:1000])
+    equal(command(data, "model", "import", os.path.join(source, "terms-of-law-00002-of-00002.gguf"), "--json").json()["name"], "local/terms-of-law")
+    equal(sorted(os.listdir(os.path.join(data, "models", "local", "terms-of-law"))),
+          ["terms-of-law-00001-of-00002.gguf", "terms-of-law-00002-of-00002.gguf"])
+    equal(command(data, "model", "import", os.path.join(source, "te-of-law.gguf"), "--json").json()["name"], "local/te-of-law")
 
 
 def slow_source(folder, name="large"):

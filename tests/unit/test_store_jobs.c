@@ -77,6 +77,37 @@ static void test_a_lease_that_ran_out_is_taken_again(void **state) {
     FAILS(ERR_NOT_FOUND, store_job_take(f->s, &f->a, STORE_JOB_INGEST, 60, &j, &err));
 }
 
+static void test_work_that_gave_way_waits_under_its_number(void **state) {
+    struct fixture *f = *state;
+    int64_t job, later;
+    struct store_job j;
+    OK(store_job_add(f->s, STORE_JOB_REPORT, f->set, &job, &err));
+    for (int i = 0; i < 5; i++) { /* giving way is no death: three would be the end */
+        OK(store_job_take(f->s, &f->a, STORE_JOB_REPORT, 60, &j, &err));
+        assert_int_equal(j.id, job);
+        assert_int_equal(j.attempts, 1);
+        OK(store_job_progress(f->s, job, "judge", 3, 7, 60, &err));
+        OK(store_job_yield(f->s, job, &err));
+        OK(store_job_find(f->s, &f->a, job, &j, &err));
+        assert_int_equal(j.state, STORE_JOB_QUEUED);
+        assert_int_equal(j.done, 0);
+        assert_int_equal(j.stage.len, 0);
+    }
+    OK(store_job_add(f->s, STORE_JOB_REPORT, f->set, &later, &err));
+    assert_int_equal(later, job); /* still one queued job a set and kind */
+    restart(f);
+    OK(store_job_take(f->s, &f->a, STORE_JOB_REPORT, 60, &j, &err));
+    assert_int_equal(j.id, job);
+    OK(store_job_cancel(f->s, job, &err)); /* asked to stop while it gives way: the next look says so */
+    OK(store_job_yield(f->s, job, &err));
+    OK(store_job_take(f->s, &f->a, STORE_JOB_REPORT, 60, &j, &err));
+    FAILS(ERR_CANCELLED, store_job_progress(f->s, job, "rules", 0, 0, 60, &err));
+    OK(store_job_finish(f->s, job, NULL, &err));
+    OK(store_job_yield(f->s, job, &err)); /* what has ended stays so */
+    OK(store_job_find(f->s, &f->a, job, &j, &err));
+    assert_int_equal(j.state, STORE_JOB_DONE);
+}
+
 static void test_restart_requeues_and_the_third_death_fails(void **state) {
     struct fixture *f = *state;
     int64_t d, job, again;
@@ -437,7 +468,7 @@ int main(void) {
         TEST(test_cancel_reaches_waiting_and_running_jobs),    TEST(test_death_at_any_statement_of_an_upload),
         TEST(test_death_at_any_statement_of_a_write),          TEST(test_twenty_files_and_many_deaths),
         TEST(test_full_disk_loses_nothing_and_says_so),        TEST(test_failing_writes_lose_nothing),
-        TEST(test_a_full_disk_does_not_bar_the_way_in),
+        TEST(test_a_full_disk_does_not_bar_the_way_in),        TEST(test_work_that_gave_way_waits_under_its_number),
     };
     return cmocka_run_group_tests_name("store_jobs", tests, NULL, NULL);
 }
