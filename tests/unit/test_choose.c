@@ -1,14 +1,7 @@
 /* test_choose.c: the choice of a token (kernels/choose.h): the CPU's against a plain one that sorts, the GPU's against
  * the CPU's, and decoding by it. Without a device the GPU's part is skipped; REQUIRE_GPU=1 makes that a failure. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
+#include "tests/unit/cuda_fixture.h"
 
-#include <stdlib.h>
-
-#include "engine/jamba/jamba.h"
 #include "kernels/choose.h"
 #include "kernels/kernels.h"
 
@@ -136,35 +129,15 @@ static void test_chances_are_as_the_weights(void **state) {
 
 /* ---- on a GPU ---- */
 #ifdef ANTINOMY_CUDA
-#include "kernels/cuda/cuda_ops.h"
-
-#define MODEL (getenv("ANTINOMY_MODEL") ? getenv("ANTINOMY_MODEL") : "engine/models")
-
-static struct error err;
-static void ok_(int rc, int line) {
-    if (rc) fail_msg("line %d: %s (%s)", line, err.message, err.where);
-}
-#define OK(x) ok_(x, __LINE__)
-static bool device(void) {
-    if (cuda_device_count() > 0) return true;
-    if (getenv("REQUIRE_GPU")) fail_msg("REQUIRE_GPU is set, but no GPU was found");
-    print_message("skip: no GPU\n");
-    skip();
-    return false;
-}
-
 static void test_choices_on_a_gpu_equal_the_cpu(void **state) {
     (void)state;
     if (!device()) return;
     static const int sizes[] = {1, 2, 33, 1000, 1024, 1025, 5000, 65536, 100001};
-    cuda_stream s;
-    float *l = malloc(100001 * sizeof *l), *dl, want, got;
+    float *l = malloc(100001 * sizeof *l), *dl = poisoned(100001 * sizeof *l), want, got;
     struct {
         int32_t index;
         float logprob;
     } * chosen;
-    OK(cuda_stream_open(&s, &err));
-    OK(cuda_alloc((void **)&dl, 100001 * sizeof *l, &err));
     OK(cuda_host_alloc((void **)&chosen, sizeof *chosen, &err));
     const char *few = getenv("CHOICES"); /* how many instead, of the smaller rows: for a race checker, which is slow */
     for (int round = 0; round < (few ? atoi(few) : 324); round++) {
@@ -173,11 +146,11 @@ static void test_choices_on_a_gpu_equal_the_cpu(void **state) {
                     top_p = (const float[]){0, 0.1f, 0.5f, 0.95f, 1, 0.999f, 0.3f}[round % 7];
         const double u = uniform();
         fill(l, (size_t)n, kind);
-        OK(cuda_upload(dl, l, (size_t)n * sizeof *l, s, &err));
+        OK(cuda_upload(dl, l, (size_t)n * sizeof *l, stream, &err));
         for (int twice = 0; twice < 2; twice++) {
             chosen->index = -1;
-            OK(cuda_choose(&chosen->index, &chosen->logprob, dl, n, temperature, top_p, u, s, &err));
-            OK(cuda_sync(s, &err));
+            OK(cuda_choose(&chosen->index, &chosen->logprob, dl, n, temperature, top_p, u, stream, &err));
+            OK(cuda_sync(stream, &err));
             const size_t i = kernel_choose(l, (size_t)n, temperature, top_p, u, &want);
             got = chosen->logprob;
             if (chosen->index != (int32_t)i || !(fabsf(got - want) <= 1e-6f * (1 + fabsf(want))))
@@ -185,50 +158,36 @@ static void test_choices_on_a_gpu_equal_the_cpu(void **state) {
                          kind, (double)temperature, (double)top_p, chosen->index, (double)got, i, (double)want);
         }
     }
-    cuda_host_free(chosen), cuda_free(dl), cuda_stream_close(s), free(l);
+    cuda_host_free(chosen), cuda_free(dl), free(l);
 }
 
 static void test_picked_rows_of_a_matrix_give_the_same_bits(void **state) {
     (void)state;
     if (!device()) return;
     enum { V = 40000, H = 192, N = 77 };
-    cuda_stream s;
-    uint16_t *w, *x, *rows;
-    int8_t *q, *q_rows;
-    float *scale, *scale_rows, *all, *some, *a = malloc(V * sizeof *a), b[N];
-    int32_t ids[N], *dids;
-    OK(cuda_stream_open(&s, &err));
+    uint16_t *w = poisoned(V * H * 2), *x = poisoned(H * 2), *rows = poisoned(N * H * 2);
+    int8_t *q = poisoned(V * H), *q_rows = poisoned(N * H);
+    float *scale = poisoned(V * 4), *scale_rows = poisoned(N * 4), *all = poisoned(V * 4), *some = poisoned(N * 4);
+    int32_t ids[N];
     for (int i = 0; i < N; i++) ids[i] = i * 519 + i % 3;
-    OK(cuda_alloc((void **)&w, V * H * 2, &err));
-    OK(cuda_alloc((void **)&x, H * 2, &err));
-    OK(cuda_alloc((void **)&rows, N * H * 2, &err));
-    OK(cuda_alloc((void **)&q, V * H, &err));
-    OK(cuda_alloc((void **)&q_rows, N * H, &err));
-    OK(cuda_alloc((void **)&scale, V * 4, &err));
-    OK(cuda_alloc((void **)&scale_rows, N * 4, &err));
-    OK(cuda_alloc((void **)&all, V * 4, &err));
-    OK(cuda_alloc((void **)&some, N * 4, &err));
-    OK(cuda_alloc((void **)&dids, sizeof ids, &err));
-    OK(cuda_upload(dids, ids, sizeof ids, s, &err));
-    OK(cuda_random_bf16(w, V * H, 1, 1, s, &err));
-    OK(cuda_random_bf16(x, H, 1, 2, s, &err));
-    OK(cuda_quantise_rows(q, scale, w, V, H, s, &err));
+    int32_t *dids = on_device(ids, sizeof ids);
+    OK(cuda_random_bf16(w, V * H, 1, 1, stream, &err));
+    OK(cuda_random_bf16(x, H, 1, 2, stream, &err));
+    OK(cuda_quantise_rows(q, scale, w, V, H, stream, &err));
     for (int int8 = 0; int8 < 2; int8++) {
         struct cuda_matrix head = {.n_out = V, .n_in = H}, picked = {.n_out = N, .n_in = H, .sum_as = V};
         if (int8)
             head.i8 = q, head.scale = scale, picked.i8 = q_rows, picked.scale = scale_rows;
         else
             head.bf16 = w, picked.bf16 = rows;
-        OK(cuda_gemv(&head, x, H, 1, NULL, all, V, false, s, &err));
-        OK(cuda_pick_rows(int8 ? (void *)q_rows : (void *)rows, picked.scale, &head, dids, N, s, &err));
-        OK(cuda_gemv(&picked, x, H, 1, NULL, some, N, false, s, &err));
-        OK(cuda_download(a, all, V * 4, s, &err));
-        OK(cuda_download(b, some, N * 4, s, &err));
+        OK(cuda_gemv(&head, x, H, 1, NULL, all, V, false, stream, &err));
+        OK(cuda_pick_rows(int8 ? (void *)q_rows : (void *)rows, picked.scale, &head, dids, N, stream, &err));
+        OK(cuda_gemv(&picked, x, H, 1, NULL, some, N, false, stream, &err));
+        float *a = fetch_f32(all, V), *b = fetch_f32(some, N);
         for (int i = 0; i < N; i++) assert_true(a[ids[i]] == b[i]);
+        FREE(a, b);
     }
-    void *dev[] = {w, x, rows, q, q_rows, scale, scale_rows, all, some, dids};
-    for (size_t i = 0; i < sizeof dev / sizeof dev[0]; i++) cuda_free(dev[i]);
-    cuda_stream_close(s), free(a);
+    CUDA_FREE(w, x, rows, q, q_rows, scale, scale_rows, all, some, dids);
 }
 
 /* ---- decoding ---- */
@@ -323,5 +282,5 @@ int main(void) {
 #endif
     };
     if (getenv("ONLY")) cmocka_set_test_filter(getenv("ONLY"));
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, cuda_setup, cuda_teardown);
 }

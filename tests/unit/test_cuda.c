@@ -1,118 +1,13 @@
 /* test_cuda.c: the CUDA operations against plain loops in double precision, and the CUDA backend against the CPU's
  * scalar path. Without a device everything is skipped; REQUIRE_GPU=1 makes that a failure. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include "engine/jamba/model.h"
-#include "engine/jamba/shape.h"
+#include "tests/unit/cuda_fixture.h"
 
 #ifndef ANTINOMY_CUDA
-static void test_cuda(void **state) {
-    (void)state;
-    if (getenv("REQUIRE_GPU")) fail_msg("REQUIRE_GPU is set, but the program was built without CUDA");
-    print_message("skip: built without CUDA\n");
-    skip();
-}
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_cuda)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_built_without_cuda)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
 #else
-#include "kernels/cuda/cuda_ops.h"
-
-#define MODEL (getenv("ANTINOMY_MODEL") ? getenv("ANTINOMY_MODEL") : "engine/models")
-
-static struct error err;
-static cuda_stream stream;
-
-static bool device(void) {
-    if (cuda_device_count() > 0) return true;
-    if (getenv("REQUIRE_GPU")) fail_msg("REQUIRE_GPU is set, but no GPU was found");
-    print_message("skip: no GPU\n");
-    skip();
-    return false;
-}
-static void ok_(int rc, int line) {
-    if (rc) fail_msg("line %d: %s (%s)", line, err.message, err.where);
-}
-#define OK(x) ok_(x, __LINE__)
-
-static uint32_t seed = 1;
-static float noise(void) { /* about unit variance */
-    seed = seed * 1664525u + 1013904223u;
-    return ((float)(seed >> 8) / (float)(1 << 23) - 1) * 1.7f;
-}
-static uint16_t bf16_of(float f) {
-    uint32_t u;
-    memcpy(&u, &f, 4);
-    return (uint16_t)((u + 0x7fff + (u >> 16 & 1)) >> 16);
-}
-static float f32_of(uint16_t b) {
-    uint32_t u = (uint32_t)b << 16;
-    float f;
-    memcpy(&f, &u, 4);
-    return f;
-}
-/* Random bf16 on both sides. */
-static uint16_t *random_bf16(size_t n, float scale, uint16_t **dev) {
-    uint16_t *h = malloc(n * 2);
-    for (size_t i = 0; i < n; i++) h[i] = bf16_of(noise() * scale);
-    OK(cuda_alloc((void **)dev, n * 2, &err));
-    OK(cuda_upload(*dev, h, n * 2, stream, &err));
-    return h;
-}
-static float *random_f32(size_t n, float scale, float **dev) {
-    float *h = malloc(n * 4);
-    for (size_t i = 0; i < n; i++) h[i] = noise() * scale;
-    OK(cuda_alloc((void **)dev, n * 4, &err));
-    OK(cuda_upload(*dev, h, n * 4, stream, &err));
-    return h;
-}
-static void *poisoned(size_t bytes) { /* NaN everywhere, so that what is not written shows */
-    void *p, *h = malloc(bytes);
-    memset(h, 0xff, bytes);
-    OK(cuda_alloc(&p, bytes, &err));
-    OK(cuda_upload(p, h, bytes, stream, &err));
-    free(h);
-    return p;
-}
-static float *fetch_bf16(const uint16_t *dev, size_t n) {
-    uint16_t *h = malloc(n * 2);
-    float *f = malloc(n * 4);
-    OK(cuda_download(h, dev, n * 2, stream, &err));
-    for (size_t i = 0; i < n; i++) f[i] = f32_of(h[i]);
-    free(h);
-    return f;
-}
-static float *fetch_f32(const float *dev, size_t n) {
-    float *f = malloc(n * 4);
-    OK(cuda_download(f, dev, n * 4, stream, &err));
-    return f;
-}
-/* ||a - b|| / ||b||; NaN never passes. */
-static void close_to(const char *what, const float *a, const double *b, size_t n, double limit) {
-    double d = 0, s = 0;
-    for (size_t i = 0; i < n; i++) d += (a[i] - b[i]) * (a[i] - b[i]), s += b[i] * b[i];
-    double rel = sqrt(d) / (sqrt(s) + 1e-30);
-    if (!(rel <= limit)) fail_msg("%s: relative error %g, limit %g", what, rel, limit);
-}
-
-static int setup(void **state) {
-    (void)state;
-    return cuda_device_count() > 0 ? cuda_stream_open(&stream, &err) : 0;
-}
-
-/* bf16 results are rounded to 8 bits: 2^-9 at most, 1.7e-3 in the mean. */
-#define BF16_LIMIT 2.5e-3
-
 static void linear_equals_plain_loops(bool gemm) {
     static const int shapes[][3] = {{1, 16, 64},     {3, 33, 64},     {8, 288, 1152}, {17, 129, 256},
                                     {64, 2304, 576}, {5, 1025, 4096}, {31, 64, 128},  {32, 16384, 128}};
@@ -124,11 +19,9 @@ static void linear_equals_plain_loops(bool gemm) {
         uint16_t *x = random_bf16((size_t)(T + 8) * (size_t)K, 1, &dx), *w = random_bf16((size_t)N * (size_t)K, 1, &dw);
         double *ref = malloc((size_t)T * (size_t)N * 8);
         struct cuda_matrix m = {.bf16 = dw, .n_out = N, .n_in = K}, q = {.n_out = N, .n_in = K};
-        OK(cuda_alloc((void **)&q.i8, (size_t)N * (size_t)K, &err));
-        OK(cuda_alloc((void **)&q.scale, (size_t)N * 4, &err));
+        q.i8 = poisoned((size_t)N * (size_t)K), q.scale = poisoned((size_t)N * 4);
         OK(cuda_quantise_rows(q.i8, q.scale, dw, (size_t)N, (size_t)K, stream, &err));
-        int8_t *qi = malloc((size_t)N * (size_t)K);
-        OK(cuda_download(qi, q.i8, (size_t)N * (size_t)K, stream, &err));
+        int8_t *qi = fetched(q.i8, (size_t)N * (size_t)K);
         float *qs = fetch_f32(q.scale, (size_t)N);
         for (int int8 = 0; int8 < 2; int8++) {
             for (int t = 0; t < T; t++)
@@ -173,11 +66,11 @@ static void linear_equals_plain_loops(bool gemm) {
             OK(cuda_gemv(int8 ? &q : &m, dx, K, 1, NULL, y1, N, false, stream, &err));
             float *a = fetch_f32(y1, (size_t)N), *b = fetch_f32(y32, (size_t)N);
             assert_memory_equal(a, b, (size_t)N * 4);
-            free(a), free(b);
-            cuda_free(y1), cuda_free(y32);
+            FREE(a, b);
+            CUDA_FREE(y1, y32);
         }
-        free(x), free(w), free(ref), free(qi), free(qs);
-        cuda_free(dx), cuda_free(dw), cuda_free(q.i8), cuda_free(q.scale);
+        FREE(x, w, ref, qi, qs);
+        CUDA_FREE(dx, dw, q.i8, q.scale);
     }
     cuda_gemm_close(g);
 }
@@ -189,10 +82,6 @@ static void test_gemm_equals_plain_loops(void **state) {
 static void test_gemv_equals_plain_loops(void **state) {
     (void)state;
     if (device()) linear_equals_plain_loops(false);
-}
-
-static double silu(double v) {
-    return v / (1 + exp(-v));
 }
 
 static void test_norms_and_swiglu_equal_plain_loops(void **state) {
@@ -222,8 +111,8 @@ static void test_norms_and_swiglu_equal_plain_loops(void **state) {
         OK(cuda_swiglu(y, dg, (int)T, (int)n, stream, &err));
         got = fetch_bf16(y, T * n);
         close_to("swiglu", got, ref, T * n, BF16_LIMIT);
-        free(got), free(x), free(w), free(ref), free(g);
-        cuda_free(dx), cuda_free(dw), cuda_free(dg), cuda_free(y);
+        FREE(got, x, w, ref, g);
+        CUDA_FREE(dx, dw, dg, y);
     }
 }
 
@@ -232,8 +121,8 @@ static void test_mamba_chunk_pieces_and_steps_agree(void **state) {
     (void)state;
     if (!device()) return;
     enum { T = 131, D = 96, K = 4, R = 16 };
-    uint16_t *dx, *dz, *ddt, *dwdt, *dtn, *conv[3];
-    float *dw, *db, *dxdbc, *dbc, *da, *dd, *dbias, *dn, *ssm[3];
+    uint16_t *dx, *dz, *dwdt, *conv[3];
+    float *dw, *db, *dxdbc, *da, *dd, *dbias, *dn, *ssm[3];
     uint16_t *x = random_bf16(T * D, 1, &dx), *z = random_bf16(T * D, 1, &dz), *wdt = random_bf16(D * R, 0.3f, &dwdt);
     float *w = random_f32(D * K, 0.5f, &dw), *b = random_f32(D, 0.2f, &db), *xdbc = random_f32(T * (R + 32), 1, &dxdbc),
           *a = random_f32(D * 16, 1, &da), *d = random_f32(D, 1, &dd), *bias = random_f32(D, 1, &dbias),
@@ -241,9 +130,8 @@ static void test_mamba_chunk_pieces_and_steps_agree(void **state) {
     for (int i = 0; i < D * 16; i++) a[i] = -fabsf(a[i]) * 4 - 0.01f;
     OK(cuda_upload(da, a, D * 16 * 4, stream, &err));
     /* norms and dt_proj as the prefill does them; their own check first */
-    OK(cuda_alloc((void **)&dbc, T * 32 * 4, &err));
-    OK(cuda_alloc((void **)&dtn, T * R * 2, &err));
-    OK(cuda_alloc((void **)&ddt, T * D * 2, &err));
+    float *dbc = poisoned(T * 32 * 4);
+    uint16_t *dtn = poisoned(T * R * 2), *ddt = poisoned(T * D * 2);
     OK(cuda_mamba_norms(dtn, dbc, dxdbc, dn, dn + R, dn + R + 16, T, R, R, 16, 1e-6f, stream, &err));
     struct cuda_gemm *g;
     OK(cuda_gemm_open(&g, 0, &err));
@@ -268,12 +156,7 @@ static void test_mamba_chunk_pieces_and_steps_agree(void **state) {
     close_to("norms of B and C", bc, rbc, T * 32, 1e-5);
     close_to("norm of dt and dt_proj", gdt, rdt, T * D, 2 * BF16_LIMIT);
     cuda_gemm_close(g);
-    for (int i = 0; i < 3; i++) {
-        OK(cuda_alloc((void **)&conv[i], (K - 1) * D * 2, &err));
-        OK(cuda_zero(conv[i], (K - 1) * D * 2, stream, &err));
-        OK(cuda_alloc((void **)&ssm[i], D * 16 * 4, &err));
-        OK(cuda_zero(ssm[i], D * 16 * 4, stream, &err));
-    }
+    for (int i = 0; i < 3; i++) conv[i] = zeroed((K - 1) * D * 2), ssm[i] = zeroed(D * 16 * 4);
     uint16_t *u = poisoned(T * D * 2), *y = poisoned(T * D * 2), *u2 = poisoned(T * D * 2), *y2 = poisoned(T * D * 2),
              *u3 = poisoned(T * D * 2), *y3 = poisoned(T * D * 2);
     OK(cuda_conv1d_silu(u, D, dx, D, dw, db, conv[0], T, D, K, stream, &err));
@@ -284,9 +167,7 @@ static void test_mamba_chunk_pieces_and_steps_agree(void **state) {
         OK(cuda_selective_scan(y2 + at * D, u2 + at * D, ddt + at * D, dz + at * D, dbc + at * 32, dbc + at * 32 + 16,
                                da, dd, dbias, ssm[1], cuts[i], D, D, D, D, D, 32, stream, &err));
     }
-    struct cuda_mamba_state one = {conv[2], ssm[2]}, *ds;
-    OK(cuda_alloc((void **)&ds, sizeof one, &err));
-    OK(cuda_upload(ds, &one, sizeof one, stream, &err));
+    struct cuda_mamba_state one = {conv[2], ssm[2]}, *ds = on_device(&one, sizeof one);
     for (int t = 0; t < T; t++) {
         OK(cuda_conv1d_step(u3 + t * D, D, dx + t * D, D, dw, db, ds, 1, D, K, stream, &err));
         OK(cuda_scan_step(y3 + t * D, D, u3 + t * D, D, dxdbc + t * (R + 32), dn, dn + R, dn + R + 16, dwdt, dz + t * D,
@@ -322,12 +203,9 @@ static void test_mamba_chunk_pieces_and_steps_agree(void **state) {
     for (int i = 0; i < T * D; i++) ru[i] = gu[i], ry[i] = gy[i];
     close_to("conv1d steps", gu3, ru, T * D, 1e-3); /* taps are added in another order: a rounding now and then */
     close_to("scan steps", gy3, ry, T * D, 3e-3);   /* dt_proj by other sums: a bf16 step of dt now and then */
-    void *host[] = {x,    z,  wdt, xdbc, norms, gdt, rbc, rdt, w,  b,  bc, a, d,
-                    bias, gu, gu2, gu3,  gy,    gy2, gy3, s0,  s1, ru, ry, h};
-    void *dev[] = {dx, dz, ddt, dwdt, dtn, dxdbc, dn, dw,      db,      dbc,     da,     dd,     dbias,
-                   u,  y,  u2,  y2,   u3,  y3,    ds, conv[0], conv[1], conv[2], ssm[0], ssm[1], ssm[2]};
-    for (size_t i = 0; i < sizeof host / sizeof host[0]; i++) free(host[i]);
-    for (size_t i = 0; i < sizeof dev / sizeof dev[0]; i++) cuda_free(dev[i]);
+    FREE(x, z, wdt, xdbc, norms, gdt, rbc, rdt, w, b, bc, a, d, bias, gu, gu2, gu3, gy, gy2, gy3, s0, s1, ru, ry, h);
+    CUDA_FREE(dx, dz, ddt, dwdt, dtn, dxdbc, dn, dw, db, dbc, da, dd, dbias, u, y, u2, y2, u3, y3, ds);
+    for (int i = 0; i < 3; i++) CUDA_FREE(conv[i], ssm[i]);
 }
 
 /* The scan alone (no library's kernels beside it, for a race checker), in both its layouts (up to 6,144 channels and
@@ -348,8 +226,7 @@ static void test_scan_equals_plain_loops(void **state) {
               *bias = random_f32(D, 1, &dbias), *h0 = random_f32(D * 16, 1, &ssm[0]);
         for (size_t i = 0; i < D * 16; i++) a[i] = -fabsf(a[i]) * 4 - 0.01f;
         OK(cuda_upload(da, a, D * 16 * 4, stream, &err));
-        OK(cuda_alloc((void **)&ssm[1], D * 16 * 4, &err));
-        OK(cuda_upload(ssm[1], h0, D * 16 * 4, stream, &err));
+        ssm[1] = on_device(h0, D * 16 * 4);
         uint16_t *y = poisoned(T * D * 2), *cut = poisoned(T * D * 2);
         OK(cuda_selective_scan(y, dx, ddt, dz + D, dbc, dbc + 16, da, dd, dbias, ssm[0], (int)T, d, d, d, 2 * d, d, 32,
                                stream, &err));
@@ -380,10 +257,8 @@ static void test_scan_equals_plain_loops(void **state) {
         /* where one of few values is most of the norm, its own rounding counts (2^-9) and softplus' (5e-4 near -8) */
         close_to("scan", gy, ry, T * D, 3e-3);
         close_to("scan state", s0, h, D * 16, 1e-4);
-        void *host[] = {x, z, dt, bc, a, skip, bias, h0, gy, gcut, s0, s1, ry, h},
-             *dev[] = {dx, dz, ddt, dbc, da, dd, dbias, ssm[0], ssm[1], y, cut};
-        for (size_t i = 0; i < sizeof host / sizeof host[0]; i++) free(host[i]);
-        for (size_t i = 0; i < sizeof dev / sizeof dev[0]; i++) cuda_free(dev[i]);
+        FREE(x, z, dt, bc, a, skip, bias, h0, gy, gcut, s0, s1, ry, h);
+        CUDA_FREE(dx, dz, ddt, dbc, da, dd, dbias, ssm[0], ssm[1], y, cut);
     }
 }
 
@@ -401,12 +276,10 @@ static void test_attention_equals_plain_loops_and_decode_equals_prefill(void **s
         const int n_pages = (t + CUDA_KV_PAGE - 1) / CUDA_KV_PAGE + 1, L = 2, layer = 1;
         struct cuda_kv kv = {NULL, n_pages, L, KV, D};
         size_t pool = (size_t)(n_pages * L * 2 * CUDA_KV_PAGE) * (size_t)(KV * D);
-        OK(cuda_alloc((void **)&kv.pool, pool * 2, &err));
-        OK(cuda_zero(kv.pool, pool * 2, stream, &err));
-        int32_t pages[8], *dpages; /* in falling order, so that a page number is not its place */
+        kv.pool = zeroed(pool * 2);
+        int32_t pages[8]; /* in falling order, so that a page number is not its place */
         for (int i = 0; i < n_pages; i++) pages[i] = n_pages - 1 - i;
-        OK(cuda_alloc((void **)&dpages, sizeof pages, &err));
-        OK(cuda_upload(dpages, pages, (size_t)n_pages * 4, stream, &err));
+        int32_t *dpages = on_device(pages, (size_t)n_pages * 4);
         uint16_t *dk, *dv, *dq;
         uint16_t *hk = random_bf16((size_t)(t * KV * D), 1, &dk), *hv = random_bf16((size_t)(t * KV * D), 1, &dv),
                  *hq = random_bf16((size_t)(n * H * D), 1, &dq);
@@ -443,32 +316,21 @@ static void test_attention_equals_plain_loops_and_decode_equals_prefill(void **s
             }
         close_to("attention prefill", got, ref, (size_t)(n * H * D), 4e-3); /* P is rounded to bf16 too */
         /* the last row again, by the decode kernel */
-        const int32_t **dtables, *tables[1] = {dpages};
-        int32_t *dkeys, keys[1] = {t};
-        void *scratch;
-        OK(cuda_alloc((void **)&dtables, sizeof tables, &err));
-        OK(cuda_upload(dtables, tables, sizeof tables, stream, &err));
-        OK(cuda_alloc((void **)&dkeys, sizeof keys, &err));
-        OK(cuda_upload(dkeys, keys, sizeof keys, stream, &err));
-        OK(cuda_alloc(&scratch, cuda_attention_decode_scratch(1, H, D, 4096), &err));
+        const int32_t **dtables = on_device(&dpages, sizeof dpages);
+        int32_t *dkeys = on_device(&t, sizeof t);
+        void *scratch = poisoned(cuda_attention_decode_scratch(1, H, D, 4096));
         OK(cuda_attention_decode(dec, dq + (n - 1) * H * D, H * D, &kv, layer, dtables, dkeys, 4096, 0, 1, H, scale,
                                  scratch, stream, &err));
         float *gd = fetch_bf16(dec, (size_t)(H * D));
         close_to("attention decode", gd, ref + (size_t)((n - 1) * H * D), (size_t)(H * D), 4e-3);
         if (t > CUDA_KV_PAGE) { /* three timelines that share the first page: the same bits as alone */
             const int32_t *three[3] = {dpages, dpages, dpages}, keys3[3] = {t, t - 1, t};
-            uint16_t *q3, *o3 = poisoned((size_t)(3 * H * D) * 2);
-            OK(cuda_alloc((void **)&q3, (size_t)(3 * H * D) * 2, &err));
+            uint16_t *q3 = poisoned((size_t)(3 * H * D) * 2), *o3 = poisoned((size_t)(3 * H * D) * 2);
             for (int i = 0; i < 3; i++)
                 OK(cuda_copy(q3 + i * H * D, dq + (n - 1) * H * D, (size_t)(H * D) * 2, stream, &err));
-            const int32_t **dt3;
-            int32_t *dk3;
-            void *sc3;
-            OK(cuda_alloc((void **)&dt3, sizeof three, &err));
-            OK(cuda_upload(dt3, three, sizeof three, stream, &err));
-            OK(cuda_alloc((void **)&dk3, sizeof keys3, &err));
-            OK(cuda_upload(dk3, keys3, sizeof keys3, stream, &err));
-            OK(cuda_alloc(&sc3, cuda_attention_decode_scratch(3, H, D, 4096), &err));
+            const int32_t **dt3 = on_device(three, sizeof three);
+            int32_t *dk3 = on_device(keys3, sizeof keys3);
+            void *sc3 = poisoned(cuda_attention_decode_scratch(3, H, D, 4096));
             OK(cuda_attention_decode(o3, q3, H * D, &kv, layer, dt3, dk3, 4096, CUDA_KV_PAGE, 3, H, scale, sc3, stream,
                                      &err));
             float *g3 = fetch_bf16(o3, (size_t)(3 * H * D));
@@ -476,12 +338,10 @@ static void test_attention_equals_plain_loops_and_decode_equals_prefill(void **s
             assert_memory_equal(g3 + 2 * H * D, gd, (size_t)(H * D) * 4);
             assert_memory_not_equal(g3 + H * D, gd, (size_t)(H * D) * 4); /* one key fewer */
             free(g3);
-            cuda_free(q3), cuda_free(o3), cuda_free(dt3), cuda_free(dk3), cuda_free(sc3);
+            CUDA_FREE(q3, o3, dt3, dk3, sc3);
         }
-        void *host[] = {hk, hv, hq, got, got2, ref, p, gd},
-             *dev[] = {kv.pool, dpages, dk, dv, dq, out, cut, dec, dtables, dkeys, scratch};
-        for (size_t i = 0; i < sizeof host / sizeof host[0]; i++) free(host[i]);
-        for (size_t i = 0; i < sizeof dev / sizeof dev[0]; i++) cuda_free(dev[i]);
+        FREE(hk, hv, hq, got, got2, ref, p, gd);
+        CUDA_FREE(kv.pool, dpages, dk, dv, dq, out, cut, dec, dtables, dkeys, scratch);
     }
 }
 
@@ -489,16 +349,12 @@ static void test_moe_routing_is_stable_and_complete(void **state) {
     (void)state;
     if (!device()) return;
     enum { T = 1500, E = 16, K = 2 };
-    float *dl, *dw;
-    float *l = random_f32(T * E, 1, &dl);
+    float *dl, *l = random_f32(T * E, 1, &dl), *dw = poisoned(T * K * 4);
     for (int i = 0; i < E; i++) l[7 * E + i] = 0.5f; /* all equal: the lower numbers win */
     OK(cuda_upload(dl, l, T * E * 4, stream, &err));
-    int32_t *de, *dorder, *dplace, *doff, e[T * K], order[T * K], place[T * K], off[E + 1];
-    OK(cuda_alloc((void **)&de, sizeof e, &err));
-    OK(cuda_alloc((void **)&dorder, sizeof e, &err));
-    OK(cuda_alloc((void **)&dplace, sizeof e, &err));
-    OK(cuda_alloc((void **)&doff, (size_t)(2 * E + 1) * 4, &err));
-    OK(cuda_alloc((void **)&dw, T * K * 4, &err));
+    int32_t e[T * K], order[T * K], place[T * K], off[E + 1];
+    int32_t *de = poisoned(sizeof e), *dorder = poisoned(sizeof e), *dplace = poisoned(sizeof e),
+            *doff = poisoned((size_t)(2 * E + 1) * 4);
     OK(cuda_moe_route(de, dw, dorder, dplace, doff, dl, T, E, K, stream, &err));
     OK(cuda_download(e, de, sizeof e, stream, &err));
     OK(cuda_download(order, dorder, sizeof e, stream, &err));
@@ -529,10 +385,8 @@ static void test_moe_routing_is_stable_and_complete(void **state) {
         }
     /* the plan of a step is the plan of its rows */
     enum { S = 13 };
-    int32_t *dactive, order2[S * K], place2[S * K], off2[E + 1], active[E], n_active = 0;
-    float *dw2, *w2;
-    OK(cuda_alloc((void **)&dactive, sizeof active, &err));
-    OK(cuda_alloc((void **)&dw2, S * K * 4, &err));
+    int32_t order2[S * K], place2[S * K], off2[E + 1], active[E], n_active = 0, *dactive = poisoned(sizeof active);
+    float *dw2 = poisoned(S * K * 4), *w2;
     OK(cuda_moe_route(de, dw, dorder, dplace, doff, dl, S, E, K, stream, &err));
     OK(cuda_download(order, dorder, S * K * 4, stream, &err));
     OK(cuda_download(place, dplace, S * K * 4, stream, &err));
@@ -550,10 +404,8 @@ static void test_moe_routing_is_stable_and_complete(void **state) {
     for (int i = 0; i < E; i++)
         if (off[i + 1] > off[i]) assert_int_equal(active[n_active++], i);
     for (int i = n_active; i < E; i++) assert_int_equal(active[i], -1);
-    free(w2);
-    cuda_free(dactive), cuda_free(dw2);
-    free(l), free(w);
-    cuda_free(dl), cuda_free(dw), cuda_free(de), cuda_free(dorder), cuda_free(dplace), cuda_free(doff);
+    FREE(l, w, w2);
+    CUDA_FREE(dl, dw, dw2, de, dorder, dplace, doff, dactive);
 }
 
 /* ---- the backend ---- */
@@ -564,13 +416,9 @@ static struct jamba_model *open_model(const char *where, const char *path) {
     return m;
 }
 /* Real text as tokens: the licence beside the source. */
-static int32_t *text_tokens(struct jamba_model *m, size_t *n) {
-    struct buf b = {0};
-    int32_t *ids;
-    OK(file_read(getenv("ANTINOMY_TEXT") ? getenv("ANTINOMY_TEXT") : "LICENSE", 1 << 20, &b, &err));
-    OK(jamba_tokenize(m, b.data, b.len, &ids, NULL, n, &err));
-    buf_free(&b);
-    return ids;
+static int32_t *licence_tokens(struct jamba_model *m, size_t *n) {
+    const char *file = getenv("ANTINOMY_TEXT") ? getenv("ANTINOMY_TEXT") : "LICENSE";
+    return text_tokens(m, &file, 1, n);
 }
 
 struct trace {
@@ -591,7 +439,7 @@ static void test_bundled_model_equals_the_cpu_layer_by_layer(void **state) {
     struct jamba_model *cpu = open_model("cpu", "scalar"), *gpu = open_model("cuda", NULL);
     const struct jamba_config *c = jamba_model_config(cpu);
     size_t n;
-    int32_t *ids = text_tokens(cpu, &n);
+    int32_t *ids = licence_tokens(cpu, &n);
     n = 256; /* rows of a CPU chunk, so that one call is one trace */
     struct trace tc = {.n = c->d_model}, tg = {.n = c->d_model};
     struct jamba_session *sc, *sg;
@@ -637,24 +485,13 @@ static void test_bundled_model_equals_the_cpu_layer_by_layer(void **state) {
     jamba_model_close(cpu), jamba_model_close(gpu);
 }
 
-/* The state after the tokens, as bytes of its snapshot. */
-static void snapshot(struct jamba_session *s, struct buf *b) {
-    char path[] = "/tmp/antinomy-test-XXXXXX";
-    int fd = mkstemp(path);
-    assert_true(fd >= 0);
-    fclose(fdopen(fd, "w"));
-    OK(jamba_session_save(s, path, &err));
-    OK(file_read(path, (size_t)1 << 30, b, &err));
-    remove(path);
-}
-
 static void test_chunks_forks_and_snapshots_keep_every_bit(void **state) {
     (void)state;
     if (!device()) return;
     struct jamba_model *m = open_model("cuda", NULL);
     const struct jamba_config *c = jamba_model_config(m);
     size_t n;
-    int32_t *ids = text_tokens(m, &n);
+    int32_t *ids = licence_tokens(m, &n);
     if (n > 2048) n = 2048;
     float *l0 = malloc(c->n_vocab * 4), *l1 = malloc(c->n_vocab * 4);
     struct jamba_session *one, *cut, *f, *back;
@@ -669,10 +506,8 @@ static void test_chunks_forks_and_snapshots_keep_every_bit(void **state) {
     assert_int_equal(b0.len, b1.len);
     assert_memory_equal(b0.data, b1.data, b0.len);
     /* a fork and a restored snapshot go on as the original does */
-    char path[] = "/tmp/antinomy-test-XXXXXX";
-    int fd = mkstemp(path);
-    assert_true(fd >= 0);
-    fclose(fdopen(fd, "w"));
+    char path[64];
+    temporary(path);
     OK(jamba_session_save(one, path, &err));
     OK(jamba_session_fork(&f, one, &err));
     OK(jamba_session_restore(&back, m, path, 4096, &err));
@@ -725,57 +560,30 @@ static void test_chunks_forks_and_snapshots_keep_every_bit(void **state) {
 static void test_stages_keep_every_bit(void **state) {
     (void)state;
     if (!device()) return;
-    enum { N = 3000, FORKS = 3, LP = 300 };
+    enum { N = 3000, LP = 300 };
     static const char *const devices[] = {"cuda", "cuda:0,0", "cuda:0,0,0", "cuda:0,1"};
-    int32_t ids[N];
-    uint32_t x = 12345;
-    for (int i = 0; i < N; i++) {
-        x = x * 1664525u + 1013904223u;
-        ids[i] = (int32_t)(x >> 8) % 1024;
-    }
-    struct buf first = {0};
-    float logits[2 + FORKS][1024], kept[2 + FORKS][1024], lp[LP], kept_lp[LP];
+    static struct tiny_run first, now;
+    float lp[LP], first_lp[LP];
     for (int d = 0; d < (cuda_device_count() > 1 ? 4 : 3); d++) {
-        struct jamba_model *m;
+        struct tiny_run *r = d ? &now : &first;
         struct jamba_model_options o = {.device = devices[d], .kv_tokens = 16384};
-        OK(jamba_model_open_shape(&m, "tiny", &o, &err));
-        struct jamba_session *s, *f[FORKS];
-        struct jamba_batch_item items[FORKS];
-        OK(jamba_session_open(&s, m, 4096, &err));
         struct jamba_run run = {.chunk =
                                     256}; /* nothing is asked of a chunk: the next one enters while it is under way */
-        OK(jamba_session_prefill(s, ids, N - 8, &run, &err));
-        OK(jamba_session_logits(s, logits[0], &err));
-        for (int i = 0; i < 8; i++) OK(jamba_session_prefill(s, ids + N - 8 + i, 1, NULL, &err));
-        OK(jamba_session_logits(s, logits[1], &err));
-        for (int i = 0; i < 1024; i++) assert_true(isfinite(logits[1][i]));
-        struct buf b = {0};
-        snapshot(s, &b);
-        for (int i = 0; i < FORKS; i++) {
-            OK(jamba_session_fork(&f[i], s, &err));
-            items[i] = (struct jamba_batch_item){
-                .session = f[i], .tokens = ids + i, .n_tokens = 1, .want = JAMBA_WANT_LOGITS, .out = logits[2 + i]};
+        tiny_run_open(r, &o, N, 8, run.chunk);
+        struct jamba_batch_item it = {.session = r->fork[0],
+                                      .tokens = r->ids + 100,
+                                      .n_tokens = LP,
+                                      .want = JAMBA_WANT_LOGPROBS,
+                                      .out = d ? lp : first_lp};
+        OK(jamba_batch_run(r->m, &it, 1, &run, &err));
+        if (d) {
+            tiny_runs_equal(r, &first);
+            assert_memory_equal(lp, first_lp, sizeof lp);
+            buf_free(&r->state);
         }
-        OK(jamba_batch_run(m, items, FORKS, NULL, &err));
-        items[0] = (struct jamba_batch_item){
-            .session = f[0], .tokens = ids + 100, .n_tokens = LP, .want = JAMBA_WANT_LOGPROBS, .out = lp};
-        OK(jamba_batch_run(m, items, 1, &run, &err));
-        if (d == 0) {
-            first = b;
-            memcpy(kept, logits, sizeof kept);
-            memcpy(kept_lp, lp, sizeof lp);
-        } else {
-            assert_int_equal(b.len, first.len);
-            assert_memory_equal(b.data, first.data, b.len);
-            assert_memory_equal(kept, logits, sizeof kept);
-            assert_memory_equal(kept_lp, lp, sizeof lp);
-            buf_free(&b);
-        }
-        for (int i = 0; i < FORKS; i++) jamba_session_close(f[i]);
-        jamba_session_close(s);
-        jamba_model_close(m);
+        tiny_run_close(r);
     }
-    buf_free(&first);
+    buf_free(&first.state);
 }
 
 int main(void) {
@@ -793,6 +601,6 @@ int main(void) {
     };
     if (getenv("ONLY")) cmocka_set_test_filter(getenv("ONLY")); /* with wildcards: test_*_plain_loops */
     if (getenv("SKIP")) cmocka_set_skip_filter(getenv("SKIP"));
-    return cmocka_run_group_tests(tests, setup, NULL);
+    return cmocka_run_group_tests(tests, cuda_setup, cuda_teardown);
 }
 #endif

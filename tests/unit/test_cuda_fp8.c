@@ -2,108 +2,14 @@
  * precision, fused operations against plain ones bit for bit, the whole backend with quantize "fp8", and how far the
  * bundled model moves under each quantisation on real text. Without a device everything is skipped; REQUIRE_GPU=1 makes
  * that a failure. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include "engine/jamba/model.h"
-#include "engine/jamba/shape.h"
+#include "tests/unit/cuda_fixture.h"
 
 #ifndef ANTINOMY_CUDA
-static void test_cuda_fp8(void **state) {
-    (void)state;
-    if (getenv("REQUIRE_GPU")) fail_msg("REQUIRE_GPU is set, but the program was built without CUDA");
-    print_message("skip: built without CUDA\n");
-    skip();
-}
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_cuda_fp8)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_built_without_cuda)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
 #else
-#include "kernels/cuda/cuda_ops.h"
-
-#define MODEL (getenv("ANTINOMY_MODEL") ? getenv("ANTINOMY_MODEL") : "engine/models")
-
-static struct error err;
-static cuda_stream stream;
-static bool hopper;
-
-static bool device(void) {
-    if (cuda_device_count() > 0) return true;
-    if (getenv("REQUIRE_GPU")) fail_msg("REQUIRE_GPU is set, but no GPU was found");
-    print_message("skip: no GPU\n");
-    skip();
-    return false;
-}
-static int setup(void **state) {
-    (void)state;
-    if (cuda_device_count() == 0) return 0;
-    char name[128];
-    size_t f, t;
-    int rc = cuda_device_use(0, name, &f, &t, &err);
-    hopper = strstr(name, "sm_90") != NULL;
-    return rc ? rc : cuda_stream_open(&stream, &err);
-}
-static void ok_(int rc, int line) {
-    if (rc) fail_msg("line %d: %s (%s)", line, err.message, err.where);
-}
-#define OK(x) ok_(x, __LINE__)
-
-static uint32_t seed = 1;
-static float noise(void) { /* about unit variance */
-    seed = seed * 1664525u + 1013904223u;
-    return ((float)(seed >> 8) / (float)(1 << 23) - 1) * 1.7f;
-}
-static uint16_t bf16_of(float f) {
-    uint32_t u;
-    memcpy(&u, &f, 4);
-    return (uint16_t)((u + 0x7fff + (u >> 16 & 1)) >> 16);
-}
-static float f32_of(uint16_t b) {
-    uint32_t u = (uint32_t)b << 16;
-    float f;
-    memcpy(&f, &u, 4);
-    return f;
-}
-static void *on_device(const void *host, size_t bytes) {
-    void *p;
-    OK(cuda_alloc(&p, bytes, &err));
-    OK(cuda_upload(p, host, bytes, stream, &err));
-    return p;
-}
-static void *poisoned(size_t bytes) { /* NaN everywhere, so that what is not written shows */
-    void *h = malloc(bytes);
-    memset(h, 0xff, bytes);
-    void *p = on_device(h, bytes);
-    free(h);
-    return p;
-}
-static void *fetched(const void *dev, size_t bytes) {
-    void *h = malloc(bytes);
-    OK(cuda_download(h, dev, bytes, stream, &err));
-    return h;
-}
-static uint16_t *random_bf16(size_t n, float scale) {
-    uint16_t *h = malloc(n * 2);
-    for (size_t i = 0; i < n; i++) h[i] = bf16_of(noise() * scale);
-    return h;
-}
-/* ||a - b|| / ||b||; NaN never passes. */
-static void close_to(const char *what, const float *a, const double *b, size_t n, double limit) {
-    double d = 0, s = 0;
-    for (size_t i = 0; i < n; i++) d += (a[i] - b[i]) * (a[i] - b[i]), s += b[i] * b[i];
-    double rel = sqrt(d) / (sqrt(s) + 1e-30);
-    if (!(rel <= limit)) fail_msg("%s: relative error %g, limit %g", what, rel, limit);
-}
-
 /* ---- the format (OCP 8-bit floating point specification, section 5: E4M3) ---- */
 static float e4m3_value(uint8_t code) {
     const int e = code >> 3 & 15, m = code & 7;
@@ -127,7 +33,7 @@ static void test_rows_become_e4m3_as_the_format_says_and_come_back(void **state)
     for (size_t k = 0; k < sizeof widths / sizeof widths[0]; k++) {
         enum { T = 5 };
         const size_t n = widths[k];
-        uint16_t *x = random_bf16(T * n, 1);
+        uint16_t *x = random_bf16(T * n, 1, NULL);
         for (size_t i = 0; i < n; i++) x[n + i] = 0; /* nothing to scale by */
         x[2 * n + 3] = bf16_of(-3000);               /* one channel far out, as Jamba's residual has */
         for (size_t i = 0; i < n; i++) x[3 * n + i] = bf16_of(1e-20f * noise()); /* a tiny row keeps its digits */
@@ -153,8 +59,8 @@ static void test_rows_become_e4m3_as_the_format_says_and_come_back(void **state)
                 assert_int_equal(b[t * n + i] & 0x7fff, bf16_of(e4m3_value(want) * s[t]) & 0x7fff);
             }
         }
-        free(x), free(q), free(s), free(b);
-        cuda_free(dx), cuda_free(back), cuda_free(dq), cuda_free(ds);
+        FREE(x, q, s, b);
+        CUDA_FREE(dx, back, dq, ds);
     }
     assert_int_equal(cuda_quantise_e4m3(NULL, NULL, NULL, 1, 12, stream, &err), ERR_UNSUPPORTED);
 }
@@ -186,17 +92,15 @@ static void test_every_code_is_read_exactly(void **state) {
         assert_true(f32_of(b[o * K + o % K]) == v);
         if (g[o] != v) fail_msg("code %02x: %g, expected %g", w[o * K + o % K], (double)g[o], (double)v);
     }
-    free(b), free(g);
-    cuda_free(m.e4m3), cuda_free(m.scale), cuda_free(dx), cuda_free(back), cuda_free(y);
+    FREE(b, g);
+    CUDA_FREE(m.e4m3, m.scale, dx, back, y);
 }
 
 /* Random e4m3 weights [N, K] on both sides. */
 static uint8_t *random_matrix(struct cuda_matrix *m, int N, int K, float **scale) {
     const size_t n = (size_t)N * (size_t)K;
-    uint16_t *w = random_bf16(n, 1), *dw = on_device(w, n * 2);
-    *m = (struct cuda_matrix){.n_out = N, .n_in = K};
-    OK(cuda_alloc((void **)&m->e4m3, n, &err));
-    OK(cuda_alloc((void **)&m->scale, (size_t)N * 4, &err));
+    uint16_t *dw, *w = random_bf16(n, 1, &dw);
+    *m = (struct cuda_matrix){.n_out = N, .n_in = K, .e4m3 = poisoned(n), .scale = poisoned((size_t)N * 4)};
     OK(cuda_quantise_e4m3(m->e4m3, m->scale, dw, (size_t)N, (size_t)K, stream, &err));
     *scale = fetched(m->scale, (size_t)N * 4);
     free(w);
@@ -215,7 +119,7 @@ static void test_decode_product_equals_plain_loops(void **state) {
         struct cuda_matrix m;
         float *scale;
         uint8_t *w = random_matrix(&m, N, K, &scale);
-        uint16_t *x = random_bf16((size_t)(T * K), 1), *dx = on_device(x, (size_t)(T * K) * 2);
+        uint16_t *dx, *x = random_bf16((size_t)(T * K), 1, &dx);
         float *dy = poisoned((size_t)(T * N) * 4), *d1 = poisoned((size_t)N * 4);
         double *ref = malloc((size_t)(T * N) * 8);
         for (int t = 0; t < T; t++)
@@ -236,21 +140,19 @@ static void test_decode_product_equals_plain_loops(void **state) {
         if (N % 16 == 0) {
             uint16_t *ds = poisoned((size_t)(T * N / 2) * 2);
             OK(cuda_gemv_swiglu(&m, dx, K, T, ds, N / 2, stream, &err));
-            uint16_t *s = fetched(ds, (size_t)(T * N / 2) * 2);
-            float *sf = malloc((size_t)(T * N / 2) * 4);
+            float *s = fetch_bf16(ds, (size_t)(T * N / 2));
             double *gated = malloc((size_t)(T * N / 2) * 8);
             for (int t = 0; t < T; t++)
                 for (int o = 0; o < N / 2; o++) {
                     const double g = ref[t * N + o], u = ref[t * N + N / 2 + o];
-                    sf[t * (N / 2) + o] = f32_of(s[t * (N / 2) + o]);
-                    gated[t * (N / 2) + o] = g / (1 + exp(-g)) * u;
+                    gated[t * (N / 2) + o] = silu(g) * u;
                 }
-            close_to("gemv_swiglu", sf, gated, (size_t)(T * N / 2), 3e-3);
-            free(s), free(sf), free(gated);
+            close_to("gemv_swiglu", s, gated, (size_t)(T * N / 2), 3e-3);
+            FREE(s, gated);
             cuda_free(ds);
         }
-        free(w), free(scale), free(x), free(ref), free(got);
-        cuda_free(m.e4m3), cuda_free(m.scale), cuda_free(dx), cuda_free(dy), cuda_free(d1);
+        FREE(w, scale, x, ref, got);
+        CUDA_FREE(m.e4m3, m.scale, dx, dy, d1);
     }
 }
 
@@ -269,7 +171,7 @@ static void test_prefill_product_equals_plain_loops_and_keeps_a_rows_bits(void *
         struct cuda_matrix m;
         float *w_scale;
         uint8_t *w = random_matrix(&m, N, K, &w_scale);
-        uint16_t *xb = random_bf16((size_t)(T * K), 1), *dxb = on_device(xb, (size_t)(T * K) * 2);
+        uint16_t *dxb, *xb = random_bf16((size_t)(T * K), 1, &dxb);
         uint8_t *dx = poisoned((size_t)(T * K));
         float *dxs = poisoned((size_t)T * 4), *dy32 = poisoned(n * 4);
         uint16_t *dy = poisoned(n * 2);
@@ -306,11 +208,9 @@ static void test_prefill_product_equals_plain_loops_and_keeps_a_rows_bits(void *
             close_to("e4m3 added to f32", got, ref, n, E4M3_GEMM_LIMIT);
             free(got);
             OK(cuda_linear_e4m3(g, &m, dx, dxs, K, T, dy, NULL, N, false, stream, &err));
-            uint16_t *half = fetched(dy, n * 2);
-            got = malloc(n * 4);
-            for (size_t i = 0; i < n; i++) got[i] = f32_of(half[i]);
-            close_to("e4m3 to bf16", got, ref, n, 2.5e-3 + E4M3_GEMM_LIMIT);
-            free(got), free(half);
+            got = fetch_bf16(dy, n);
+            close_to("e4m3 to bf16", got, ref, n, BF16_LIMIT + E4M3_GEMM_LIMIT);
+            free(got);
             /* other rows beside it, any number of them; scales begin at 16 bytes */
             for (int from = 0, count = 1; from + count <= T; from += 4, count = count * 2 + 1) {
                 float *part = poisoned((size_t)(count * N) * 4);
@@ -326,9 +226,8 @@ static void test_prefill_product_equals_plain_loops_and_keeps_a_rows_bits(void *
                                  ERR_ARG);
             free(one);
         }
-        free(w), free(w_scale), free(xb), free(x), free(x_scale), free(ref), free(ref_bf16);
-        cuda_free(m.e4m3), cuda_free(m.scale), cuda_free(dxb), cuda_free(dx), cuda_free(dxs), cuda_free(dy32),
-            cuda_free(dy);
+        FREE(w, w_scale, xb, x, x_scale, ref, ref_bf16);
+        CUDA_FREE(m.e4m3, m.scale, dxb, dx, dxs, dy32, dy);
         cuda_gemm_close(g);
     }
     OK(cuda_gemm_open(&g, 0, &err));
@@ -349,7 +248,7 @@ static void test_a_channel_far_out_leaves_the_others_their_digits(void **state) 
     float *w_scale;
     OK(cuda_gemm_open(&g, 0, &err));
     uint8_t *w = random_matrix(&m, N, K, &w_scale);
-    uint16_t *xb = random_bf16(K, 1);
+    uint16_t *xb = random_bf16(K, 1, NULL);
     xb[AT] = bf16_of(3000);
     uint16_t *dxb = on_device(xb, K * 2);
     uint8_t *dx = poisoned(K);
@@ -370,12 +269,12 @@ static void test_a_channel_far_out_leaves_the_others_their_digits(void **state) 
         }
         print_message("error of the others' part: %.3g\n", sqrt(d / r));
         if (!(sqrt(d / r) <= 0.1)) fail_msg("the others' part is off by %g", sqrt(d / r));
-        free(x), free(scale), free(got);
+        FREE(x, scale, got);
     } else if (hopper) {
         fail_msg("the library has no e4m3 product");
     }
-    free(w), free(w_scale), free(xb);
-    cuda_free(m.e4m3), cuda_free(m.scale), cuda_free(dxb), cuda_free(dx), cuda_free(dxs), cuda_free(dy);
+    FREE(w, w_scale, xb);
+    CUDA_FREE(m.e4m3, m.scale, dxb, dx, dxs, dy);
     cuda_gemm_close(g);
 }
 
@@ -388,7 +287,7 @@ static void same_rows(const char *what, const uint8_t *q, const float *s, const 
             fail_msg("%s: scale of row %zu of width %zu: %g and %g", what, t, n, (double)c[t], (double)d[t]);
         if (memcmp(a + t * n, b + t * n, n)) fail_msg("%s: row %zu of width %zu differs", what, t, n);
     }
-    free(a), free(b), free(c), free(d);
+    FREE(a, b, c, d);
 }
 static void test_fused_operations_equal_plain_ones_bit_for_bit(void **state) {
     (void)state;
@@ -397,11 +296,9 @@ static void test_fused_operations_equal_plain_ones_bit_for_bit(void **state) {
     for (size_t k = 0; k < sizeof widths / sizeof widths[0]; k++) {
         enum { T = 33, K = 2 };
         const size_t n = widths[k];
-        float *x = malloc(T * n * 4), *w = malloc(n * 4);
-        for (size_t i = 0; i < T * n; i++) x[i] = 3 * noise();
-        for (size_t i = 0; i < n; i++) w[i] = noise();
-        float *dx = on_device(x, T * n * 4), *dw = on_device(w, n * 4), *s0 = poisoned(T * 4), *s1 = poisoned(T * 4);
-        uint16_t *gate_up = random_bf16(T * 2 * n, 2), *dgu = on_device(gate_up, T * 2 * n * 2);
+        float *dx, *x = random_f32(T * n, 3, &dx), *dw, *w = random_f32(n, 1, &dw);
+        float *s0 = poisoned(T * 4), *s1 = poisoned(T * 4);
+        uint16_t *dgu, *gate_up = random_bf16(T * 2 * n, 2, &dgu);
         uint16_t *y0 = poisoned(T * n * 2), *y1 = poisoned(T * n * 2);
         uint8_t *q0 = poisoned(T * n), *q1 = poisoned(T * n);
         OK(cuda_rms_norm(y0, dx, dw, T, (int)n, 1e-6f, stream, &err));
@@ -410,8 +307,8 @@ static void test_fused_operations_equal_plain_ones_bit_for_bit(void **state) {
         same_rows("rms_norm", q0, s0, q1, s1, T, n);
         uint16_t *a = fetched(y0, T * n * 2), *b = fetched(y1, T * n * 2);
         assert_memory_equal(a, b, T * n * 2);
-        free(a), free(b);
-        cuda_free(q1), cuda_free(s1);
+        FREE(a, b);
+        CUDA_FREE(q1, s1);
         q1 = poisoned(T * n), s1 = poisoned(T * 4);
         OK(cuda_rms_norm_e4m3(q1, s1, NULL, dx, dw, T, (int)n, 1e-6f, stream, &err));
         same_rows("rms_norm without bf16", q0, s0, q1, s1, T, n);
@@ -432,82 +329,43 @@ static void test_fused_operations_equal_plain_ones_bit_for_bit(void **state) {
                 assert_memory_equal(got + i * n, from + (size_t)(order[i] / K) * n, n);
                 assert_true(gs[i] == fs[order[i] / K]);
             }
-            free(got), free(from), free(gs), free(fs);
-            cuda_free(dorder), cuda_free(dg), cuda_free(dgs);
+            FREE(got, from, gs, fs);
+            CUDA_FREE(dorder, dg, dgs);
         }
-        free(x), free(w), free(gate_up);
-        cuda_free(dx), cuda_free(dw), cuda_free(s0), cuda_free(s1), cuda_free(dgu), cuda_free(y0), cuda_free(y1),
-            cuda_free(q0), cuda_free(q1);
+        FREE(x, w, gate_up);
+        CUDA_FREE(dx, dw, s0, s1, dgu, y0, y1, q0, q1);
     }
 }
 
 /* ---- the backend ---- */
-static void temporary(char path[64]) {
-    snprintf(path, 64, "/tmp/antinomy-test-XXXXXX");
-    int fd = mkstemp(path);
-    assert_true(fd >= 0);
-    fclose(fdopen(fd, "w"));
-}
-static void snapshot(struct jamba_session *s, struct buf *b) {
-    char path[64];
-    temporary(path);
-    OK(jamba_session_save(s, path, &err));
-    OK(file_read(path, (size_t)1 << 30, b, &err));
-    remove(path);
-}
-
 /* A small mixture of experts with weights as fp8: chunks, forks, steps and stages keep every bit; a snapshot of another
  * form of the weights is refused by name. */
 static void test_fp8_keeps_every_bit_and_its_snapshots_apart(void **state) {
     (void)state;
     if (!device()) return;
-    enum { N = 1500, V = 1024 };
-    int32_t ids[N];
-    uint32_t x = 4711;
-    for (int i = 0; i < N; i++) {
-        x = x * 1664525u + 1013904223u;
-        ids[i] = (int32_t)(x >> 8) % V;
-    }
     static const struct {
         const char *device;
         uint32_t chunk;
     } runs[] = {{"cuda", 0}, {"cuda", 128}, {"cuda", 77}, {"cuda:0,0", 256}};
-    struct buf first = {0};
-    float kept[4][V], logits[4][V];
-    for (size_t r = 0; r < sizeof runs / sizeof runs[0]; r++) {
-        struct jamba_model *m;
-        struct jamba_model_options o = {.device = runs[r].device, .quantize = "fp8", .kv_tokens = 8192};
-        OK(jamba_model_open_shape(&m, "tiny", &o, &err));
-        const char *path = jamba_model_kernel_path(m);
+    static struct tiny_run first, now;
+    for (size_t i = 0; i < sizeof runs / sizeof runs[0]; i++) {
+        struct tiny_run *r = i ? &now : &first;
+        struct jamba_model_options o = {.device = runs[i].device, .quantize = "fp8", .kv_tokens = 8192};
+        tiny_run_open(r, &o, 1500, 4, runs[i].chunk);
+        const char *path = jamba_model_kernel_path(r->m);
         if (hopper) assert_true(strlen(path) > 4 && strcmp(path + strlen(path) - 4, " fp8") == 0);
-        struct jamba_session *s, *f[2];
-        OK(jamba_session_open(&s, m, 4096, &err));
-        struct jamba_run run = {.chunk = runs[r].chunk};
-        OK(jamba_session_prefill(s, ids, N - 4, &run, &err));
-        OK(jamba_session_logits(s, logits[0], &err));
-        for (int i = 0; i < 4; i++) OK(jamba_session_prefill(s, ids + N - 4 + i, 1, NULL, &err));
-        OK(jamba_session_logits(s, logits[1], &err));
-        for (int i = 0; i < V; i++) assert_true(isfinite(logits[0][i]) && isfinite(logits[1][i]));
-        struct buf b = {0};
-        snapshot(s, &b);
-        struct jamba_batch_item items[2];
-        for (int i = 0; i < 2; i++) {
-            OK(jamba_session_fork(&f[i], s, &err));
-            items[i] = (struct jamba_batch_item){
-                .session = f[i], .tokens = ids + 5 * i, .n_tokens = 1, .want = JAMBA_WANT_LOGITS, .out = logits[2 + i]};
-        }
-        OK(jamba_batch_run(m, items, 2, NULL, &err));
-        if (r == 0) {
-            char file[64];
-            first = b;
-            memcpy(kept, logits, sizeof kept);
-            temporary(file);
-            OK(jamba_session_save(s, file, &err));
+        if (i) {
+            tiny_runs_equal(r, &first);
+            buf_free(&r->state);
+        } else {
             static const char *const others[] = {"none", "int8"};
-            for (int i = 0; i < 2; i++) {
+            char file[64];
+            temporary(file);
+            OK(jamba_session_save(r->s, file, &err));
+            for (int k = 0; k < 2; k++) {
                 struct jamba_model *other;
                 struct jamba_session *none;
-                o.quantize = others[i];
+                o.quantize = others[k];
                 OK(jamba_model_open_shape(&other, "tiny", &o, &err));
                 assert_int_equal(jamba_session_restore(&none, other, file, 4096, &err), ERR_UNSUPPORTED);
                 assert_non_null(strstr(err.message, path));
@@ -515,38 +373,16 @@ static void test_fp8_keeps_every_bit_and_its_snapshots_apart(void **state) {
                 jamba_model_close(other);
             }
             remove(file);
-        } else {
-            assert_int_equal(b.len, first.len);
-            assert_memory_equal(b.data, first.data, b.len);
-            assert_memory_equal(kept, logits, sizeof kept);
-            buf_free(&b);
         }
-        for (int i = 0; i < 2; i++) jamba_session_close(f[i]);
-        jamba_session_close(s);
-        jamba_model_close(m);
+        tiny_run_close(r);
     }
-    buf_free(&first);
+    buf_free(&first.state);
     struct jamba_model *m;
     struct jamba_model_options o = {.device = "cuda", .quantize = "fp9"};
     assert_int_equal(jamba_model_open_shape(&m, "tiny", &o, &err), ERR_ARG);
 }
 
 /* ---- what quantising does to the bundled model's predictions on real text ---- */
-static int32_t *text_tokens(struct jamba_model *m, size_t *n) {
-    static const char *const files[] = {"tests/data/samples/github-acceptable-use.md",
-                                        "tests/data/samples/github-dmca.md"};
-    struct buf b = {0};
-    int32_t *ids;
-    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
-        struct buf one = {0};
-        OK(file_read(files[i], 1 << 20, &one, &err));
-        buf_append(&b, one.data, one.len);
-        buf_free(&one);
-    }
-    OK(jamba_tokenize(m, b.data, b.len, &ids, NULL, n, &err));
-    buf_free(&b);
-    return ids;
-}
 /* LINES timelines of EACH tokens beside each other, the text cut in so many pieces: log-probabilities after every
  * second token, row r of line l at out + (r * LINES + l) n_vocab. Two tokens a call go the way of a prefill, which
  * gives a row the bits of any other cut; or one after the other as steps. */
@@ -603,12 +439,14 @@ static void test_quantised_predictions_stay_near_the_reference(void **state) {
         double kl_limit;     /* mean; twice what was measured (tests/bench/RESULTS.md) */
         double least_agreed; /* of the likeliest tokens */
     } forms[] = {{"none", 6e-4, 0.975}, {"int8", 3e-3, 0.96}, {"fp8", 4e-2, 0.90}};
+    static const char *const texts[] = {"tests/data/samples/github-acceptable-use.md",
+                                        "tests/data/samples/github-dmca.md"};
     struct jamba_model *cpu;
     struct jamba_model_options o = {.device = "cpu", .path = "scalar"};
     OK(jamba_model_open(&cpu, MODEL, &o, &err));
     const size_t V = jamba_model_config(cpu)->n_vocab;
     size_t n;
-    int32_t *ids = text_tokens(cpu, &n);
+    int32_t *ids = text_tokens(cpu, texts, sizeof texts / sizeof texts[0], &n);
     assert_true(n >= LINES * EACH);
     float *want = malloc(ROWS * V * sizeof *want), *got = malloc(ROWS * V * sizeof *got);
     predict(want, cpu, ids, false);
@@ -640,7 +478,7 @@ static void test_quantised_predictions_stay_near_the_reference(void **state) {
         }
         jamba_model_close(m);
     }
-    free(want), free(got), free(ids);
+    FREE(want, got, ids);
 }
 
 int main(void) {
@@ -655,6 +493,6 @@ int main(void) {
         cmocka_unit_test(test_quantised_predictions_stay_near_the_reference),
     };
     if (getenv("ONLY")) cmocka_set_test_filter(getenv("ONLY")); /* with wildcards */
-    return cmocka_run_group_tests(tests, setup, NULL);
+    return cmocka_run_group_tests(tests, cuda_setup, cuda_teardown);
 }
 #endif

@@ -7,18 +7,7 @@
  * transformers gave (tested everywhere), with rounding what the GPU gives (tested where there is one). Without a GPU
  * the rest is skipped; REQUIRE_GPU=1 makes that a failure.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include "engine/jamba/model.h"
+#include "tests/unit/cuda_fixture.h"
 
 #ifdef ANTINOMY_CUDA
 #include "engine/jamba/cuda_backend.h"
@@ -30,12 +19,6 @@
 static const char *const names[] = {"dense",     "dense_tied",  "mqa",       "mha_dt5", "moe_with_attention",
                                     "moe_fused", "bf16_shards", "conv3_top1"};
 #define N_NAMES (sizeof names / sizeof names[0])
-
-static struct error err;
-static void ok_(int rc, int line) {
-    if (rc) fail_msg("line %d: %s (%s)", line, err.message, err.where);
-}
-#define OK(x) ok_(x, __LINE__)
 
 /* ---- a checkpoint and what transformers computed ---- */
 struct golden {
@@ -415,14 +398,6 @@ static void keep_layer(void *ctx, int layer, const float *rows, size_t n_rows) {
     t->next = layer + 1 < t->n_layer ? layer + 1 : -1;
     memcpy(t->rows + ((size_t)(layer + 1) * t->n_tokens + t->seen) * t->d_model, rows, n_rows * t->d_model * 4);
 }
-static bool device(void) {
-    if (cuda_device_count() > 0) return true;
-    if (getenv("REQUIRE_GPU")) fail_msg("REQUIRE_GPU is set, but no GPU was found");
-    print_message("skip: no GPU\n");
-    skip();
-    return false;
-}
-
 /* The whole text in one pass of prefill, or token by token through the decode kernels. */
 static void check_on_gpu(const char *name, const char *where, bool steps) {
     struct golden g, cpu;
