@@ -41,12 +41,6 @@ static int by_ids(const void *a, const void *b) {
     return (x->string > y->string) - (x->string < y->string);
 }
 
-static bool is_end(const struct jamba_config *c, int32_t id) {
-    for (int i = 0; i < 4 && c->eos[i] >= 0; i++)
-        if (c->eos[i] == id) return true;
-    return false;
-}
-
 /* The tokens must spell the string: a vocabulary without byte tokens loses what it cannot write. */
 static int check_spelling(const struct jamba_model *m, const struct sequence *q, struct slice string, struct error *e) {
     char where[40];
@@ -54,7 +48,8 @@ static int check_spelling(const struct jamba_model *m, const struct sequence *q,
     snprintf(where, sizeof where, "string %zu", q->string);
     for (size_t i = 0; i < q->n; i++) {
         struct slice b = jamba_token_bytes(m, q->ids[i]);
-        if (b.len > string.len - at || memcmp(b.data, string.data + at, b.len) != 0 || is_end(&m->config, q->ids[i]))
+        if (b.len > string.len - at || memcmp(b.data, string.data + at, b.len) != 0 ||
+            config_is_eos(&m->config, q->ids[i]))
             return error_set(e, ERR_UNSUPPORTED, where, "The model's vocabulary cannot write this from byte %zu on.",
                              at);
         at += b.len;
@@ -138,7 +133,7 @@ bool jamba_choice_accept(struct jamba_choice *c, int32_t id) {
     if (c->ended) return false;
     size_t from = c->from, to;
     while (from < c->to && c->sequences[from].n == c->depth) from++;
-    if (is_end(c->config, id)) return (c->ended = from > c->from);
+    if (config_is_eos(c->config, id)) return (c->ended = from > c->from);
     while (from < c->to && c->sequences[from].ids[c->depth] != id) from++;
     for (to = from; to < c->to && c->sequences[to].ids[c->depth] == id;) to++;
     if (from == to) return false;

@@ -16,12 +16,6 @@ static uint64_t next_random(uint64_t *state) { /* splitmix64 (Steele, Lea, Flood
     return z ^ (z >> 31);
 }
 
-static bool is_eos(const struct jamba_config *c, int32_t id) {
-    for (size_t i = 0; i < sizeof c->eos / sizeof c->eos[0] && c->eos[i] >= 0; i++)
-        if (c->eos[i] == id) return true;
-    return false;
-}
-
 int jamba_generate(struct jamba_session *s, const struct jamba_constraint *c, const struct jamba_sampling *sampling,
                    uint32_t max_tokens, bool (*on_token)(void *ctx, int32_t id, float logprob), void *ctx,
                    const struct jamba_run *run, struct error *e) {
@@ -71,7 +65,7 @@ int jamba_generate(struct jamba_session *s, const struct jamba_constraint *c, co
         if (c && c->accept) c->accept(c->ctx, id);
         bool go_on = on_token ? on_token(ctx, id, logprob) : true;
         if (run && run->progress) run->progress(run->ctx, n + 1, max_tokens);
-        if (!go_on || is_eos(&s->model->config, id)) break;
+        if (!go_on || config_is_eos(&s->model->config, id)) break;
     }
     if (!rc && n_pending) rc = jamba_session_prefill(s, pending, n_pending, &quiet, e);
     free(logits);

@@ -1,6 +1,6 @@
 /* model.h: inside engine/jamba only. A model's weights as tensors bound to fields, validated at load; after that nothing looks up names.
  *
- * Who fills what: gguf.c and safetensors.c map files and list tensors (struct tensor_file); weights.c binds and validates them
+ * Who fills what: gguf.c and safetensors.c map files and list tensors (struct tensor_list); weights.c binds and validates them
  * (struct jamba_weights); a backend (cpu.c, cuda.c) repacks what it wants and runs them. Tensor names, shapes, pitfalls: MODEL.md.
  */
 #ifndef ANTINOMY_JAMBA_MODEL_H
@@ -117,6 +117,13 @@ struct jamba_model {
     size_t n_maps;
     uint64_t given_back;    /* bytes of the maps that a backend repacked and will not read again */
 };
+
+/* One of the tokens that end a text. */
+static inline bool config_is_eos(const struct jamba_config *c, int32_t id) {
+    for (int i = 0; i < 4 && c->eos[i] >= 0; i++)
+        if (c->eos[i] == id) return true;
+    return false;
+}
 
 struct jamba_session {
     struct jamba_model *model;

@@ -55,9 +55,7 @@ struct jamba_pattern {
 
     uint16_t *now; /* the accepted tokens' set, whatever is forgotten */
     uint32_t n_now, now_id;
-    bool ended;     /* an end token was accepted */
-    int32_t eos[4]; /* ascending, -1 behind the last */
-    int32_t main_eos;
+    bool ended; /* an end token was accepted */
 
     uint64_t *seen;         /* [nfa.n] bits */
     uint16_t *stack, *set;  /* [nfa.n] */
@@ -247,15 +245,6 @@ int jamba_pattern_open(struct jamba_pattern **out, struct jamba_model *m, struct
         rc = error_set(e, ERR_UNSUPPORTED, "pattern", "No text that this model's vocabulary can write matches.");
         goto done;
     }
-    p->main_eos = m->config.eos[0];
-    memcpy(p->eos, m->config.eos, sizeof p->eos);
-    for (int i = 0; i < 3; i++) /* ascending: four at most */
-        for (int j = 0; j < 3; j++)
-            if (p->eos[j + 1] >= 0 && p->eos[j] > p->eos[j + 1]) {
-                int32_t swap = p->eos[j];
-                p->eos[j] = p->eos[j + 1];
-                p->eos[j + 1] = swap;
-            }
     jamba_pattern_reset(p);
     *out = p;
     p = NULL;
@@ -312,9 +301,9 @@ size_t jamba_pattern_next(struct jamba_pattern *p, const int32_t **ids) {
         for (uint32_t w = 0; w < p->allowed_words; w++) n += (uint32_t)__builtin_popcountll(p->allowed[w]);
 #ifndef MUTANT_PATTERN_FORGETS_END
         if (q->is_end) {
-            for (int i = 0; i < 4 && n && p->eos[i] >= 0; i++)
-                p->allowed[p->eos[i] / 64] |= (uint64_t)1 << p->eos[i] % 64;
-            if (!n) p->allowed[p->main_eos / 64] |= (uint64_t)1 << p->main_eos % 64; /* forced */
+            const int32_t *eos = p->model->config.eos;
+            for (int i = 0; i < (n ? 4 : 1) && eos[i] >= 0; i++) /* forced: the first */
+                p->allowed[eos[i] / 64] |= (uint64_t)1 << eos[i] % 64;
         }
 #endif
         if (p->cap_lists - p->n_lists < n + 4) {
@@ -335,8 +324,7 @@ size_t jamba_pattern_next(struct jamba_pattern *p, const int32_t **ids) {
 
 bool jamba_pattern_accept(struct jamba_pattern *p, int32_t id) {
     if (p->ended || id < 0) return false;
-    for (int i = 0; i < 4 && p->eos[i] >= 0; i++)
-        if (p->eos[i] == id) return (p->ended = p->states[p->now_id].is_end);
+    if (config_is_eos(&p->model->config, id)) return (p->ended = p->states[p->now_id].is_end);
     if ((uint32_t)id >= p->trie->n_vocab || !(p->trie->is_text[id / 8] >> id % 8 & 1)) return false;
     struct slice bytes = jamba_token_bytes(p->model, id);
     uint32_t to = run(p, p->now_id, bytes.data, bytes.len);

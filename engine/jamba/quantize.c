@@ -18,7 +18,7 @@
  * changed in a few single weights by hand needs its cache removed. The checksums guard against accidents, not forgers.
  */
 #include "engine/jamba/quantize.h"
-#include "engine/jamba/session.h"
+#include "engine/jamba/checked.h"
 #include "engine/jamba/weights.h"
 
 #include <assert.h>
@@ -152,14 +152,6 @@ bool quantize_row_q4(const float *x, uint64_t n, uint8_t *out) {
 }
 
 /* ---- which matrices, and where they stand ---- */
-static void put_u64(uint8_t *p, uint64_t v) {
-    for (int i = 0; i < 8; i++) p[i] = (uint8_t)(v >> 8 * i);
-}
-static uint64_t take_u64(const uint8_t *p) {
-    uint64_t v = 0;
-    for (int i = 0; i < 8; i++) v |= (uint64_t)p[i] << 8 * i;
-    return v;
-}
 static uint64_t aligned(uint64_t n) {
     return (n + ALIGN - 1) / ALIGN * ALIGN;
 }
@@ -278,7 +270,7 @@ static void *work_thread(void *ctx) {
         const struct quantized_matrix *x = &q->matrices[i];
         uint8_t *saved = q->base + HEADER + ENTRY * i + ENTRY_CHECKSUM;
         bool good = w->check || quantize_matrix(q, x, row);
-        uint64_t sum = snapshot_checksum(q->base + x->offset, (size_t)aligned(x->bytes), i);
+        uint64_t sum = block_checksum(q->base + x->offset, (size_t)aligned(x->bytes), i);
         if (w->check)
             good = take_u64(saved) == sum;
         else
@@ -330,7 +322,7 @@ static int check_mapped(const struct quantized *q, const uint8_t *head, int n_th
     if (!same)
         return error_set(e, ERR_FORMAT, file,
                          "The quantised weights that were kept are of another model or version; they are made anew.");
-    bool whole = take_u64(q->base + end) == snapshot_checksum(q->base, (size_t)end, q->n_matrices);
+    bool whole = take_u64(q->base + end) == block_checksum(q->base, (size_t)end, q->n_matrices);
     for (uint64_t i = end + 8; i < q->matrices[0].offset; i++) whole &= q->base[i] == 0;
     if (!whole)
         return error_set(e, ERR_FORMAT, file,
@@ -425,7 +417,7 @@ static int make(struct quantized *q, const struct jamba_model *m, enum quantize_
     if (bad != SIZE_MAX)
         return error_set(e, ERR_FORMAT, q->matrices[bad].source->name,
                          "The tensor holds a value that is not a number, or too large to be quantised.");
-    put_u64(q->base + end, snapshot_checksum(q->base, (size_t)end, q->n_matrices));
+    put_u64(q->base + end, block_checksum(q->base, (size_t)end, q->n_matrices));
     return 0;
 }
 
@@ -437,8 +429,9 @@ int quantized_open(struct quantized *q, const struct jamba_model *m, enum quanti
     if (form == QUANTIZE_NONE) return 0;
     int rc = *file ? quantized_map(q, m, form, n_threads, file, why) : ERR_NOT_FOUND, fd = -1;
     if (!rc) return 0;
-    if (rc == ERR_NOT_FOUND) *why = (struct error){0};
+    bool absent = rc == ERR_NOT_FOUND;
     rc = lay_out(q, m, form, e);
+    if (absent || !q->n_matrices) *why = (struct error){0}; /* no file is wanted where there is nothing to quantise */
     if (rc || !q->n_matrices) return rc;
     if (*file && snprintf(tmp, sizeof tmp, "%s.tmp", file) < (int)sizeof tmp) fd = create_tmp(q, tmp, why);
     if (fd < 0) {

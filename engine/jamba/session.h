@@ -1,4 +1,4 @@
-/* session.h: what session.c, generate.c and snapshot.c share. */
+/* session.h: inside engine/jamba only. What session.c, generate.c and snapshot.c share. */
 #ifndef ANTINOMY_JAMBA_SESSION_H
 #define ANTINOMY_JAMBA_SESSION_H
 
@@ -12,9 +12,5 @@ void session_advance(struct jamba_session *s, const int32_t *ids, size_t n);
  * the same choice from the same logits (kernels/choose.h). */
 int session_choose(struct jamba_session *s, const int32_t *ids, size_t n_ids, const struct jamba_sampling *sampling,
                    double u, float *scratch, size_t *index, float *logprob, struct error *e);
-
-/* snapshot.c: over a block and its number, 8 bytes: a change in one word always changes it. Against accidents, not
- * forgers. */
-uint64_t snapshot_checksum(const uint8_t *p, size_t len, uint64_t number);
 
 #endif

@@ -1,12 +1,15 @@
 /* snapshot.c: a session's whole state in a file, restored bit for bit. Owns the container; the backend writes and reads
  * the payload.
  *
- *   file   = header block, then payload blocks; each block is BLOCK bytes of content (the last one less) and its 8-byte
- * checksum header = 0 "ANTSNAP1"  8 version u32  12 n_tokens u32  16 payload bytes u64  24 model id [32]  56 prefix
- * hash [32] 88 kernel path [64], NUL-padded  152 hash state: 8 x u32, bytes u64, block [64]; zeros to BLOCK All numbers
- * little-endian. A checksum covers the block and its number, so blocks that changed places are found too. It guards
- * against accidents, not against forgers: snapshots lie in our own data directory. Written to path.tmp, fsynced,
- * renamed. */
+ *     file:   header, zeros up to BLOCK, then the payload, cut into blocks of BLOCK bytes (the last one less);
+ *             behind each block, the header's too, its checksum u64
+ *     header:   0 "ANTSNAP1"   8 version u32   12 n_tokens u32   16 payload bytes u64
+ *              24 model id [32]   56 prefix hash [32]   88 kernel path [64], NUL-padded
+ *             152 hash state: 8 x u32, bytes u64, block [64]
+ *
+ * All numbers little-endian. Checksums guard against accidents, not against forgers: snapshots lie in our own data
+ * directory. Written to path.tmp, fsynced, renamed. */
+#include "engine/jamba/checked.h"
 #include "engine/jamba/session.h"
 
 #include <errno.h>
@@ -22,37 +25,6 @@
 #define BLOCK_BYTES (BLOCK + 8)
 static const char magic[8] = {'A', 'N', 'T', 'S', 'N', 'A', 'P', '1'};
 static const char tmp_suffix[] = ".tmp";
-
-/* Each word goes through bijections only, so a change in one word of a lane always changes the sum. */
-static uint64_t mix(uint64_t h, uint64_t word) {
-    h = (h ^ word) * 0x9e3779b97f4a7c15u;
-    return h ^ h >> 29;
-}
-uint64_t snapshot_checksum(const uint8_t *p, size_t len, uint64_t number) {
-    uint64_t lane[4] = {number, ~number, len, 0x6a09e667f3bcc909u};
-    size_t i = 0;
-    for (; i + 32 <= len; i += 32)
-        for (size_t l = 0; l < 4; l++) {
-            uint64_t word;
-            memcpy(&word, p + i + 8 * l, 8);
-            lane[l] = mix(lane[l], word);
-        }
-    for (; i < len; i++) lane[i % 4] = mix(lane[i % 4], p[i]);
-    return mix(mix(mix(mix(0, lane[0]), lane[1]), lane[2]), lane[3]);
-}
-
-static void put_u32(uint8_t *p, uint32_t v) {
-    for (int i = 0; i < 4; i++) p[i] = (uint8_t)(v >> 8 * i);
-}
-static void put_u64(uint8_t *p, uint64_t v) {
-    for (int i = 0; i < 8; i++) p[i] = (uint8_t)(v >> 8 * i);
-}
-static uint32_t take_u32(const uint8_t *p) {
-    return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
-}
-static uint64_t take_u64(const uint8_t *p) {
-    return (uint64_t)take_u32(p) | (uint64_t)take_u32(p + 4) << 32;
-}
 
 struct stream {
     int fd;
@@ -87,7 +59,7 @@ static int flush(struct stream *s) {
     for (size_t at = 0; at < s->used; at += BLOCK) {
         size_t len = s->used - at < BLOCK ? s->used - at : BLOCK;
         uint8_t *p = s->buffer + at / BLOCK * BLOCK_BYTES;
-        put_u64(p + len, snapshot_checksum(p, len, s->block++));
+        put_u64(p + len, block_checksum(p, len, s->block++));
         bytes += len + 8;
     }
     s->used = 0;
@@ -170,7 +142,7 @@ static int read_all(const struct stream *s, uint8_t *p, size_t len) {
 }
 
 static int check_block(const struct stream *s, const uint8_t *p, size_t len, uint64_t number) {
-    if (take_u64(p + len) == snapshot_checksum(p, len, number)) return 0;
+    if (take_u64(p + len) == block_checksum(p, len, number)) return 0;
     return error_set(s->e, ERR_FORMAT, s->path, "The saved reading is damaged in block %llu (byte %llu).",
                      (unsigned long long)number, (unsigned long long)(number * BLOCK_BYTES));
 }

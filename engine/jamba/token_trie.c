@@ -17,10 +17,8 @@ void token_trie_free(struct token_trie *t) {
 
 static bool is_text(const struct jamba_model *m, uint32_t id) {
     const struct token *t = &m->tokenizer->tokens[id];
-    for (int i = 0; i < 4; i++)
-        if (m->config.eos[i] == (int32_t)id) return false;
-    return t->bytes.len > 0 && t->bytes.len <= PATTERN_MAX_TOKEN_BYTES && (!t->special || t->plain) &&
-           (t->type == TOKEN_NORMAL || t->type == TOKEN_USER || t->type == TOKEN_BYTE);
+    return t->bytes.len > 0 && !config_is_eos(&m->config, (int32_t)id) && t->bytes.len <= PATTERN_MAX_TOKEN_BYTES &&
+           (!t->special || t->plain) && (t->type == TOKEN_NORMAL || t->type == TOKEN_USER || t->type == TOKEN_BYTE);
 }
 
 struct entry {

@@ -5,6 +5,7 @@
 #include "tests/unit/tiny_model.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <setjmp.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -173,6 +174,13 @@ static void logits_of(struct jamba_model *m, float *out) {
     jamba_session_close(s);
 }
 
+/* Those of a model that is opened for it. */
+static void logits_when_opened(const char *path, const struct jamba_model_options *o, float *out) {
+    struct jamba_model *m = open_ok(path, o);
+    logits_of(m, out);
+    jamba_model_close(m);
+}
+
 /* Every matrix of an F32 file, in the file's bytes, replaced by what its quantised rows mean; the reference reads that.
  */
 static void replace_rows(struct buf *file, const struct jamba_model *m, const char *form) {
@@ -214,9 +222,7 @@ static void test_a_quantised_model_computes_as_one_of_the_rounded_weights(void *
         replace_rows(&file, m, forms[f]);
         jamba_model_close(m);
         assert_int_equal(tiny_write(in_folder("b.gguf"), file.data, file.len), 0);
-        m = open_ok(in_folder("b.gguf"), &o);
-        logits_of(m, want);
-        jamba_model_close(m);
+        logits_when_opened(in_folder("b.gguf"), &o, want);
         o.quantize = forms[f];
         m = open_ok(in_folder("a.gguf"), &o);
         assert_string_equal(jamba_model_kernel_path(m), f ? "scalar+q4" : "scalar+int8");
@@ -246,10 +252,8 @@ static void test_every_path_and_source_stays_near_the_unquantised_model(void **s
         float want[300], first[300], got[300];
         bool int8 = false;
         assert_int_equal(tiny_model_write(&t, in_folder("a.gguf")), 0);
-        struct jamba_model *m =
-            open_ok(in_folder("a.gguf"), &(struct jamba_model_options){.path = "scalar", .n_threads = 1});
-        logits_of(m, want);
-        jamba_model_close(m);
+        struct jamba_model *m;
+        logits_when_opened(in_folder("a.gguf"), &(struct jamba_model_options){.path = "scalar", .n_threads = 1}, want);
         for (size_t p = 0; p < sizeof paths / sizeof paths[0]; p++) {
             struct jamba_model_options o = {.path = paths[p], .n_threads = 2, .quantize = form};
             struct error e = {0};
@@ -287,17 +291,24 @@ static void test_what_a_file_has_quantised_stays(void **state) {
     t.matrix = TENSOR_Q4_0, t.dt_rank = 32;
     assert_int_equal(tiny_model_write(&t, in_folder("a.gguf")), 0);
     struct jamba_model_options o = {.n_threads = 1, .path = "scalar", .note = note, .note_ctx = &told};
-    struct jamba_model *m = open_ok(in_folder("a.gguf"), &o);
-    logits_of(m, want);
-    jamba_model_close(m);
+    char file[200];
+    logits_when_opened(in_folder("a.gguf"), &o, want);
     assert_int_equal(told.n, 0);
     o.quantize = "int8";
-    m = open_ok(in_folder("a.gguf"), &o);
+    struct jamba_model *m = open_ok(in_folder("a.gguf"), &o);
     logits_of(m, got);
     assert_string_equal(jamba_model_kernel_path(m), "scalar");
+    quantize_cache_file(m, QUANTIZE_INT8, file, sizeof file);
     jamba_model_close(m);
     assert_memory_equal(want, got, sizeof got);
     assert_int_equal(told.n, 1);
+    assert_non_null(strstr(told.last, "nothing to quantise"));
+    assert_true(mkdir(cache, 0700) == 0 ||
+                errno == EEXIST); /* nor is what lies where its blocks would be kept looked at */
+    assert_int_equal(tiny_write(file, "not ours", 8), 0);
+    logits_when_opened(in_folder("a.gguf"), &o, got);
+    assert_memory_equal(want, got, sizeof got);
+    assert_int_equal(told.n, 2);
     assert_non_null(strstr(told.last, "nothing to quantise"));
 }
 
@@ -404,25 +415,42 @@ static void test_no_damage_to_the_file_goes_unseen(void **state) {
     jamba_model_close(m);
 }
 
-static void test_a_damaged_file_is_made_anew_and_said(void **state) {
-    struct jamba_model *m = small_model(1);
-    struct notes told = {0};
-    struct jamba_model_options o = {
-        .path = "scalar", .n_threads = 1, .quantize = "q4", .note = note, .note_ctx = &told};
+/* The small model's first start in a form: what it predicts, and where its blocks and their first writing stand. */
+struct first_start {
+    struct jamba_model_options o;
+    struct notes told;
     char file[200], tmp[210];
-    float want[300], got[300];
+    float want[300];
+};
+static void start_first(struct first_start *s, const char *form) {
+    enum quantize_form kind;
+    struct error e = {0};
+    struct jamba_model *m = small_model(1);
+    *s = (struct first_start){.o = {.path = "scalar", .n_threads = 1, .quantize = form, .note = note}};
+    s->o.note_ctx = &s->told;
+    assert_int_equal(quantize_form_of(form, &kind, &e), 0);
+    quantize_cache_file(m, kind, s->file, sizeof s->file);
+    snprintf(s->tmp, sizeof s->tmp, "%s.tmp", s->file);
+    jamba_model_close(m);
+    logits_when_opened(in_folder("a.gguf"), &s->o, s->want);
+    assert_int_equal(s->told.n, 0);
+}
+static void start_again(const struct first_start *s) {
+    float got[300];
+    logits_when_opened(in_folder("a.gguf"), &s->o, got);
+    assert_memory_equal(s->want, got, sizeof got);
+}
+
+static void test_a_damaged_file_is_made_anew_and_said(void **state) {
+    struct first_start s;
     (void)state;
-    quantize_cache_file(m, QUANTIZE_Q4, file, sizeof file);
-    jamba_model_close(m);
-    m = open_ok(in_folder("a.gguf"), &o);
-    logits_of(m, want);
-    jamba_model_close(m);
+    start_first(&s, "q4");
     for (int kind = 0; kind < 3; kind++) {
-        told.n = 0;
-        if (kind == 0) assert_int_equal(truncate(file, 1000), 0);
-        if (kind == 1) assert_int_equal(tiny_write(file, "not ours", 8), 0);
+        s.told.n = 0;
+        if (kind == 0) assert_int_equal(truncate(s.file, 1000), 0);
+        if (kind == 1) assert_int_equal(tiny_write(s.file, "not ours", 8), 0);
         if (kind == 2) { /* one weight */
-            int fd = open(file, O_RDWR);
+            int fd = open(s.file, O_RDWR);
             struct stat st;
             char c;
             assert_true(fd >= 0 && fstat(fd, &st) == 0);
@@ -431,61 +459,37 @@ static void test_a_damaged_file_is_made_anew_and_said(void **state) {
             assert_int_equal(pwrite(fd, &c, 1, st.st_size / 2), 1);
             close(fd);
         }
-        m = open_ok(in_folder("a.gguf"), &o);
-        logits_of(m, got);
-        jamba_model_close(m);
-        assert_memory_equal(want, got, sizeof got);
-        assert_int_equal(told.n, 1);
-        assert_non_null(strstr(told.last, kind == 2 ? "damaged" : "cut short"));
-        m = open_ok(in_folder("a.gguf"), &o);
-        jamba_model_close(m);
-        assert_int_equal(told.n, 1); /* it is whole again */
+        start_again(&s);
+        assert_int_equal(s.told.n, 1);
+        assert_non_null(strstr(s.told.last, kind == 2 ? "damaged" : "cut short"));
+        start_again(&s);
+        assert_int_equal(s.told.n, 1); /* it is whole again */
     }
-    snprintf(tmp, sizeof tmp, "%s.tmp", file);
-    assert_int_equal(access(tmp, F_OK), -1);
+    assert_int_equal(access(s.tmp, F_OK), -1);
 }
 
 static void test_what_cannot_be_kept_is_said_once_and_computes_all_the_same(void **state) {
-    struct jamba_model *m = small_model(1);
-    struct notes told = {0};
-    struct jamba_model_options o = {
-        .path = "scalar", .n_threads = 1, .quantize = "int8", .note = note, .note_ctx = &told};
-    float want[300], got[300];
-    char file[200], tmp[210];
+    struct first_start s;
     (void)state;
-    quantize_cache_file(m, QUANTIZE_INT8, file, sizeof file);
-    jamba_model_close(m);
-    m = open_ok(in_folder("a.gguf"), &o);
-    logits_of(m, want);
-    jamba_model_close(m);
-    assert_int_equal(told.n, 0);
-
+    start_first(&s, "int8");
     assert_int_equal(setenv("ANTINOMY_CACHE", in_folder("a.gguf"), 1), 0); /* no folder */
-    m = open_ok(in_folder("a.gguf"), &o);
-    logits_of(m, got);
-    jamba_model_close(m);
+    start_again(&s);
     assert_int_equal(setenv("ANTINOMY_CACHE", cache, 1), 0);
-    assert_memory_equal(want, got, sizeof got);
-    assert_int_equal(told.n, 1);
+    assert_int_equal(s.told.n, 1);
 
-    snprintf(tmp, sizeof tmp, "%s.tmp", file); /* somebody else writes it now */
-    assert_int_equal(unlink(file), 0);
-    int fd = open(tmp, O_RDWR | O_CREAT, 0600);
+    assert_int_equal(unlink(s.file), 0); /* somebody else writes it now */
+    int fd = open(s.tmp, O_RDWR | O_CREAT, 0600);
     assert_int_equal(flock(fd, LOCK_EX), 0);
-    m = open_ok(in_folder("a.gguf"), &o);
-    logits_of(m, got);
-    jamba_model_close(m);
-    assert_memory_equal(want, got, sizeof got);
-    assert_int_equal(told.n, 2);
-    assert_non_null(strstr(told.last, "another process"));
-    assert_int_equal(access(file, F_OK), -1);
-    assert_int_equal(access(tmp, F_OK), 0); /* left to its writer */
+    start_again(&s);
+    assert_int_equal(s.told.n, 2);
+    assert_non_null(strstr(s.told.last, "another process"));
+    assert_int_equal(access(s.file, F_OK), -1);
+    assert_int_equal(access(s.tmp, F_OK), 0); /* left to its writer */
     close(fd);
-    m = open_ok(in_folder("a.gguf"), &o); /* what a crash left is written over */
-    jamba_model_close(m);
-    assert_int_equal(told.n, 2);
-    assert_int_equal(access(file, F_OK), 0);
-    assert_int_equal(access(tmp, F_OK), -1);
+    start_again(&s); /* what a crash left is written over */
+    assert_int_equal(s.told.n, 2);
+    assert_int_equal(access(s.file, F_OK), 0);
+    assert_int_equal(access(s.tmp, F_OK), -1);
 }
 
 static void test_the_cache_stands_where_the_environment_says(void **state) {
