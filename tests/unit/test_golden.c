@@ -1,8 +1,7 @@
 /* test_golden.c: the bundled model against numbers that transformers' JambaForCausalLM computed in f32 from the same
  * dequantised weights (tests/golden/bundled/README.md). The scalar path is held to the reference layer by layer; the
  * int8 paths by what they predict. */
-#include "engine/jamba/model.h"
-#include "kernels/kernels.h"
+#include "tests/unit/head_fixture.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -225,51 +224,35 @@ static void compare_prompt(struct jamba_model *m, const char *path, const struct
     assert_int_equal(jamba_session_prefill(s, ids, n, NULL, &e), 0);
     jamba_trace.layer = NULL;
 
-    struct kernel_device *dev;
-    struct kernel_matrix head;
-    struct kernel_rows rows;
-    const struct tensor *t = m->weights.output;
-    assert_int_equal(kernel_device_open(&dev, path, 2, &e), 0);
-    struct kernel_source source = {
-        .type = (int)t->type,
-        .data = t->data,
-        .n_out = t->ne[1],
-        .n_in = t->ne[0],
-        .row_bytes = tensor_row_bytes(t->type, t->ne[0]),
-        .row_to_f32 = (void (*)(int, const void *, float *, uint64_t))(void (*)(void))tensor_row_to_f32};
-    assert_int_equal(kernel_matrix_open(&head, dev, &source, &e), 0);
-    assert_int_equal(kernel_rows_open(&rows, 64, c->d_model, &e), 0);
-    float *logits = malloc(64 * V * sizeof *logits);
+    struct fixture_head head;
+    fixture_head_open(&head, m, path);
     const int32_t *top_ids = golden_array(g, json_object_get(prompt, "top_ids"));
     const float *top_logprobs = golden_array(g, json_object_get(prompt, "top_logprobs"));
     const float *full = golden_array(g, json_object_get(prompt, "logits"));
-    for (size_t at = 0; at < n; at += 64) {
-        size_t count = n - at < 64 ? n - at : 64;
-        kernel_rows_prepare(dev, &rows, cap.final + at * c->d_model, c->d_model, count, c->d_model, head.int8);
-        kernel_linear(dev, &rows, &(struct kernel_output){.w = &head, .y = logits, .ldy = V}, 1);
+    for (size_t at = 0; at < n; at += HEAD_ROWS) {
+        size_t count = n - at < HEAD_ROWS ? n - at : HEAD_ROWS;
+        fixture_head_run(&head, cap.final + at * c->d_model, count);
         for (size_t i = 0; i < count; i++) {
-            compare_position(a, logits + i * V, V, top_ids + (at + i) * 5, top_logprobs + (at + i) * 5);
+            const float *logits = head.logits + i * V;
+            compare_position(a, logits, V, top_ids + (at + i) * 5, top_logprobs + (at + i) * 5);
             for (size_t k = 0; k < 4; k++)
                 if ((size_t)json_integer_value(json_array_get(json_object_get(prompt, "logits_positions"), k)) ==
                     at + i)
-                    compare_logits(a, logits + i * V, full + k * V, V);
+                    compare_logits(a, logits, full + k * V, V);
         }
     }
     /* and what the session itself says of its last position is the same */
     float *own = malloc(V * sizeof *own);
     assert_int_equal(jamba_session_logits(s, own, &e), 0);
-    assert_memory_equal(own, logits + (n - 1) % 64 * V, V * sizeof *own);
+    assert_memory_equal(own, head.logits + (n - 1) % HEAD_ROWS * V, V * sizeof *own);
     int32_t picked[3] = {12, 13, 40000};
     float some[3];
     assert_int_equal(jamba_session_logits_rows(s, picked, 3, some, &e), 0);
     for (size_t i = 0; i < 3; i++) assert_memory_equal(&some[i], &own[picked[i]], 4);
     free(own);
-    free(logits);
     free(cap.final);
     free(ids);
-    kernel_rows_close(&rows);
-    kernel_matrix_close(&head);
-    kernel_device_close(dev);
+    fixture_head_close(&head);
     jamba_session_close(s);
 }
 

@@ -2,8 +2,7 @@
  * likeliest next tokens at 1,000 positions of real text. In f32 on both sides the log-probabilities agree to 0.001;
  * where both round activations to 8 bits, each in its own way, their mean difference stays below 0.1. The scalar path
  * reads the first 100 positions of the bundled model; ALL=1 in the environment reads all. */
-#include "engine/jamba/model.h"
-#include "kernels/kernels.h"
+#include "tests/unit/head_fixture.h"
 #include "tests/unit/tiny_model.h"
 
 #include <math.h>
@@ -82,35 +81,19 @@ static bool read_and_compare(const char *model, const char *path, const char *go
     jamba_trace.layer = NULL;
     assert_int_equal(r.n, n);
 
-    struct kernel_device *dev;
-    struct kernel_matrix head;
-    struct kernel_rows rows;
-    const struct tensor *t = m->weights.output;
-    assert_int_equal(kernel_device_open(&dev, path, 2, &e), 0);
-    struct kernel_source source = {
-        .type = (int)t->type,
-        .data = t->data,
-        .n_out = t->ne[1],
-        .n_in = t->ne[0],
-        .row_bytes = tensor_row_bytes(t->type, t->ne[0]),
-        .row_to_f32 = (void (*)(int, const void *, float *, uint64_t))(void (*)(void))tensor_row_to_f32};
-    assert_int_equal(kernel_matrix_open(&head, dev, &source, &e), 0);
-    assert_int_equal(kernel_rows_open(&rows, 50, H, &e), 0);
-    float *logits = malloc(50 * V * sizeof *logits);
-    for (size_t at = 0; at < n; at += 50) {
-        kernel_rows_prepare(dev, &rows, r.final + at * H, H, 50, H, head.int8);
-        kernel_linear(dev, &rows, &(struct kernel_output){.w = &head, .y = logits, .ldy = V}, 1);
-        for (size_t i = 0; i < 50; i++) compare(d, want, at + i, logits + i * V, V);
+    struct fixture_head head;
+    fixture_head_open(&head, m, path);
+    assert_true(n % HEAD_ROWS == 0);
+    for (size_t at = 0; at < n; at += HEAD_ROWS) {
+        fixture_head_run(&head, r.final + at * H, HEAD_ROWS);
+        for (size_t i = 0; i < HEAD_ROWS; i++) compare(d, want, at + i, head.logits + i * V, V);
     }
     print_message("%s, %s: %zu log-probabilities, mean difference %.2e, worst %.2e (position %zu), likeliest token the "
                   "same %zu of %zu, the peer's ten lie %.2f apart\n",
                   golden, path, d->n, d->sum / (double)d->n, d->worst, d->worst_position, d->n_top1, n,
                   d->spread / (double)n);
-    free(logits);
+    fixture_head_close(&head);
     free(r.final);
-    kernel_rows_close(&rows);
-    kernel_matrix_close(&head);
-    kernel_device_close(dev);
     jamba_session_close(s);
     jamba_model_close(m);
     buf_free(&file);

@@ -466,16 +466,11 @@ static void test_sessions_on_several_threads(void **state) {
     struct tiny_model kind = TINY_MODEL;
     struct error e = {0};
     kind.n_expert = 4, kind.n_expert_used = 2, kind.matrix = TENSOR_Q4_0;
-    char file[] = "/tmp/antinomy-tiny-XXXXXX.gguf";
-    int fd = mkstemps(file, 5);
-    assert_true(fd >= 0);
-    close(fd);
-    tiny_model_write(&kind, file);
     int32_t ids[N + 10 * CLIENTS];
     for (size_t i = 0; i < sizeof ids / sizeof ids[0]; i++) ids[i] = 5 + (int32_t)random_below(250);
     struct jamba_model *m = NULL;
     struct jamba_model_options o = {.n_threads = 2};
-    if (jamba_model_open(&m, file, &o, &e)) fail_msg("%s %s", e.where, e.message);
+    if (tiny_model_open(&m, &kind, &o, &e)) fail_msg("%s %s", e.where, e.message);
     struct client clients[CLIENTS];
     pthread_t threads[CLIENTS];
     for (size_t i = 0; i < CLIENTS; i++) {
@@ -494,7 +489,6 @@ static void test_sessions_on_several_threads(void **state) {
         jamba_session_close(s);
     }
     jamba_model_close(m);
-    unlink(file);
 }
 
 /* A question that is asked while a long reading runs is answered between two of the reading's chunks. */
@@ -537,16 +531,11 @@ static void test_a_question_does_not_wait_for_a_whole_reading(void **state) {
     (void)state;
     struct tiny_model kind = TINY_MODEL;
     struct error e = {0};
-    char file[] = "/tmp/antinomy-tiny-XXXXXX.gguf";
-    int fd = mkstemps(file, 5);
-    assert_true(fd >= 0);
-    close(fd);
-    tiny_model_write(&kind, file);
     int32_t ids[200];
     for (size_t i = 0; i < 200; i++) ids[i] = 5 + (int32_t)random_below(250);
     struct jamba_model *m = NULL;
     struct jamba_model_options o = {.n_threads = 1};
-    if (jamba_model_open(&m, file, &o, &e)) fail_msg("%s %s", e.where, e.message);
+    if (tiny_model_open(&m, &kind, &o, &e)) fail_msg("%s %s", e.where, e.message);
     struct jamba_session *reading = fixture_session(m, 200);
     struct question q = {.m = m, .ids = ids};
     struct jamba_run run = {.progress = reading_progress, .ctx = &q, .chunk = 5};
@@ -557,7 +546,6 @@ static void test_a_question_does_not_wait_for_a_whole_reading(void **state) {
                 q.read_then <= 40); /* four steps, a chunk of 5 between two of them, and some slack */
     jamba_session_close(reading);
     jamba_model_close(m);
-    unlink(file);
 }
 
 /* ---- generation ---- */
@@ -669,13 +657,7 @@ static struct jamba_model *tiny_with_budget(uint64_t bytes) {
     struct jamba_model_options o = {.n_threads = 1, .session_bytes = bytes};
     struct jamba_model *m = NULL;
     struct error e = {0};
-    char file[] = "/tmp/antinomy-tiny-XXXXXX.gguf";
-    int fd = mkstemps(file, 5);
-    assert_true(fd >= 0);
-    close(fd);
-    tiny_model_write(&kind, file);
-    if (jamba_model_open(&m, file, &o, &e)) fail_msg("%s %s", e.where, e.message);
-    unlink(file);
+    if (tiny_model_open(&m, &kind, &o, &e)) fail_msg("%s %s", e.where, e.message);
     return m;
 }
 static void assert_refused(int rc, const struct error *e, uint64_t needed, uint64_t left) {

@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 struct tiny_model {
     uint32_t n_layer, d_model, d_ff, n_head, n_kv_head, d_inner, d_state, d_conv, dt_rank, n_expert, n_expert_used,
@@ -334,6 +335,18 @@ static inline int tiny_model_write(const struct tiny_model *t, const char *path)
     struct buf b = tiny_model_bytes(t);
     int rc = b.failed ? ERR_NOMEM : tiny_write(path, b.data, b.len);
     buf_free(&b);
+    return rc;
+}
+
+/* Written to a file that is gone again when the model is open: its maps stay. */
+static inline int tiny_model_open(struct jamba_model **out, const struct tiny_model *t,
+                                  const struct jamba_model_options *o, struct error *e) {
+    char file[] = "/tmp/antinomy-tiny-XXXXXX.gguf";
+    int fd = mkstemps(file, 5);
+    if (fd < 0 || close(fd)) return error_set(e, ERR_IO, file, "The small model's file cannot be made.");
+    int rc = tiny_model_write(t, file);
+    rc = rc ? error_set(e, rc, file, "The small model cannot be written.") : jamba_model_open(out, file, o, e);
+    unlink(file);
     return rc;
 }
 
