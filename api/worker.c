@@ -10,10 +10,11 @@
 #include <time.h>
 
 #define LEASE_S 60.0
-#define RENEW_S 0.25     /* progress goes to the database at most this often */
-#define IDLE_S 5         /* looks for jobs at least this often */
-#define DELETE_WAIT_S 30 /* for a reading to stop; it looks up about once a second */
-#define RETRY_S 30       /* after a failure that is not a job's (no model, disk full) */
+#define RENEW_S 0.25      /* progress goes to the database at most this often */
+#define IDLE_S 5          /* looks for jobs at least this often */
+#define DELETE_WAIT_S 30  /* for a reading to stop; it looks up about once a second */
+#define REPORT_ATTEMPTS 3 /* where documents are deleted while it is made */
+#define RETRY_S 30        /* after a failure that is not a job's (no model, disk full) */
 
 struct worker_job {
     struct api *api;
@@ -157,10 +158,14 @@ static int job_run(struct worker_job *j, struct error *e) {
         api->reading_set = 0;
         pthread_cond_broadcast(&api->wake);
         pthread_mutex_unlock(&api->lock);
-    } else {
+        return rc;
+    }
+    const struct analysis_report_options kept = {.must_keep = true};
+    rc = ERR_NOT_FOUND;
+    for (int i = 0; rc == ERR_NOT_FOUND && i < REPORT_ATTEMPTS; i++) { /* a document was deleted: of what is left */
         struct arena a = {0};
         struct slice json;
-        rc = analysis_contradictions(an, j->set, NULL, &ev, &a, &json, e);
+        rc = analysis_contradictions(an, j->set, &kept, &ev, &a, &json, e);
         arena_free(&a);
     }
     return rc;

@@ -154,7 +154,8 @@ int sniff(struct slice head, uint64_t n_bytes, const char *where, enum sniffed *
             !(strcmp(k->bytes, "BZh") == 0 && !contains(head, "\0", 1)) &&
             !(strcmp(k->bytes, "ID3") == 0 && !contains(head, "\0", 1)) &&
             !(strcmp(k->bytes, "RIFF") == 0 && !contains(head, "\0", 1)))
-            return error_set(e, ERR_UNSUPPORTED, where, "this is %s, which is not read", k->what);
+            return error_set(e, ERR_UNSUPPORTED, where, "this is %.*s, which is not read%s", (int)strcspn(k->what, ";"),
+                             k->what, k->what + strcspn(k->what, ";"));
     }
     /* ISO 32000-1 H.3, note 13: the header may stand anywhere in the first 1,024 bytes */
     struct slice start = {head.data, head.len < 1024 ? head.len : 1024};

@@ -132,6 +132,15 @@ $('set-form').addEventListener('submit', async event => {
 });
 
 /* ---- documents ---- */
+/* Looks again: soon while there is work, later where the service did not answer (it may be starting anew). */
+function refreshIn(ms) {
+  clearTimeout(state.timer);
+  state.timer = setTimeout(() => refresh().catch(e => {
+    note(e.message);
+    refreshIn(5000);
+  }), ms);
+}
+
 async function refresh() {
   clearTimeout(state.timer);
   const set = state.set;
@@ -146,7 +155,7 @@ async function refresh() {
   state.jobs = new Map(jobs.jobs.map(j => [j.id, j]).reverse());
   drawDocuments();
   const busy = state.documents.some(d => d.state === 'queued') || jobs.jobs.some(j => j.state === 'queued' || j.state === 'running');
-  if (busy) state.timer = setTimeout(() => refresh().catch(e => note(e.message)), 900);
+  if (busy) refreshIn(900);
 }
 
 const stageWords = { extract: 'reading the file', index: 'indexing', embed: 'making vectors', read: 'reading the set', search: 'searching', decide: 'deciding whether the documents answer', quote: 'quoting', judge: 'judging pairs', rules: 'comparing statements', detect: 'comparing statements' };

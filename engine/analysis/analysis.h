@@ -54,6 +54,7 @@ int analysis_ask(struct analysis *an, int64_t set, struct slice question, const 
 struct analysis_report_options {
     bool without_model; /* rules alone */
     bool possible;      /* also list pairs that only the model proposes */
+    bool must_keep;     /* a report that could not be kept is an error (ERR_NOT_FOUND: a document was deleted meanwhile); else the caller has it */
 };
 int analysis_contradictions(struct analysis *an, int64_t set, const struct analysis_report_options *o, const struct analysis_events *ev,
                             struct arena *a, struct slice *json, struct error *e);

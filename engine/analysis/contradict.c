@@ -505,12 +505,17 @@ int analysis_contradictions(struct analysis *an, int64_t set, const struct analy
     if ((rc = json_to_arena(out, a, json, e))) goto done;
     int64_t *contents = arena_array(a, c->n_docs + c->n_others + 1, sizeof *contents), id;
     size_t m = 0;
-    struct error ignored;
     for (size_t i = 0; contents && i < c->n_docs; i++) contents[m++] = c->docs[i].entry.content;
     for (size_t i = 0; contents && i < c->n_others; i++) contents[m++] = c->others[i].content;
-    if (contents)
-        store_report_add(an->store, set, *json, contents, m, &id,
-                         &ignored); /* the latest report; the caller has it either way */
+    struct error not_kept = {0};
+    if (!contents)
+        error_set(&not_kept, ERR_NOMEM, "", "There is not enough memory to keep the report.");
+    else
+        store_report_add(an->store, set, *json, contents, m, &id, &not_kept);
+    if (not_kept.code && o && o->must_keep) {
+        *e = not_kept;
+        rc = e->code;
+    }
 done:
     json_decref(out);
     free(fs);

@@ -366,6 +366,41 @@ static void test_words_alone_answer_without_a_model(void **state) {
     analysis_close(bare);
 }
 
+struct deletion {
+    int64_t document;
+};
+static void delete_at_detect(void *ctx, const char *stage, uint64_t done, uint64_t total) {
+    struct deletion *x = ctx;
+    (void)total;
+    if (strcmp(stage, "detect") != 0 || done != 0 || !x->document) return;
+    OK(store_document_delete(store, x->document, NULL, NULL, &err));
+    x->document = 0;
+}
+
+/* What a deleted document said does not come back with a report that was under way; who needs it kept is told. */
+static void test_a_report_is_not_kept_when_a_document_goes_meanwhile(void **state) {
+    (void)state;
+    int64_t set = new_set("going", 1), id;
+    struct arena a = {0};
+    struct slice json;
+    for (int must = 0; must < 2; must++) {
+        struct deletion x = {add(set, "policy.txt", POLICY, strlen(POLICY))};
+        struct analysis_events ev = {.stage = delete_at_detect, .ctx = &x};
+        struct analysis_report_options o = {.without_model = true, .must_keep = must == 1};
+        ingest_all();
+        int rc = analysis_contradictions(an, set, &o, &ev, &a, &json, &err);
+        assert_int_equal(x.document, 0);
+        assert_int_equal(rc, must ? ERR_NOT_FOUND : 0);
+        if (must) assert_non_null(strstr(err.message, "deleted meanwhile"));
+        FAILS(ERR_NOT_FOUND, store_report_latest(store, &a, set, &id, &json, &err));
+    }
+    struct analysis_report_options o = {.without_model = true, .must_keep = true};
+    OK(analysis_contradictions(an, set, &o, NULL, &a, &json, &err)); /* of what is left */
+    OK(store_report_latest(store, &a, set, &id, &json, &err));
+    assert_null(memmem(json.data, json.len, "policy.txt", 10));
+    arena_free(&a);
+}
+
 /* A table of contents has the question's words next to each other, and says nothing. */
 static void test_a_table_of_contents_is_no_evidence(void **state) {
     (void)state;
@@ -579,6 +614,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(test_the_answer_reports_restored_and_newly_read_tokens),
         cmocka_unit_test(test_words_alone_answer_without_a_model),
         cmocka_unit_test(test_a_table_of_contents_is_no_evidence),
+        cmocka_unit_test(test_a_report_is_not_kept_when_a_document_goes_meanwhile),
         cmocka_unit_test(test_a_bad_file_fails_alone),
         cmocka_unit_test(test_questions_that_are_none_are_refused),
         cmocka_unit_test(test_a_question_can_be_stopped),

@@ -426,6 +426,8 @@ static void test_bad_files_get_one_clear_reason_each(void **state) {
     refuse("zeros.txt", bytes, 5000, ERR_FORMAT, "zero bytes");
     refuse("cut.pdf", pdf, sizeof pdf - 1, ERR_FORMAT, "breaks off at byte 72");
     refuse("a.png", "\x89PNG\r\n\x1a\n\0\0\0\rIHDR", 16, ERR_UNSUPPORTED, "PNG image");
+    refuse("a.rtf", "{\\rtf1\\ansi Hello}", 18, ERR_UNSUPPORTED,
+           "this is a Rich Text (RTF) file, which is not read; save it as DOCX or PDF");
     refuse("a.doc", "\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1\0\0", 10, ERR_UNSUPPORTED, ".doc");
     for (size_t i = 0; i < 5000; i++) bytes[i] = (char)(i * 7919 >> 3);
     refuse("noise", bytes, 5000, ERR_UNSUPPORTED, "binary");
