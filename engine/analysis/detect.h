@@ -133,6 +133,7 @@ struct frame {
 /* ---- documents ---- */
 enum document_relation { RELATION_SAME, RELATION_FAMILY, RELATION_COMPATIBLE, RELATION_VERSION, RELATION_DIFFERENT };
 #define FAMILY_PARTIES 12
+#define FAMILY_ISSUER 6
 struct family_document {
     uint32_t parties[FAMILY_PARTIES];
     uint32_t n_parties;
@@ -145,6 +146,8 @@ struct family_document {
     uint32_t amends;   /* document it amends, INGEST_NONE */
     uint32_t names[8]; /* proper names it uses most */
     uint32_t n_names;
+    uint32_t issuer[FAMILY_ISSUER]; /* the name of who says "we" in it: a company alone on a line of the title page */
+    uint32_t n_issuer;
     uint32_t *shingles; /* sorted hashes */
     size_t n_shingles;
     uint32_t title_statement; /* first statement that shows title or date */

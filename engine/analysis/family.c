@@ -413,12 +413,86 @@ static bool strangers(const struct detect_set *s, uint32_t a, uint32_t b) {
     return true;
 }
 
+/* ---- who speaks ---- */
+#define TITLE_PAGE 40 /* statements; the cover of a filing names its registrant within the first twenty */
+
+static bool states_name(const struct detect_set *s, const struct subject_statement *u, const uint32_t *name,
+                        uint32_t n) {
+    for (uint32_t i = 0; i + n <= u->n_words; i++) {
+        uint32_t k = 0;
+        while (k < n && s->words[u->word + i + k].id == name[k]) k++;
+        if (k == n) return true;
+    }
+    return false;
+}
+
+/* The name that stands alone on a line: capitals only, "Inc." and the like left out. 0: the line is something else. */
+static uint32_t name_of_line(const struct detect_set *s, const struct subject_statement *u, bool company,
+                             uint32_t name[FAMILY_ISSUER]) {
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < u->n_words; i++) {
+        const struct word *w = &s->words[u->word + i];
+        uint32_t flags = s->lexicon.items[w->id].flags;
+        if (w->flags & WORD_LEAD) continue;
+        if (flags & LEXICON_COMPANY) {
+            company |= i + 1 == u->n_words;
+            continue;
+        }
+        if (w->class == WORD_FUNCTION || w->class == WORD_SKIP) continue;
+        char first = s->docs[u->doc]->text.data[w->start];
+        if ((first >= 'a' && first <= 'z') || words_digit((unsigned char)first) || n == FAMILY_ISSUER) return 0;
+        name[n++] = w->id;
+    }
+    return company ? n : 0;
+}
+
+/* Reports list no parties: who says "we", "the Company", "the Registrant" stands on the title page. */
+static void find_issuer(struct detect_set *s, uint32_t d) {
+    struct family_document *fam = &s->family[d];
+    for (uint32_t i = 0; i < TITLE_PAGE && i < s->docs[d]->n_statements && fam->n_parties == 0; i++) {
+        const struct subject_statement *u = &s->units[s->first_unit[d] + i];
+        struct slice next = i + 1 < s->docs[d]->n_statements
+                                ? ingest_text(s->docs[d], s->docs[d]->statements[i + 1].span)
+                                : (struct slice){0};
+        bool charter = has_phrase(next, "exact name of registrant") || has_phrase(next, "name of issuer");
+        if (!charter && i >= OPENING_STATEMENTS) continue;
+        uint32_t name[FAMILY_ISSUER], n = name_of_line(s, u, charter, name);
+        if (!n || (fam->n_issuer && !charter)) continue;
+        memcpy(fam->issuer, name, n * sizeof *name);
+        fam->n_issuer = n;
+        if (charter) return;
+    }
+}
+
+/* Reports of two companies that hardly speak of each other: "we" of the one is not "we" of the other. A lender or
+ * supplier named once in a long report does not make it a paper of theirs. */
+#define MENTION_EVERY 200 /* statements; the filings at hand name an outsider in less than one of a thousand */
+static bool other_issuer(const struct detect_set *s, uint32_t a, uint32_t b) {
+    const struct family_document *fa = &s->family[a], *fb = &s->family[b];
+    uint32_t n = fa->n_issuer < fb->n_issuer ? fa->n_issuer : fb->n_issuer;
+    if (!n || memcmp(fa->issuer, fb->issuer, n * sizeof *fa->issuer) == 0) return false;
+    for (int side = 0; side < 2; side++) {
+        uint32_t d = side ? b : a;
+        const struct family_document *f = side ? fa : fb;
+        if (!knows(s, d, f->issuer[0])) continue;
+        uint32_t count = s->first_unit[d + 1] - s->first_unit[d], hits = 0;
+        for (uint32_t i = 0; i < count; i++) {
+            bool hit = states_name(s, &s->units[s->first_unit[d] + i], f->issuer, f->n_issuer);
+            if (hit && i < TITLE_PAGE) return false;
+            hits += hit;
+        }
+        if (hits && hits * MENTION_EVERY >= count) return false;
+    }
+    return true;
+}
+
 int family_build(struct detect_set *s) {
     for (uint32_t d = 0; d < s->n_docs; d++) {
         const struct ingest_document *doc = s->docs[d];
         struct family_document *fam = &s->family[d];
         read_opening(s, d);
         find_names(s, d);
+        find_issuer(s, d);
         if (build_shingles(s, d)) return ERR_NOMEM;
         /* words of the title: they lie outside the text, so they are read by hand */
         fam->title = arena_array(&s->scratch, 48, sizeof *fam->title);
@@ -502,11 +576,14 @@ int family_build(struct detect_set *s) {
                 if (r == RELATION_FAMILY && both < most && both < least && same_title(s, a, b) > 0.7f)
                     r = RELATION_DIFFERENT;
                 if (both == least && least == 1 && fa->n_parties > 1 && fb->n_parties > 1) r = RELATION_DIFFERENT;
+                /* what a maker and a user each say of one product; two deals about it are two deals */
+                if (both == 0 && least == 1 && same_code(s, a, b) && same_title(s, a, b) <= 0.7f) r = RELATION_FAMILY;
             } else if (named > 0.7f) {
                 r = RELATION_FAMILY;
             }
             if (r == RELATION_COMPATIBLE && strangers(s, a, b)) r = RELATION_DIFFERENT;
             if (r == RELATION_COMPATIBLE && same_code(s, a, b)) r = RELATION_FAMILY;
+            if (other_issuer(s, a, b)) r = RELATION_DIFFERENT;
             double jaccard, cover;
             overlap(fa->shingles, fa->n_shingles, fb->shingles, fb->n_shingles, &jaccard, &cover);
             bool dated = (fa->date != INT32_MIN && fb->date != INT32_MIN && fa->date != fb->date) ||

@@ -445,6 +445,8 @@ int value_frame(struct detect_set *s, uint32_t unit, uint32_t fact) {
     for (uint32_t i = 0; i < u->n_words; i++)
         content += s->words[u->word + i].class != WORD_FUNCTION && s->words[u->word + i].class != WORD_NUMBER &&
                    s->words[u->word + i].class != WORD_SKIP &&
+                   !(s->lexicon.items[s->words[u->word + i].id].flags & LEXICON_TIME) &&
+                   !words_in(s, u->doc, &s->words[u->word + i], "ended ending") && /* "Three months ended 31 March" */
                    !(s->words[u->word + i].start >= f->span.start && s->words[u->word + i].end <= f->span.end);
     bool label = memchr(d->text.data + d->statements[u->statement].span.start, ':',
                         f->span.start - d->statements[u->statement].span.start) != NULL;
@@ -487,6 +489,12 @@ int value_frame(struct detect_set *s, uint32_t unit, uint32_t fact) {
             return 0;
     }
     if (f->kind == INGEST_DATE && !row && content < 2) return 0; /* "Expires 6 July": of what? */
+    if (f->kind == INGEST_DATE) /* a line of an index of exhibits: "(incorporated by reference to Exhibit 3.1 ...)" */
+        for (uint32_t i = 1; i + 1 < u->n_words; i++)
+            if (words_in(s, u->doc, &s->words[u->word + i], "by") &&
+                words_in(s, u->doc, &s->words[u->word + i - 1], "incorporated herein") &&
+                words_in(s, u->doc, &s->words[u->word + i + 1], "reference"))
+                return 0;
     if (!states && !label && (content < 2 || f->kind == INGEST_DATE)) return 0;
     { /* "150 x 4.6 mm": one of several measures of a thing */
         const char *x = d->text.data;

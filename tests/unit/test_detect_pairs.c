@@ -28,8 +28,7 @@ static struct ingest_document *document(const char *name, const char *text) {
 }
 
 /* Class of the surest contradiction between the two texts, -1 for none; *decided as the rules say. */
-static int conflict(const char *a, const char *b, bool *decided, char why[200]) {
-    struct ingest_document *docs[] = {document("a.txt", a), document("b.txt", b)};
+static int conflict_of(struct ingest_document *docs[2], bool *decided, char why[200]) {
     struct arena arena = {0};
     struct analysis_pair *pairs;
     size_t n;
@@ -51,10 +50,22 @@ static int conflict(const char *a, const char *b, bool *decided, char why[200]) 
     return class;
 }
 
+static int conflict(const char *a, const char *b, bool *decided, char why[200]) {
+    struct ingest_document *docs[] = {document("a.txt", a), document("b.txt", b)};
+    return conflict_of(docs, decided, why);
+}
+
 static const struct row {
     int class; /* -1: both can hold */
     const char *a, *b;
 } rows[] = {
+    /* lines that name a day and state nothing */
+    {-1,
+     "3.1 Certificate (incorporated by reference to Exhibit 3.1 to the Quarterly Report for the quarter ended 31 March "
+     "2000).",
+     "3.2 Certificate (incorporated by reference to Exhibit 3.1 to the Quarterly Report for the quarter ended 31 March "
+     "2013)."},
+    {-1, "Three months ended 31 March 2021", "Three months ended 31 March 2020"},
     /* amounts: scale, rate, currency, rounding */
     {ANALYSIS_AMOUNT, "The annual licence fee is EUR 48,000.", "The annual licence fee amounts to EUR 52,000."},
     {-1, "The purchase price is USD 1.5 million.", "The purchase price is USD 1,500,000."},
@@ -180,6 +191,44 @@ static void test_unrelated_parties_do_not_meet(void **state) {
     assert_int_equal(conflict(a, c, &decided, why), ANALYSIS_AMOUNT);
 }
 
+/* "We", "the Company": somebody else in each report. */
+static void test_reports_of_two_companies_do_not_meet(void **state) {
+    (void)state;
+    bool decided;
+    char why[200];
+    const char *a = "ANNUAL REPORT\n\nORLIN ESTATES INC.\n\n(Exact name of registrant as specified in its charter)\n\n"
+                    "Our cash and cash equivalents are USD 12.9 million.\n";
+    const char *b = "ANNUAL REPORT\n\nPFEIL DESIGN CORPORATION\n\n(Exact name of registrant as specified in its "
+                    "charter)\n\nOur cash and cash equivalents are USD 2.6 million.\n";
+    const char *c = "QUARTERLY REPORT\n\nOrlin Estates Inc.\n\nOur cash and cash equivalents are USD 2.6 million.\n";
+    const char *d = "LENDER'S NOTE\n\nPfeil Design Corporation\n\nThe borrower is Orlin Estates Inc.\n\nIts cash and "
+                    "cash equivalents are USD 2.6 million.\n";
+    assert_int_equal(conflict(a, b, &decided, why), -1);
+    assert_int_equal(conflict(a, c, &decided, why), ANALYSIS_AMOUNT);
+    assert_int_equal(conflict(a, d, &decided, why), ANALYSIS_AMOUNT);
+}
+
+/* A hospital's sheet on a machine and its maker's manual; two deals about such a machine are two deals. */
+static void test_one_product_ties_maker_and_user(void **state) {
+    (void)state;
+    static const char *const texts[][2] = {
+        {"This manual is published by Bremmer Laborbau GmbH (\"Bremmer\").\n\nUp to 99 programs can be stored.\n",
+         "This sheet is issued by Ostenfeld Kliniken GmbH (\"Ostenfeld\").\n\nUp to 50 programs can be stored.\n"},
+        {"This agreement is made between Bremmer Laborbau GmbH (the \"Seller\") and Halden Labor GmbH (the "
+         "\"Buyer\").\n\nThe deposit is EUR 9,000.\n",
+         "This agreement is made between Orlin Vertrieb GmbH (the \"Seller\") and Ostenfeld Kliniken GmbH (the "
+         "\"Buyer\").\n\nThe deposit is EUR 12,000.\n"}};
+    static const int classes[] = {ANALYSIS_QUANTITY, -1};
+    for (int i = 0; i < 2; i++) {
+        bool decided;
+        char why[200];
+        struct ingest_document *docs[] = {document("a.txt", texts[i][0]), document("b.txt", texts[i][1])};
+        docs[0]->title = slice_of("Centrifuge TX-40: manual");
+        docs[1]->title = slice_of("Users' sheet for the TX-40");
+        assert_int_equal(conflict_of(docs, &decided, why), classes[i]);
+    }
+}
+
 static void test_stems_meet(void **state) {
     (void)state;
     static const char *const same[][2] = {
@@ -218,6 +267,8 @@ int main(void) {
         cmocka_unit_test(test_words_against_figures_in_one_sentence),
         cmocka_unit_test(test_exception_that_names_the_section_is_no_conflict),
         cmocka_unit_test(test_unrelated_parties_do_not_meet),
+        cmocka_unit_test(test_reports_of_two_companies_do_not_meet),
+        cmocka_unit_test(test_one_product_ties_maker_and_user),
         cmocka_unit_test(test_stems_meet),
         cmocka_unit_test(test_old_text_stands_as_whole_words),
     };
