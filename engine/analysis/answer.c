@@ -4,7 +4,8 @@
  *
  *   search   statements ranked by vectors, BM25 and exact facts
  *   read     the whole set (restored when it was read before), or what search chose of it
- *   decide   P(none) against P(quote): on the reading, or on a short reading of its own (the card's decide_window)
+ *   decide   P(none) against P(quote): on the reading, or on a short reading of its own (the card's decide_window);
+ *            none as well for a question in a script that neither model nor set knows (the card's known_words)
  *   quote    the first statement of the search, or decoded under the pointer constraint (the card's evidence_by)
  *   compare  what the rules know about the quoted statement: a conflict elsewhere, an amendment that replaced it
  *   answer   a short answer, shown only where it stands in the quote
@@ -260,7 +261,8 @@ static int build(struct answer *x, json_t *out, struct error *e) {
     struct conflict conflict = {0};
     const char *status = "answered";
     bool is_short = false, disagree = false;
-    if (x->n_places == 0 || (x->decided && x->p_none > x->an->card.none_threshold)) {
+    if (x->n_places == 0 || (x->decided && x->p_none > x->an->card.none_threshold) ||
+        (x->with_model && !words_known(x->c, x->question, x->an->card.known_words))) {
         status = "not_in_documents";
         x->n_evidence = 0;
         bool all = x->reading.whole || x->c->n_docs == 0;

@@ -95,6 +95,7 @@ int card_parse(struct card *c, const char *json, enum prompting by, uint32_t con
         (rc = read_count(j, "decide_window", 0, WINDOW_MAX, &c->decide_window, e)) ||
         (rc = read_count(j, "decide_passages", 1, PASSAGES_MAX, &c->decide_passages, e)) ||
         (rc = read_number(j, "none_threshold", 0, 1, &c->none_threshold, e)) ||
+        (rc = read_number(j, "known_words", 0, 1, &c->known_words, e)) ||
         (rc = read_number(j, "pair_possible", 0, 1, &c->pair_possible, e)) ||
         (rc = read_number(j, "pair_sure", 0, 1, &c->pair_sure, e)) ||
         (rc = read_count(j, "embed_max_tokens", 8, STATEMENT_TOKENS_MAX, &c->embed_max_tokens, e)) ||

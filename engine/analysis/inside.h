@@ -31,6 +31,8 @@ struct card {
                                  reading itself */
     uint32_t decide_passages; /* passages of the short reading */
     float none_threshold;     /* P(none) above it: not in the documents */
+    float known_words;        /* share of the question's words that must be of Latin script or stand in the set; 0: none
+                                 need (a model that reads other scripts) */
     bool evidence_by_reading; /* the quote is decoded under the pointer constraint; else the first statement of the
                                  search */
     bool short_answers;       /* force quote and answer, show it when it stands in the quote */
@@ -241,6 +243,10 @@ int ask_pointer(struct analysis *an, const struct corpus *c, struct jamba_sessio
 /* Forces the statement as the quote, then decodes a short answer (session stands behind the question). */
 int ask_short_answer(struct analysis *an, const struct corpus *c, const struct place *p, struct jamba_session *s,
                      const struct jamba_run *run, struct arena *a, struct slice *answer, struct error *e);
+
+/* ---- known.c ---- */
+/* Whether at least `share` of the question's words are of Latin script or stand in the set. */
+bool words_known(const struct corpus *c, struct slice question, float share);
 
 /* ---- short_answer.c ---- */
 /* Where the short answer stands in what is shown of the statement. false: it does not, or it would drop a negation:

@@ -108,8 +108,10 @@ static void test_the_card_is_checked(void **state) {
     assert_int_equal(c.decide_window, 0);
     assert_true(c.evidence_by_reading);
     assert_true(c.bm25_weight == 0.25f);
+    assert_true(c.known_words == 0);
     assert_int_equal(card_parse(&c, "{\"effective_window\":\"many\"}", PROMPT_CONTROL_TOKENS, 0, &e), ERR_FORMAT);
     assert_int_equal(card_parse(&c, "{\"none_threshold\":7}", PROMPT_CONTROL_TOKENS, 0, &e), ERR_FORMAT);
+    assert_int_equal(card_parse(&c, "{\"known_words\":25}", PROMPT_CONTROL_TOKENS, 0, &e), ERR_FORMAT);
     assert_int_equal(card_parse(&c, "{\"evidence_by\":\"guessing\"}", PROMPT_CONTROL_TOKENS, 0, &e), ERR_FORMAT);
     assert_int_equal(card_parse(&c, "{\"prompts\":\"chatml\"}", PROMPT_CONTROL_TOKENS, 0, &e), ERR_UNSUPPORTED);
     assert_int_equal(card_parse(&c, "[1", PROMPT_CONTROL_TOKENS, 0, &e), ERR_FORMAT);
