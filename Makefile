@@ -125,7 +125,7 @@ $(BUILD)/fuzz/%: tests/fuzz/%.c fuzz-library
 
 # The engine's readers of foreign files, SECONDS each, one after another; logs and corpora under build/fuzz.
 SECONDS ?= 600
-FUZZERS := config gguf safetensors tokenizer vocabulary snapshot constraint chat
+FUZZERS := config gguf safetensors tokenizer vocabulary snapshot quantize constraint chat
 fuzz: $(FUZZERS:%=$(BUILD)/fuzz/fuzz_%)
 	tests/fuzz/engine.sh $(BUILD) $(SECONDS) $(FUZZERS)
 

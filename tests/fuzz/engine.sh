@@ -5,7 +5,7 @@ set -u
 cd "$(dirname "$0")/../.." || exit 2
 build=${1:?usage: tests/fuzz/engine.sh BUILD SECONDS [FUZZER...]} seconds=${2:-600}
 shift 2
-[ $# -gt 0 ] || set -- config gguf safetensors tokenizer vocabulary snapshot constraint chat
+[ $# -gt 0 ] || set -- config gguf safetensors tokenizer vocabulary snapshot quantize constraint chat
 export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
 checkpoints=tests/golden/checkpoints
 broken=0
@@ -25,7 +25,7 @@ for name in "$@"; do
         options+=(-max_len=1000)
         head -c 900 README.md >"$corpus/readme"
         for f in tests/golden/vocabularies/*.jsonl; do head -c 900 "$f" >"$corpus/$(basename "$f")"; done ;;
-    gguf | snapshot) FUZZ_SEEDS=$corpus "$program" -runs=1 >/dev/null 2>&1 ;;
+    gguf | snapshot | quantize) FUZZ_SEEDS=$corpus "$program" -runs=1 >/dev/null 2>&1 ;;
     constraint)
         printf '(?:[a-z]+|\\d{1,3}(?:,\\d{3})*)\n12,345' >"$corpus/number"
         printf '"[^"\\\\]*"|\\x{20ac}.?\n"a"' >"$corpus/string" ;;

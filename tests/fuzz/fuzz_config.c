@@ -3,34 +3,13 @@
  * of the folders of tests/golden/checkpoints behind an empty line. */
 #include "engine/jamba/safetensors.h"
 #include "engine/jamba/weights.h"
+#include "tests/fuzz/folder.h"
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
-
-static char folder[] = "/tmp/antinomy-fuzz-XXXXXX";
-
-static void write_file(const char *name, const void *data, size_t len) {
-    char path[100];
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    FILE *f = fopen(path, "wb");
-    if (!f || fwrite(data, 1, len, f) != len || fclose(f)) abort();
-}
-
-static void clean_up(void) {
-    char path[100];
-    snprintf(path, sizeof path, "%s/config.json", folder);
-    unlink(path);
-    snprintf(path, sizeof path, "%s/generation_config.json", folder);
-    unlink(path);
-    rmdir(folder);
-}
 
 int LLVMFuzzerInitialize(int *argc, char ***argv) {
     (void)argc, (void)argv;
-    if (!mkdtemp(folder)) return 1;
-    return atexit(clean_up);
+    return folder_open();
 }
 
 static bool is_token(int32_t id, const struct jamba_config *c) {

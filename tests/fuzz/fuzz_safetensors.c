@@ -1,24 +1,13 @@
 /* fuzz_safetensors.c: the first line as config.json, the rest as model.safetensors, up to bound weights. Seed: the two
  * files of a folder of tests/golden/checkpoints, the first without line ends. */
 #include "engine/jamba/safetensors.h"
+#include "tests/fuzz/folder.h"
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
-
-static char folder[] = "/tmp/antinomy-fuzz-XXXXXX";
-
-static void write_file(const char *name, const void *data, size_t len) {
-    char path[100];
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    FILE *f = fopen(path, "wb");
-    if (!f || fwrite(data, 1, len, f) != len || fclose(f)) abort();
-}
 
 int LLVMFuzzerInitialize(int *argc, char ***argv) {
     (void)argc, (void)argv;
-    return mkdtemp(folder) ? 0 : 1;
+    return folder_open();
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len) {
