@@ -46,7 +46,7 @@ static size_t workspace(struct cuda_stage *cm, size_t rows, struct block *b) {
     }
     BLOCK(x, rows * max2(c->d_model, q) * 2);
     BLOCK(wide, rows * wide * 2);
-    BLOCK(u, rows * max2(c->d_inner, c->d_ff) * 2);
+    BLOCK(u, max2(rows * max2(c->d_inner, c->d_ff), pad * used * c->d_ff) * 2);
     BLOCK(y, rows * max2(c->d_inner * 2, max2(c->d_model, q)));
     BLOCK(y_scale, rows * 4);
     BLOCK(u_scale, rows * 4);
@@ -134,7 +134,7 @@ int cuda_stage_load(struct cuda_stage *cm, const struct cuda_plan *plan, struct 
     if (!rc) rc = cuda_gemm_open(&cm->gemm, cm->largest_matrix, e);
     if (!rc) cm->e4m3_rows = e4m3_rows(cm);
     cm->chunk_rows = (int)plan->chunk_rows;
-    if (!rc && cm->n_attention) rc = cuda_pool_open(cm, plan->positions, e);
+    if (!rc && c->n_attention_layer) rc = cuda_pool_open(cm, plan->positions, e);
     cm->decode_scratch_bytes = cm->n_attention ? cuda_attention_decode_scratch(CUDA_STEP_ROWS, (int)c->n_head,
                                                                                (int)c->head_dim, (int)plan->positions)
                                                : 0;
@@ -425,7 +425,7 @@ static int shared_keys(const struct cuda_pass *p) {
         for (int k = 0; k < n; k++)
             if (a->pages[k] != b->pages[k]) n = k;
     }
-    return p->cm->kv.n_pages ? n * CUDA_KV_PAGE : 0;
+    return p->cm->n_attention ? n * CUDA_KV_PAGE : 0;
 }
 
 /* A step's tables, then the recorded graph for this number of timelines and this reach of keys. */
@@ -454,7 +454,7 @@ static int run_step(struct cuda_pass *p, struct error *e) {
         1024; /* a power of two, so that few graphs serve all lengths; at most what the scratch was made for */
     while (p->max_keys < longest) p->max_keys *= 2;
     int cap = cm->kv.n_pages * CUDA_KV_PAGE;
-    if (cm->kv.n_pages && p->max_keys > cap) p->max_keys = cap;
+    if (cm->n_attention && p->max_keys > cap) p->max_keys = cap;
     p->n_shared = shared_keys(p);
     if (p->trace.layer) return layers(p, e);
     for (int i = 0; i < cm->n_graphs; i++)
@@ -497,8 +497,7 @@ static int head(struct cuda_stage *cm, const uint16_t *rows, int n, struct error
     return rc;
 }
 
-static int want_last(struct cuda_stage *cm, const struct cuda_state *s, const struct backend_item *it,
-                     struct error *e) {
+int cuda_stage_last(struct cuda_stage *cm, const struct cuda_state *s, const struct backend_item *it, struct error *e) {
     const struct jamba_config *c = &cm->m->config;
     const int H = (int)c->d_model;
     if (it->want == JAMBA_WANT_HIDDEN)
@@ -537,10 +536,6 @@ static int want_logprobs(struct cuda_stage *cm, const float *before, int first, 
     return rc ? rc : cuda_download(out, cm->logprob, (size_t)n * sizeof *out, cm->stream, e);
 }
 
-int cuda_stage_last(struct cuda_stage *cm, const struct cuda_state *s, const struct backend_item *it, struct error *e) {
-    return want_last(cm, s, it, e);
-}
-
 int cuda_stage_pass(struct cuda_stage *cm, struct cuda_pass *p, struct error *e) {
     const struct jamba_config *c = &cm->m->config;
     int rc = 0;
@@ -564,7 +559,7 @@ int cuda_stage_pass(struct cuda_stage *cm, struct cuda_pass *p, struct error *e)
             g->s->has_last = true;
         }
         g->s->n_tokens += (uint32_t)g->n;
-        if (!rc && cm->is_last && g->is_end) rc = want_last(cm, g->s, &g->item, e);
+        if (!rc && cm->is_last && g->is_end) rc = cuda_stage_last(cm, g->s, &g->item, e);
     }
     return rc;
 }

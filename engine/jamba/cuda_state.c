@@ -1,6 +1,7 @@
 /* cuda_state.c: a session's state on the device of a stage: page table into the model's KV pool, conv and SSM state,
  * the last final-norm row. Full pages are shared between forks and never written again; a page that is not full is
- * copied when a session is forked. */
+ * copied when a session is forked. A stage without attention layers counts pages as the others do, of no bytes: what
+ * the first stage has room for, all have, so a full pool is met before anything is read. */
 #include "engine/jamba/cuda_backend.h"
 
 #include <stdlib.h>
@@ -99,7 +100,7 @@ static int pages_grow(struct cuda_stage *cm, struct cuda_state *s, int want, str
 }
 
 int cuda_state_extend(struct cuda_stage *cm, struct cuda_state *s, size_t n_more, struct error *e) {
-    if (!cm->n_attention) return 0;
+    if (!cm->m->config.n_attention_layer) return 0;
     return pages_grow(cm, s, (int)((s->n_tokens + n_more + CUDA_KV_PAGE - 1) / CUDA_KV_PAGE), e);
 }
 
@@ -111,7 +112,7 @@ int cuda_state_fork(struct cuda_state **out, struct cuda_stage *cm, const struct
     s->n_tokens = from->n_tokens;
     s->has_last = from->has_last;
     int full = (int)(from->n_tokens / CUDA_KV_PAGE);
-    if (!cm->n_attention) full = 0;
+    if (!c->n_attention_layer) full = 0;
     pthread_mutex_lock(&cm->pool_lock);
     for (int i = 0; i < full; i++) {
         s->pages[i] = from->pages[i];
@@ -120,7 +121,7 @@ int cuda_state_fork(struct cuda_state **out, struct cuda_stage *cm, const struct
     s->n_pages = full;
     pthread_mutex_unlock(&cm->pool_lock);
     rc = cuda_upload(s->pages_device, s->pages, (size_t)full * sizeof *s->pages, cm->stream, e);
-    if (!rc && cm->n_attention && from->n_tokens % CUDA_KV_PAGE) {
+    if (!rc && c->n_attention_layer && from->n_tokens % CUDA_KV_PAGE) {
         rc = pages_grow(cm, s, full + 1, e);
         if (!rc)
             rc = cuda_copy(cm->kv.pool + (size_t)s->pages[full] * cm->page_bytes / 2,
@@ -149,8 +150,9 @@ uint64_t cuda_session_bytes(const struct cuda_model *model, uint32_t n_tokens) {
 struct mover {
     void *host;
     int (*put)(void *, const void *, size_t);
-    int (*get)(void *, void *, size_t);
+    int (*get)(void *, void *, size_t, uint64_t);
     void *ctx;
+    uint64_t at; /* of get */
 };
 static int move(struct mover *m, struct cuda_stage *cm, void *device, size_t bytes, struct error *e) {
     const size_t step = (size_t)16 << 20;
@@ -161,18 +163,19 @@ static int move(struct mover *m, struct cuda_stage *cm, void *device, size_t byt
             rc = cuda_download(m->host, (char *)device + at, n, cm->stream, e);
             if (!rc) rc = m->put(m->ctx, m->host, n); /* says itself what went wrong, as does get */
         } else {
-            rc = m->get(m->ctx, m->host, n);
+            rc = m->get(m->ctx, m->host, n, m->at);
+            m->at += n;
             if (!rc) rc = cuda_upload((char *)device + at, m->host, n, cm->stream, e);
         }
     }
     return rc;
 }
 int cuda_session_move(struct cuda_model *model, struct cuda_session *s, uint32_t n_tokens,
-                      int (*put)(void *, const void *, size_t), int (*get)(void *, void *, size_t), void *ctx,
+                      int (*put)(void *, const void *, size_t), int (*get)(void *, void *, size_t, uint64_t), void *ctx,
                       struct error *e) {
     const struct jamba_config *c = &model->m->config;
     const size_t width = (size_t)c->n_kv_head * c->head_dim;
-    struct mover m = {malloc((size_t)16 << 20), put, get, ctx};
+    struct mover m = {malloc((size_t)16 << 20), put, get, ctx, 0};
     int rc = m.host ? 0 : error_set(e, ERR_NOMEM, "", "There is no memory for the snapshot.");
     for (int k = 0; !rc && get && k < model->n_stages; k++) {
         rc = cuda_device_set(model->stage[k]->device, e);

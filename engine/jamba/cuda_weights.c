@@ -195,9 +195,10 @@ int cuda_weights_open(struct cuda_stage *cm, struct error *e) {
     const struct jamba_config *c = &cm->m->config;
     const struct jamba_weights *w = &cm->m->weights;
     struct upload u = {.cm = cm};
-    size_t longest = c->d_model > c->d_ff ? c->d_model : c->d_ff;
-    if (c->d_inner > longest) longest = c->d_inner;
-    if ((size_t)c->n_head * c->head_dim > longest) longest = (size_t)c->n_head * c->head_dim;
+    const size_t widths[] = {c->d_model, c->d_ff, c->d_inner, c->dt_rank, (size_t)c->n_head * c->head_dim};
+    size_t longest = 0;
+    for (size_t i = 0; i < sizeof widths / sizeof widths[0]; i++)
+        if (widths[i] > longest) longest = widths[i];
     int rc = 0;
     u.stage_host = malloc(STAGE_BYTES);
     u.row = malloc(longest * sizeof *u.row);
