@@ -178,7 +178,7 @@ SAN_TESTS = $(patsubst tests/unit/%.c,$(1)/tests/%,$(if $(ONLY),tests/unit/$(ONL
 asan:
 	$(MAKE) BUILD=build-asan CUDA=0 OPT=-O1 SAN="-fsanitize=address,undefined -fno-sanitize-recover=undefined" $(call SAN_TESTS,build-asan,$(wildcard tests/unit/test_*.c))
 	tests/run.sh $(call SAN_TESTS,build-asan,$(sort $(wildcard tests/unit/test_*.c)))
-THREADED := $(wildcard tests/unit/test_api_*.c tests/unit/test_store_threads.c tests/unit/test_session.c tests/unit/test_cuda_stages.c)
+THREADED := $(wildcard tests/unit/test_api_*.c tests/unit/test_store_threads.c tests/unit/test_session.c tests/unit/test_snapshot.c tests/unit/test_cuda_stages.c)
 tsan:
 	$(MAKE) BUILD=build-tsan CUDA=0 OPT=-O1 SAN="-fsanitize=thread" $(call SAN_TESTS,build-tsan,$(THREADED))
 	tests/run.sh $(call SAN_TESTS,build-tsan,$(sort $(THREADED)))

@@ -104,7 +104,7 @@ void cpu_state_close(void *ctx, void *state);
 uint64_t cpu_state_bytes(void *ctx, const void *state, uint32_t n_tokens);
 int cpu_state_write(void *ctx, const void *state, uint32_t n_tokens, int (*put)(void *, const void *, size_t),
                     void *put_ctx, struct error *e);
-int cpu_state_read(void *ctx, void *state, uint32_t n_tokens, int (*get)(void *, void *, size_t), void *get_ctx,
+int cpu_state_read(void *ctx, void *state, uint32_t n_tokens, int (*get)(void *, void *, size_t, uint64_t), void *get_ctx,
                    struct error *e);
 /* Charges the pages that n more tokens take to the model's budget, or gives back what such a call did not use (n = 0).
  * ERR_NOMEM: the budget refuses; nothing changed. */

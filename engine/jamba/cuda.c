@@ -326,7 +326,7 @@ static int session_write(void *ctx, const void *state, uint32_t n_tokens, int (*
     int rc = settle(ctx, state, e);
     return rc ? rc : cuda_session_move(ctx, &s, n_tokens, put, NULL, put_ctx, e);
 }
-static int session_read(void *ctx, void *state, uint32_t n_tokens, int (*get)(void *, void *, size_t), void *get_ctx,
+static int session_read(void *ctx, void *state, uint32_t n_tokens, int (*get)(void *, void *, size_t, uint64_t), void *get_ctx,
                         struct error *e) {
     int rc = settle(ctx, state, e);
     return rc ? rc : cuda_session_move(ctx, state, n_tokens, NULL, get, get_ctx, e);

@@ -223,7 +223,7 @@ int cuda_state_extend(struct cuda_stage *cm, struct cuda_state *s, size_t n_more
 uint64_t cuda_session_bytes(const struct cuda_model *cm, uint32_t n_tokens);
 /* put: out to a file; get: from it. The bytes do not depend on the stages. */
 int cuda_session_move(struct cuda_model *cm, struct cuda_session *s, uint32_t n_tokens,
-                      int (*put)(void *, const void *, size_t), int (*get)(void *, void *, size_t), void *ctx,
+                      int (*put)(void *, const void *, size_t), int (*get)(void *, void *, size_t, uint64_t), void *ctx,
                       struct error *e);
 
 #endif

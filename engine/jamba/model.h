@@ -83,10 +83,11 @@ struct backend {
     int (*forward)(void *ctx, struct backend_item *items, size_t n_items, struct error *e);
     /* Logits or hidden of the last position again, from what the state keeps (its last final-norm row). */
     int (*last)(void *ctx, void *state, enum jamba_want want, const int32_t *rows, size_t n_rows, float *out, struct error *e);
-    /* Serialises / restores KV, conv, SSM and the last row; the header and checksums are snapshot.c's. */
+    /* Serialises / restores KV, conv, SSM and the last row; the header and checksums are snapshot.c's. put takes the bytes in order; get gives
+     * those from an offset on, to several threads at once. Both have said what failed. */
     uint64_t (*state_bytes)(void *ctx, const void *state, uint32_t n_tokens);
     int (*state_write)(void *ctx, const void *state, uint32_t n_tokens, int (*put)(void *, const void *, size_t), void *put_ctx, struct error *e);
-    int (*state_read)(void *ctx, void *state, uint32_t n_tokens, int (*get)(void *, void *, size_t), void *get_ctx, struct error *e);
+    int (*state_read)(void *ctx, void *state, uint32_t n_tokens, int (*get)(void *, void *, size_t, uint64_t), void *get_ctx, struct error *e);
     uint32_t default_chunk;
     /* Optional, may be NULL (the caller then takes the logits and kernel_choose): the choice of session.h's session_choose where the logits
      * are, so that an id comes back and no row of logits. ids NULL: all n_ids = n_vocab. */

@@ -19,6 +19,7 @@
  */
 #include "engine/jamba/quantize.h"
 #include "engine/jamba/checked.h"
+#include "engine/jamba/threads.h"
 #include "engine/jamba/weights.h"
 
 #include <assert.h>
@@ -35,7 +36,7 @@
 #include <unistd.h>
 
 #define CACHE_VERSION 1u /* also of the rounding: another choice of scales is another version */
-enum { HEADER = 64, ENTRY = 48, ENTRY_CHECKSUM = 40, ALIGN = 64, BLOCK_VALUES = 32, MAX_THREADS = 256 };
+enum { HEADER = 64, ENTRY = 48, ENTRY_CHECKSUM = 40, ALIGN = 64, BLOCK_VALUES = 32 };
 static const char magic[8] = {'A', 'N', 'T', 'Q', 'N', 'T', '0', '1'};
 
 int quantize_form_of(const char *name, enum quantize_form *out, struct error *e) {
@@ -284,15 +285,9 @@ static void *work_thread(void *ctx) {
     return NULL;
 }
 
-/* Runs it on n threads, this one among them; those that cannot be started are missed only by the clock. */
-static void work_run(struct work *w, int n) {
-    pthread_t threads[MAX_THREADS];
-    int started = 0;
+static void work_run(struct work *w, int n_threads) {
     atomic_store(&w->bad, SIZE_MAX);
-    for (n = n < MAX_THREADS ? n : MAX_THREADS; started < n - 1; started++)
-        if (pthread_create(&threads[started], NULL, work_thread, w)) break;
-    work_thread(w);
-    for (int i = 0; i < started; i++) pthread_join(threads[i], NULL);
+    threads_run(n_threads, work_thread, w);
 }
 
 /* ---- the file ---- */

@@ -14,6 +14,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +24,7 @@
 #define SNAPSHOT_VERSION 2u /* 2: the avx2 path keeps keys and values in fixed point */
 #define BLOCK ((size_t)4096)
 #define BUFFER_BLOCKS ((size_t)64)
+#define READ_BLOCKS ((size_t)16)
 #define BLOCK_BYTES (BLOCK + 8)
 static const char magic[8] = {'A', 'N', 'T', 'S', 'N', 'A', 'P', '1'};
 static const char tmp_suffix[] = ".tmp";
@@ -30,10 +33,8 @@ struct stream {
     int fd;
     const char *path;
     uint8_t *buffer; /* BUFFER_BLOCKS blocks with their checksums */
-    size_t used;     /* content bytes in the buffer (writing); valid (reading) */
-    size_t at;       /* content bytes handed out (reading) */
+    size_t used;     /* content bytes in the buffer */
     uint64_t block;  /* number of the buffer's first block */
-    uint64_t left;   /* payload bytes not yet in the buffer (reading) */
     struct error *e;
 };
 
@@ -126,55 +127,76 @@ done:
     return rc;
 }
 
-/* ---- reading ---- */
-static int read_all(const struct stream *s, uint8_t *p, size_t len) {
-    while (len) {
-        ssize_t n = read(s->fd, p, len);
+/* ---- reading: any place, by several threads at once ---- */
+struct source {
+    int fd;
+    const char *path;
+    uint64_t payload; /* bytes */
+    pthread_mutex_t mutex;
+    uint64_t failed; /* the first block found bad, UINT64_MAX: none; guards e */
+    struct error *e;
+};
+
+/* Of the faults that threads find before they stop, the one nearest the beginning is told. */
+__attribute__((format(printf, 4, 5))) static int fault(struct source *s, uint64_t block, int code, const char *format,
+                                                       ...) {
+    va_list args;
+    char text[256];
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    pthread_mutex_lock(&s->mutex);
+    if (block < s->failed) {
+        s->failed = block;
+        error_set(s->e, code, s->path, "%s", text);
+    }
+    pthread_mutex_unlock(&s->mutex);
+    return code;
+}
+
+/* Blocks from `first` on, len bytes of content, with their checksums into p; checked. */
+static int read_blocks(struct source *s, uint64_t first, uint8_t *p, size_t len) {
+    size_t want = len + (len + BLOCK - 1) / BLOCK * 8, have = 0;
+    while (have < want) {
+        ssize_t n = pread(s->fd, p + have, want - have, (off_t)(first * BLOCK_BYTES + have));
         if (n < 0 && errno == EINTR) continue;
-        if (n < 0) return error_set(s->e, ERR_IO, s->path, "The saved reading cannot be read: %s.", strerror(errno));
+        if (n < 0) return fault(s, first, ERR_IO, "The saved reading cannot be read: %s.", strerror(errno));
         if (n == 0)
-            return error_set(s->e, ERR_FORMAT, s->path, "The saved reading is cut short in block %llu.",
-                             (unsigned long long)s->block);
-        p += n;
-        len -= (size_t)n;
+            return fault(s, first + have / BLOCK_BYTES, ERR_FORMAT, "The saved reading is cut short in block %llu.",
+                         (unsigned long long)(first + have / BLOCK_BYTES));
+        have += (size_t)n;
+    }
+    for (size_t at = 0; at < len; at += BLOCK) {
+        size_t n = len - at < BLOCK ? len - at : BLOCK;
+        const uint8_t *block = p + at / BLOCK * BLOCK_BYTES;
+        uint64_t number = first + at / BLOCK;
+        if (take_u64(block + n) != block_checksum(block, n, number))
+            return fault(s, number, ERR_FORMAT, "The saved reading is damaged in block %llu (byte %llu).",
+                         (unsigned long long)number, (unsigned long long)(number * BLOCK_BYTES));
     }
     return 0;
 }
 
-static int check_block(const struct stream *s, const uint8_t *p, size_t len, uint64_t number) {
-    if (take_u64(p + len) == block_checksum(p, len, number)) return 0;
-    return error_set(s->e, ERR_FORMAT, s->path, "The saved reading is damaged in block %llu (byte %llu).",
-                     (unsigned long long)number, (unsigned long long)(number * BLOCK_BYTES));
-}
-
-static int fill(struct stream *s) {
-    size_t want = s->left < BUFFER_BLOCKS * BLOCK ? (size_t)s->left : BUFFER_BLOCKS * BLOCK;
-    if (want == 0) return error_set(s->e, ERR_FORMAT, s->path, "The saved reading holds less than its header says.");
-    int rc = read_all(s, s->buffer, want + (want + BLOCK - 1) / BLOCK * 8);
-    for (size_t at = 0; !rc && at < want; at += BLOCK)
-        rc = check_block(s, s->buffer + at / BLOCK * BLOCK_BYTES, want - at < BLOCK ? want - at : BLOCK, s->block++);
-    s->left -= want;
-    s->used = want;
-    s->at = 0;
-    return rc;
-}
-
-static int take(void *ctx, void *data, size_t len) {
-    struct stream *s = ctx;
-    uint8_t *p = data;
-    while (len) {
-        if (s->at == s->used) {
-            int rc = fill(s);
-            if (rc) return rc;
+/* Payload bytes from `at` on. */
+static int take(void *ctx, void *data, size_t len, uint64_t at) {
+    struct source *s = ctx;
+    uint8_t *p = data, buffer[READ_BLOCKS * BLOCK_BYTES];
+    int rc = 0;
+    if (at > s->payload || len > s->payload - at)
+        rc = fault(s, 1 + at / BLOCK, ERR_FORMAT, "The saved reading holds less than its header says.");
+    while (!rc && len) {
+        uint64_t start = at / BLOCK * BLOCK, left = s->payload - start;
+        size_t have = left < READ_BLOCKS * BLOCK ? (size_t)left : READ_BLOCKS * BLOCK;
+        size_t skip = (size_t)(at - start), blocks = (skip + len + BLOCK - 1) / BLOCK;
+        if (blocks * BLOCK < have) have = blocks * BLOCK;
+        rc = read_blocks(s, 1 + start / BLOCK, buffer, have);
+        while (!rc && len && skip < have) {
+            size_t in_block = BLOCK - skip % BLOCK, n = len < in_block ? len : in_block;
+            memcpy(p, buffer + skip / BLOCK * BLOCK_BYTES + skip % BLOCK, n);
+            p += n, at += n, skip += n, len -= n;
         }
-        size_t in_block = BLOCK - s->at % BLOCK, n = len < in_block ? len : in_block;
-        if (n > s->used - s->at) n = s->used - s->at;
-        memcpy(p, content(s, s->at), n);
-        s->at += n;
-        p += n;
-        len -= n;
     }
-    return 0;
+    return rc;
 }
 
 static int check_header(const struct jamba_model *m, const uint8_t *h, const char *path, uint32_t max_tokens,
@@ -204,7 +226,7 @@ static int check_header(const struct jamba_model *m, const uint8_t *h, const cha
 
 int jamba_session_restore(struct jamba_session **out, struct jamba_model *m, const char *path, uint32_t max_tokens,
                           struct error *e) {
-    struct stream in = {.path = path, .e = e};
+    struct source in = {.path = path, .e = e, .failed = UINT64_MAX, .mutex = PTHREAD_MUTEX_INITIALIZER};
     struct jamba_session *s = NULL;
     uint8_t hash[32], header[BLOCK_BYTES], extra;
     *out = NULL;
@@ -212,23 +234,22 @@ int jamba_session_restore(struct jamba_session **out, struct jamba_model *m, con
     if (in.fd < 0)
         return error_set(e, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, path, "The saved reading cannot be opened: %s.",
                          strerror(errno));
-    in.buffer = malloc(BUFFER_BLOCKS * BLOCK_BYTES);
-    int rc = in.buffer ? 0 : error_set(e, ERR_NOMEM, path, "There is no memory to restore the reading.");
-    if (!rc) rc = read_all(&in, header, BLOCK_BYTES);
-    if (!rc && memcmp(header, magic, 8)) rc = error_set(e, ERR_FORMAT, path, "This file is not a saved reading.");
-    if (!rc) rc = check_block(&in, header, BLOCK, 0);
+    int rc = 0;
+    if (pread(in.fd, header, 8, 0) == 8 && memcmp(header, magic, 8))
+        rc = error_set(e, ERR_FORMAT, path, "This file is not a saved reading.");
+    if (!rc) rc = read_blocks(&in, 0, header, BLOCK);
     if (!rc) rc = check_header(m, header, path, max_tokens, e);
     if (!rc) rc = jamba_session_open(&s, m, max_tokens, e);
     if (rc) goto done;
     uint32_t n_tokens = take_u32(header + 12);
-    in.block = 1;
-    in.left = take_u64(header + 16);
-    if (in.left != m->backend->state_bytes(m->backend_ctx, s->state, n_tokens)) {
+    in.payload = take_u64(header + 16);
+    if (in.payload != m->backend->state_bytes(m->backend_ctx, s->state, n_tokens)) {
         rc = error_set(e, ERR_FORMAT, path, "The saved reading's size does not fit its %u tokens.", n_tokens);
         goto done;
     }
     rc = m->backend->state_read(m->backend_ctx, s->state, n_tokens, take, &in, e);
-    if (!rc && read(in.fd, &extra, 1) != 0)
+    uint64_t end = BLOCK_BYTES + in.payload + (in.payload + BLOCK - 1) / BLOCK * 8;
+    if (!rc && pread(in.fd, &extra, 1, (off_t)end) != 0)
         rc = error_set(e, ERR_FORMAT, path, "The saved reading goes on behind its end.");
     if (rc) goto done;
     for (size_t i = 0; i < 8; i++) s->hash.state[i] = take_u32(header + 152 + 4 * i);
@@ -239,8 +260,8 @@ int jamba_session_restore(struct jamba_session **out, struct jamba_model *m, con
     if (s->hash.n_bytes != (uint64_t)n_tokens * 4 || memcmp(hash, header + 56, 32))
         rc = error_set(e, ERR_FORMAT, path, "The saved reading's prefix hash does not fit its tokens.");
 done:
-    if (in.fd >= 0) close(in.fd);
-    free(in.buffer);
+    close(in.fd);
+    pthread_mutex_destroy(&in.mutex);
     if (rc)
         jamba_session_close(s);
     else

@@ -3,6 +3,7 @@
  * positions, each whole. The KV type and so the page size depend on the kernel path, which the snapshot's header names.
  */
 #include "engine/jamba/cpu.h"
+#include "engine/jamba/threads.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -275,24 +276,50 @@ int cpu_state_write(void *ctx, const void *state, uint32_t n_tokens, int (*put)(
     return rc;
 }
 
-int cpu_state_read(void *ctx, void *state, uint32_t n_tokens, int (*get)(void *, void *, size_t), void *get_ctx,
-                   struct error *e) {
+/* Pages on their way from a file, shared by threads. */
+struct page_work {
+    struct cpu_state *s;
+    int (*get)(void *, void *, size_t, uint64_t);
+    void *get_ctx;
+    uint64_t at;  /* of the first page */
+    size_t bytes; /* a page */
+    atomic_size_t next;
+    atomic_int rc;
+};
+static void *read_pages(void *ctx) {
+    struct page_work *w = ctx;
+    for (size_t i; !atomic_load(&w->rc) && (i = atomic_fetch_add(&w->next, 1)) < w->s->n_pages;) {
+        int rc = w->get(w->get_ctx, w->s->page_data[i], w->bytes, w->at + i * w->bytes);
+        if (rc) atomic_store(&w->rc, rc);
+    }
+    return NULL;
+}
+
+int cpu_state_read(void *ctx, void *state, uint32_t n_tokens, int (*get)(void *, void *, size_t, uint64_t),
+                   void *get_ctx, struct error *e) {
     struct cpu_model *cm = ctx;
     const struct jamba_config *c = &cm->m->config;
     struct cpu_state *s = state;
-    (void)e;
     assert(s->n_tokens == 0 && n_tokens <= s->max_tokens);
     uint32_t has_last = 0;
-    int rc = get(get_ctx, &has_last, 4);
-    if (!rc) rc = get(get_ctx, s->conv, cpu_n_mamba(c) * cpu_conv_floats(c) * 4);
-    if (!rc) rc = get(get_ctx, s->ssm, cpu_n_mamba(c) * cpu_ssm_floats(c) * 4);
-    if (!rc) rc = get(get_ctx, s->last, c->d_model * 4);
+    const struct {
+        void *to;
+        size_t len;
+    } head[] = {{&has_last, 4},
+                {s->conv, cpu_n_mamba(c) * cpu_conv_floats(c) * 4},
+                {s->ssm, cpu_n_mamba(c) * cpu_ssm_floats(c) * 4},
+                {s->last, c->d_model * 4}};
+    uint64_t at = 0;
+    int rc = 0;
+    for (size_t i = 0; !rc && i < sizeof head / sizeof head[0]; at += head[i++].len)
+        rc = get(get_ctx, head[i].to, head[i].len, at);
     if (!rc) rc = cpu_state_grant(ctx, s, n_tokens, e);
     if (rc) return rc;
     cpu_state_extend(cm, s, n_tokens);
-    for (size_t i = 0; !rc && i < s->n_pages; i++)
-        rc = get(get_ctx, s->page_data[i], cm->layer_kv_bytes * c->n_attention_layer);
+    struct page_work w = {
+        .s = s, .get = get, .get_ctx = get_ctx, .at = at, .bytes = cm->layer_kv_bytes * c->n_attention_layer};
+    threads_run(s->n_pages > 1 ? kernel_device_threads(cm->dev) : 1, read_pages, &w);
     s->n_tokens = n_tokens;
     s->has_last = has_last != 0;
-    return rc;
+    return atomic_load(&w.rc);
 }

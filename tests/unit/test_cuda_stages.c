@@ -113,7 +113,7 @@ uint64_t cuda_session_bytes(const struct cuda_model *cm, uint32_t n_tokens) {
     return n_tokens;
 }
 int cuda_session_move(struct cuda_model *cm, struct cuda_session *s, uint32_t n_tokens,
-                      int (*put)(void *, const void *, size_t), int (*get)(void *, void *, size_t), void *ctx,
+                      int (*put)(void *, const void *, size_t), int (*get)(void *, void *, size_t, uint64_t), void *ctx,
                       struct error *e) {
     (void)cm, (void)s, (void)n_tokens, (void)put, (void)get, (void)ctx, (void)e;
     return 0;
