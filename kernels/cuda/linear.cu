@@ -183,30 +183,67 @@ extern "C" int cuda_linear_e4m3(struct cuda_gemm *g, const struct cuda_matrix *w
     return rc ? rc : multiply(g, sh, w->e4m3, x, n_rows, y32 ? (void *)y32 : (void *)y, s, e);
 }
 
-/* ---- int8 <-> bf16 ---- */
-static __global__ void dequantise_kernel(uint4 *out, const uint2 *q, const float *scale, size_t n_in8) {
-    size_t row = blockIdx.y;
-    float s = scale[row];
+/* ---- int8, e4m3 <-> bf16 ---- */
+enum form { BF16, INT8, E4M3 }; /* of the weights */
+
+/* Two int8 (bytes of v picked by sel) to bf16 x 2, exactly: 128 + low 7 bits, minus 128 or 256 by the sign bit. (p & mask) | base is spelled as one
+ * lop3: from the C operators the compiler makes two instructions, and these conversions are most of the kernel's. */
+__device__ __forceinline__ uint32_t i8x2_to_bf16x2(uint32_t v, uint32_t sel) {
+    const uint32_t p = __byte_perm(v, 0, sel);
+    uint32_t lo, hi, r;
+    asm("lop3.b32 %0, %1, %2, %3, 0xea;" : "=r"(lo) : "r"(p), "r"(0x007f007fu), "r"(0x43004300u));
+    asm("lop3.b32 %0, %1, %2, %3, 0xea;" : "=r"(hi) : "r"(p), "r"(0x00800080u), "r"(0x43004300u));
+#if __CUDA_ARCH__ >= 900
+    asm("sub.bf16x2 %0, %1, %2;" : "=r"(r) : "r"(lo), "r"(hi));
+#else
+    asm("fma.rn.bf16x2 %0, %1, %2, %3;" : "=r"(r) : "r"(hi), "r"(0xbf80bf80u), "r"(lo)); /* lo - hi; sm_80 has no bf16 subtraction */
+#endif
+    return r;
+}
+/* Two e4m3 (bytes of v picked by sel, which also spreads their signs) to bf16 x 2, exactly: the bits moved into place are the value times 2^-120, also
+ * where e4m3 has subnormals; so one multiplication by 2^120 does all. */
+#define E4M3_LOW 0x9180u
+#define E4M3_HIGH 0xb3a2u
+__device__ __forceinline__ uint32_t e4m3x2_to_bf16x2(uint32_t v, uint32_t sel) {
+    uint32_t p, r;
+    asm("prmt.b32 %0, %1, 0, %2;" : "=r"(p) : "r"(v), "r"(sel)); /* __byte_perm promises nothing about the sign bit of a selector */
+    p = p << 4 & 0x87f087f0u;
+    asm("fma.rn.bf16x2 %0, %1, %2, %3;" : "=r"(r) : "r"(p), "r"(0x7b807b80u), "r"(0x80008000u)); /* plus -0: sm_80 has no bf16 product */
+    return r;
+}
+template <form F, int HIGH> __device__ __forceinline__ uint32_t byte_pair(uint32_t v) {
+    return F == INT8 ? i8x2_to_bf16x2(v, HIGH ? 0x4342 : 0x4140) : e4m3x2_to_bf16x2(v, HIGH ? E4M3_HIGH : E4M3_LOW);
+}
+
+template <form F> static __global__ void dequantise_kernel(uint4 *out, const uint2 *q, const float *scale, size_t n_in8) {
+    const size_t row = blockIdx.y;
+    const float s = scale[row];
     for (size_t i = blockIdx.x * (size_t)blockDim.x + threadIdx.x; i < n_in8; i += (size_t)gridDim.x * blockDim.x) {
-        union {
-            uint2 v;
-            int8_t b[8];
-        } u;
-        u.v = q[row * n_in8 + i];
-        uint4 r;
-        r.x = pack_bf16((float)u.b[0] * s, (float)u.b[1] * s), r.y = pack_bf16((float)u.b[2] * s, (float)u.b[3] * s);
-        r.z = pack_bf16((float)u.b[4] * s, (float)u.b[5] * s), r.w = pack_bf16((float)u.b[6] * s, (float)u.b[7] * s);
-        out[row * n_in8 + i] = r;
+        const uint2 v = q[row * n_in8 + i];
+        const uint32_t u[4] = {byte_pair<F, 0>(v.x), byte_pair<F, 1>(v.x), byte_pair<F, 0>(v.y), byte_pair<F, 1>(v.y)};
+        uint32_t r[4];
+#pragma unroll
+        for (int k = 0; k < 4; k++) {
+            const float2 f = unpack_bf16(u[k]);
+            r[k] = pack_bf16(f.x * s, f.y * s);
+        }
+        out[row * n_in8 + i] = make_uint4(r[0], r[1], r[2], r[3]);
     }
 }
-extern "C" int cuda_dequantise(uint16_t *out, const int8_t *q, const float *scale, size_t n_out, size_t n_in, cuda_stream s, struct error *e) {
+template <form F> static int dequantise(uint16_t *out, const void *q, const float *scale, size_t n_out, size_t n_in, cuda_stream s, struct error *e) {
     if (n_in % 8) return error_set(e, ERR_UNSUPPORTED, "dequantise", "Rows of %zu values are no multiple of 8", n_in);
     for (size_t r = 0; r < n_out; r += 65535) { /* gridDim.y */
         size_t n = n_out - r < 65535 ? n_out - r : 65535;
-        dequantise_kernel<<<dim3((unsigned)((n_in / 8 + 255) / 256), (unsigned)n), 256, 0, (cudaStream_t)s>>>(
-            (uint4 *)(out + r * n_in), (const uint2 *)(q + r * n_in), scale + r, n_in / 8);
+        dequantise_kernel<F><<<dim3((unsigned)((n_in / 8 + 255) / 256), (unsigned)n), 256, 0, (cudaStream_t)s>>>(
+            (uint4 *)(out + r * n_in), (const uint2 *)((const char *)q + r * n_in), scale + r, n_in / 8);
     }
-    return cuda_check(cudaGetLastError(), "dequantise", e);
+    return cuda_check(cudaGetLastError(), F == INT8 ? "dequantise" : "dequantise_e4m3", e);
+}
+extern "C" int cuda_dequantise(uint16_t *out, const int8_t *q, const float *scale, size_t n_out, size_t n_in, cuda_stream s, struct error *e) {
+    return dequantise<INT8>(out, q, scale, n_out, n_in, s, e);
+}
+extern "C" int cuda_dequantise_e4m3(uint16_t *out, const uint8_t *q, const float *scale, size_t n_out, size_t n_in, cuda_stream s, struct error *e) {
+    return dequantise<E4M3>(out, q, scale, n_out, n_in, s, e);
 }
 
 static __global__ void quantise_rows_kernel(int8_t *q, float *scale, const bf16 *w, size_t n_in) {
@@ -226,44 +263,6 @@ static __global__ void quantise_rows_kernel(int8_t *q, float *scale, const bf16 
 extern "C" int cuda_quantise_rows(int8_t *q, float *scale, const uint16_t *w, size_t n_out, size_t n_in, cuda_stream s, struct error *e) {
     quantise_rows_kernel<<<(unsigned)n_out, 256, 0, (cudaStream_t)s>>>(q, scale, (const bf16 *)w, n_in);
     return cuda_check(cudaGetLastError(), "quantise_rows", e);
-}
-
-/* ---- e4m3 <-> bf16 ---- */
-/* Two e4m3 (bytes of v picked by sel, which also spreads their signs) to bf16 x 2, exactly: the bits moved into place are the value times 2^-120, also
- * where e4m3 has subnormals; so one multiplication by 2^120 does all. */
-#define E4M3_LOW 0x9180u
-#define E4M3_HIGH 0xb3a2u
-__device__ __forceinline__ uint32_t e4m3x2_to_bf16x2(uint32_t v, uint32_t sel) {
-    uint32_t p, r;
-    asm("prmt.b32 %0, %1, 0, %2;" : "=r"(p) : "r"(v), "r"(sel)); /* __byte_perm promises nothing about the sign bit of a selector */
-    p = p << 4 & 0x87f087f0u;
-    asm("fma.rn.bf16x2 %0, %1, %2, %3;" : "=r"(r) : "r"(p), "r"(0x7b807b80u), "r"(0x80008000u)); /* plus -0: sm_80 has no bf16 product */
-    return r;
-}
-static __global__ void dequantise_e4m3_kernel(uint4 *out, const uint2 *q, const float *scale, size_t n_in8) {
-    size_t row = blockIdx.y;
-    const float s = scale[row];
-    for (size_t i = blockIdx.x * (size_t)blockDim.x + threadIdx.x; i < n_in8; i += (size_t)gridDim.x * blockDim.x) {
-        const uint2 v = q[row * n_in8 + i];
-        const uint32_t u[4] = {e4m3x2_to_bf16x2(v.x, E4M3_LOW), e4m3x2_to_bf16x2(v.x, E4M3_HIGH), e4m3x2_to_bf16x2(v.y, E4M3_LOW),
-                               e4m3x2_to_bf16x2(v.y, E4M3_HIGH)};
-        uint32_t r[4];
-#pragma unroll
-        for (int k = 0; k < 4; k++) {
-            const float2 f = unpack_bf16(u[k]);
-            r[k] = pack_bf16(f.x * s, f.y * s);
-        }
-        out[row * n_in8 + i] = make_uint4(r[0], r[1], r[2], r[3]);
-    }
-}
-extern "C" int cuda_dequantise_e4m3(uint16_t *out, const uint8_t *q, const float *scale, size_t n_out, size_t n_in, cuda_stream s, struct error *e) {
-    if (n_in % 8) return error_set(e, ERR_UNSUPPORTED, "dequantise_e4m3", "Rows of %zu values are no multiple of 8", n_in);
-    for (size_t r = 0; r < n_out; r += 65535) { /* gridDim.y */
-        size_t n = n_out - r < 65535 ? n_out - r : 65535;
-        dequantise_e4m3_kernel<<<dim3((unsigned)((n_in / 8 + 255) / 256), (unsigned)n), 256, 0, (cudaStream_t)s>>>(
-            (uint4 *)(out + r * n_in), (const uint2 *)(q + r * n_in), scale + r, n_in / 8);
-    }
-    return cuda_check(cudaGetLastError(), "dequantise_e4m3", e);
 }
 
 template <int C> static __global__ void __launch_bounds__(E4M3_THREADS) quantise_e4m3_kernel(uint2 *q, float *scale, const uint4 *x, int n8) {
@@ -292,25 +291,6 @@ extern "C" int cuda_quantise_e4m3(uint8_t *q, float *scale, const uint16_t *x, s
 /* Chunks of k that a warp has in flight, side by side in memory. Measured on an H100, int8 28672 x 4096: ring 4 with 2 blocks a multiprocessor 2801 GB/s;
  * 4 with 3 blocks (80 registers: x can no longer be fetched ahead) 2168; 2 with 4 blocks 2614; 8 with 2 blocks 2474. */
 #define GEMV_RING 4
-enum form { BF16, INT8, E4M3 }; /* of the weights */
-
-/* Two int8 (bytes of v picked by sel) to bf16 x 2, exactly: 128 + low 7 bits, minus 128 or 256 by the sign bit. (p & mask) | base is spelled as one
- * lop3: from the C operators the compiler makes two instructions, and these conversions are most of the kernel's. */
-__device__ __forceinline__ uint32_t i8x2_to_bf16x2(uint32_t v, uint32_t sel) {
-    const uint32_t p = __byte_perm(v, 0, sel);
-    uint32_t lo, hi, r;
-    asm("lop3.b32 %0, %1, %2, %3, 0xea;" : "=r"(lo) : "r"(p), "r"(0x007f007fu), "r"(0x43004300u));
-    asm("lop3.b32 %0, %1, %2, %3, 0xea;" : "=r"(hi) : "r"(p), "r"(0x00800080u), "r"(0x43004300u));
-#if __CUDA_ARCH__ >= 900
-    asm("sub.bf16x2 %0, %1, %2;" : "=r"(r) : "r"(lo), "r"(hi));
-#else
-    asm("fma.rn.bf16x2 %0, %1, %2, %3;" : "=r"(r) : "r"(hi), "r"(0xbf80bf80u), "r"(lo)); /* lo - hi; sm_80 has no bf16 subtraction */
-#endif
-    return r;
-}
-template <form F, int HIGH> __device__ __forceinline__ uint32_t byte_pair(uint32_t v) {
-    return F == INT8 ? i8x2_to_bf16x2(v, HIGH ? 0x4342 : 0x4140) : e4m3x2_to_bf16x2(v, HIGH ? E4M3_HIGH : E4M3_LOW);
-}
 __device__ __forceinline__ void mma_bf16(float (&c)[4], uint32_t a0, uint32_t a1, uint32_t a2, uint32_t a3, uint32_t b0, uint32_t b1) {
     asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
         : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])

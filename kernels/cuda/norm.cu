@@ -13,25 +13,30 @@ template <> __device__ __forceinline__ void store4<float>(float *y, float4 v) {
     *(float4 *)y = v;
 }
 
-template <typename OUT>
-static __global__ void __launch_bounds__(256) rms_norm_kernel(OUT *y, const float *x, const float *weight, int n, float eps) {
+__device__ __forceinline__ float squares(float4 v) {
+    return v.x * v.x + v.y * v.y + v.z * v.z + v.w * v.w;
+}
+/* What a row of n values is multiplied by; sum: this thread's squares of them. All 256 threads of the block come here. */
+__device__ __forceinline__ float rms_factor(float sum, int n, float eps) {
     __shared__ float part[8];
-    let_next_start();
-    wait_for_previous();
-    const float4 *xr = (const float4 *)(x + (size_t)blockIdx.x * n);
-    OUT *yr = y + (size_t)blockIdx.x * n;
-    float sum = 0;
-    for (int i = threadIdx.x; i < n / 4; i += 256) {
-        float4 v = xr[i];
-        sum += v.x * v.x + v.y * v.y + v.z * v.z + v.w * v.w;
-    }
     sum = warp_sum(sum);
     if (threadIdx.x % 32 == 0) part[threadIdx.x / 32] = sum;
     __syncthreads();
     sum = part[0];
 #pragma unroll
     for (int i = 1; i < 8; i++) sum += part[i];
-    const float r = rsqrtf(sum / (float)n + eps);
+    return rsqrtf(sum / (float)n + eps);
+}
+
+template <typename OUT>
+static __global__ void __launch_bounds__(256) rms_norm_kernel(OUT *y, const float *x, const float *weight, int n, float eps) {
+    let_next_start();
+    wait_for_previous();
+    const float4 *xr = (const float4 *)(x + (size_t)blockIdx.x * n);
+    OUT *yr = y + (size_t)blockIdx.x * n;
+    float sum = 0;
+    for (int i = threadIdx.x; i < n / 4; i += 256) sum += squares(xr[i]);
+    const float r = rms_factor(sum, n, eps);
     for (int i = threadIdx.x; i < n / 4; i += 256) {
         float4 v = xr[i], w = ((const float4 *)weight)[i];
         store4<OUT>(yr + 4 * i, make_float4(v.x * r * w.x, v.y * r * w.y, v.z * r * w.z, v.w * r * w.w));
@@ -56,7 +61,6 @@ template <int C>
 static __global__ void __launch_bounds__(E4M3_THREADS)
     rms_norm_e4m3_kernel(uint2 *q, float *scale, uint4 *y, const float *x, const float *weight, int n, float eps) {
     extern __shared__ uint4 row[]; /* [n] bf16 */
-    __shared__ float part[8];
     const float4 *xr = (const float4 *)(x + (size_t)blockIdx.x * n);
     float4 v[2 * C];
     float sum = 0;
@@ -65,15 +69,9 @@ static __global__ void __launch_bounds__(E4M3_THREADS)
         const int i = (int)threadIdx.x + k * E4M3_THREADS;
         if (i >= n / 4) continue;
         v[k] = xr[i];
-        sum += v[k].x * v[k].x + v[k].y * v[k].y + v[k].z * v[k].z + v[k].w * v[k].w;
+        sum += squares(v[k]);
     }
-    sum = warp_sum(sum);
-    if (threadIdx.x % 32 == 0) part[threadIdx.x / 32] = sum;
-    __syncthreads();
-    sum = part[0];
-#pragma unroll
-    for (int i = 1; i < 8; i++) sum += part[i];
-    const float r = rsqrtf(sum / (float)n + eps);
+    const float r = rms_factor(sum, n, eps);
 #pragma unroll
     for (int k = 0; k < 2 * C; k++) {
         const int i = (int)threadIdx.x + k * E4M3_THREADS;
