@@ -111,6 +111,10 @@ static size_t frequency(struct facts *f, size_t i, struct value *v) {
     }
     double a = adverb(x, i);
     if (isnan(a) || i == f->first) return 0;
+    if (lex_mark(x, i - 1, '|') && (i + 1 >= x->n || lex_mark(x, i + 1, '|'))) { /* "Grease the pins | monthly" */
+        set(f, v, i, 1, a, "time/year");
+        return 1;
+    }
     /* an adverb: behind a verb or its object, before a mark, a preposition or the end */
     bool ends =
         i + 1 >= x->n || x->tokens[i + 1].kind == LEX_MARK || lex_has(x, i + 1, LEX_C_PREPOSITION | LEX_C_CONJUNCTION);

@@ -19,7 +19,20 @@ struct slot {
     bool condition; /* inside a condition */
     bool implied;   /* the other document's title has it */
     bool joined;    /* no punctuation between it and the shared word behind it */
+    uint32_t
+        relation; /* the preposition between it and the shared word before it; UINT32_MAX for none, "of" or "for" */
 };
+
+/* "cleaned with an agent" and "cleaned after the run" say two things of the cleaning, "the lid of the bucket" and "the
+ * bucket lid" one: only what stands in the same relation to the shared word stands in the same place. */
+static uint32_t relation(const struct detect_set *s, const struct subject_statement *u, uint32_t from, uint32_t to) {
+    for (uint32_t i = to; i-- > from;)
+        if (words_in(s, u->doc, &s->words[u->word + i],
+                     "with after before during at upon on by within until in from through per as because while when "
+                     "if unless except against under over above below without"))
+            return s->words[u->word + i].id;
+    return UINT32_MAX;
+}
 
 /* Places of a's words that b does not have. */
 static uint32_t slots(const struct detect_set *s, const struct frame *a, const struct frame *b,
@@ -32,6 +45,7 @@ static uint32_t slots(const struct detect_set *s, const struct frame *a, const s
                                          ? NULL
                                          : subject_find(s, a, w->id);
         if (!f || f->place == 2) continue;
+        if (w->flags & WORD_LEAD && unit_statement(s, u)->kind == INGEST_TABLE_ROW) continue; /* heads of columns */
         if (subject_states(s, b, w->id)) {
             previous = w->id;
             previous_at = i;
@@ -44,7 +58,8 @@ static uint32_t slots(const struct detect_set *s, const struct frame *a, const s
                          .previous = previous,
                          .from_previous = i - previous_at,
                          .next = SLOT_END,
-                         .joined = true};
+                         .joined = true,
+                         .relation = previous == SLOT_START ? UINT32_MAX : relation(s, u, previous_at + 1, i)};
         for (uint32_t k = i + 1; k < u->n_words; k++) {
             const struct word *v = &s->words[u->word + k];
             if (v->flags & WORD_EDGE && x.next == SLOT_END) x.joined = false;
@@ -79,7 +94,8 @@ int contrast_slots(const struct detect_set *s, const struct frame *a, const stru
             if ((x[i].implied && y[k].implied) || (x[i].light && y[k].light) || x[i].condition != y[k].condition)
                 continue;
             bool strict = x[i].light || y[k].light;
-            bool before = x[i].previous == y[k].previous, behind = x[i].next == y[k].next;
+            bool before = x[i].previous == y[k].previous && x[i].relation == y[k].relation,
+                 behind = x[i].next == y[k].next;
             bool same =
                 behind && x[i].next != SLOT_END && x[i].to_next == 1 && y[k].to_next == 1 && x[i].joined && y[k].joined;
             if (!strict) {

@@ -58,7 +58,8 @@ int analysis_detect(const struct ingest_document *const *docs, size_t n_docs, st
     if ((rc = family_entities(&s)) || (rc = subject_build(&s)) || (rc = family_build(&s)) ||
         (rc = precedence_build(&s)))
         goto done;
-    if ((rc = detect_values(&s)) || (rc = detect_modality(&s)) || (rc = detect_tables(&s)) || (rc = detect_terms(&s)))
+    if ((rc = detect_values(&s)) || (rc = detect_modality(&s)) || (rc = detect_tables(&s)) || (rc = detect_terms(&s)) ||
+        (rc = detect_roles(&s)))
         goto done;
     if (s.n_pairs) qsort(s.pairs, s.n_pairs, sizeof *s.pairs, by_place);
     /* one finding a class and pair of statements: the surest */

@@ -6,7 +6,7 @@
  * - family.c: documents -> parties, kind, date, version; which speak of the same deal
  * - precedence.c: amendments of single clauses, clauses on what prevails, status of a conflict
  * - candidates.c: pairs of frames that share words, without comparing all with all
- * - value.c, value_words.c, detect_value.c; detect_modality.c, detect_table.c, detect_term.c: the conflicts
+ * - value.c, value_words.c, detect_value.c; detect_modality.c, detect_table.c, detect_term.c, detect_role.c: the conflicts
  * - detect.c: runs all, sorts, says each conflict once
  *
  * Everything lives in one scratch arena for the run; only the pairs and their `why` go to the caller's arena.
@@ -272,6 +272,7 @@ int detect_values(struct detect_set *s);
 int detect_modality(struct detect_set *s);
 int detect_tables(struct detect_set *s);
 int detect_terms(struct detect_set *s);
+int detect_roles(struct detect_set *s);
 /* Adds a pair (orders its sides). `why` must live in s->out. */
 int detect_add(struct detect_set *s, struct analysis_pair p);
 

@@ -109,6 +109,26 @@ static bool is_pointer(const struct detect_set *s, uint32_t doc, const struct in
     return false;
 }
 
+/* "Service Hours" means 08.00 to 18.00, or 07.00 to 19.00: definitions by figures, of which one kind has none in
+ * common. */
+static bool values_differ(const struct ingest_document *dx, const struct ingest_fact *fx,
+                          const struct ingest_document *dy, const struct ingest_fact *fy) {
+    bool met = false;
+    for (size_t i = 0; i < dx->n_facts; i++) {
+        const struct ingest_fact *x = &dx->facts[i];
+        if (x->statement != fx->statement || !subject_is_value(x->kind) || x->span.start < fx->object.start) continue;
+        for (size_t k = 0; k < dy->n_facts; k++) {
+            const struct ingest_fact *y = &dy->facts[k];
+            if (y->statement != fy->statement || y->kind != x->kind || y->span.start < fy->object.start ||
+                !slice_equal(x->unit, y->unit))
+                continue;
+            if (x->value == y->value) return false;
+            met = true;
+        }
+    }
+    return met;
+}
+
 static int compare_terms(struct detect_set *s, const struct term *x, const struct term *y) {
     const struct ingest_document *dx = s->docs[x->doc], *dy = s->docs[y->doc];
     const struct ingest_fact *fx = &dx->facts[x->fact], *fy = &dy->facts[y->fact];
@@ -123,8 +143,9 @@ static int compare_terms(struct detect_set *s, const struct term *x, const struc
     }
     uint32_t a[64], b[64];
     uint32_t na = words_of(s, x->doc, fx, a), nb = words_of(s, y->doc, fy, b);
-    if (na < DEFINITION_WORDS || nb < DEFINITION_WORDS) return 0;
-    float dice = 2.0f * (float)family_shared(a, na, b, nb) / (float)(na + nb);
+    bool figures = values_differ(dx, fx, dy, fy);
+    if (!figures && (na < DEFINITION_WORDS || nb < DEFINITION_WORDS)) return 0;
+    float dice = na + nb ? 2.0f * (float)family_shared(a, na, b, nb) / (float)(na + nb) : 0;
     if (dice >= SAME_DEFINITION) return 0; /* values inside near-equal definitions are the value detectors' part */
     struct analysis_pair p = {.class = ANALYSIS_TERM, .sameness = r == RELATION_SAME ? 0.75f : 0.62f};
     p.a = (struct analysis_side){x->doc, fx->statement, fx->object, x->fact};

@@ -120,7 +120,7 @@ static const char *const light_words =
     "state states stated specified specify described describe set fixed agreed agree agrees come comes go goes be "
     "become becomes see "
     "maximum minimum necessary due provide provides ensure ensures include general current currently present new "
-    "additional "
+    "additional interval frequency item task "
     "appropriate reasonable business calendar "
     "usd eur gbp chf jpy dollar dollars euro euros pound pounds cent cents million billion thousand hundred";
 

@@ -151,6 +151,20 @@ uint32_t precedence_named(const struct detect_set *s, const struct subject_state
     return best;
 }
 
+/* A document that begins with "Schedule 4"; without an id any schedule. */
+static bool opens_as(const struct detect_set *s, uint32_t doc, uint32_t part, struct slice id) {
+    uint32_t limit = s->first_unit[doc] + 4 < s->first_unit[doc + 1] ? s->first_unit[doc] + 4 : s->first_unit[doc + 1];
+    for (uint32_t x = s->first_unit[doc]; x < limit; x++)
+        for (uint32_t y = 0; y < s->units[x].n_words && y < 12; y++) {
+            const struct word *v = &s->words[s->units[x].word + y];
+            if (v->id != part) continue;
+            if (!id.len ||
+                (y + 1 < s->units[x].n_words && slice_equal_nocase(detect_text(s, doc, v[1].start, v[1].end), id)))
+                return true;
+        }
+    return false;
+}
+
 static int read_amendments(struct detect_set *s, uint32_t unit) {
     const struct subject_statement *u = &s->units[unit];
     const struct ingest_document *d = s->docs[u->doc];
@@ -180,6 +194,18 @@ static int read_amendments(struct detect_set *s, uint32_t unit) {
             return 0; /* else only the words it takes away are kept */
     }
     if (remain && !verb) return 0;
+    /* "In paragraph 1.1 of Schedule 4": the schedule may be a document of its own, and the paragraph is what changes */
+    uint32_t whole = UINT32_MAX;
+    for (uint32_t i = 1; i + 1 < u->n_words && s->family[u->doc].amends != INGEST_NONE; i++) {
+        const struct word *w = &s->words[u->word + i];
+        if (w->flags & WORD_QUOTE || !raw_is(s, u->doc, &w[-1], "of") ||
+            !words_in(s, u->doc, w, "schedule exhibit annex appendix attachment"))
+            continue;
+        for (uint32_t q = 0; q < s->n_docs; q++)
+            if (q != u->doc && family_relation(s, u->doc, q) != RELATION_DIFFERENT &&
+                opens_as(s, q, w->id, detect_text(s, u->doc, w[1].start, w[1].end)))
+                target = q, whole = w->start;
+    }
     struct amendment m = {.doc = u->doc,
                           .statement = u->statement,
                           .target = target,
@@ -257,7 +283,7 @@ static int read_amendments(struct detect_set *s, uint32_t unit) {
         if (x->kind != INGEST_REFERENCE) continue;
         uint32_t section = precedence_section(s->docs[target],
                                               ingest_text(d, x->subject.end > x->subject.start ? x->subject : x->span));
-        if (section == INGEST_NONE) continue;
+        if (section == INGEST_NONE || (any && x->span.start == whole)) continue;
         /* inside quoted new text a reference is part of the new clause */
         bool in_quote = false;
         for (uint32_t i = 0; i < u->n_words; i++)
@@ -361,17 +387,7 @@ static void targets(const struct detect_set *s, const struct subject_statement *
             }
             for (uint32_t q = 0; q < s->n_docs; q++) {
                 if (q == u->doc || family_relation(s, u->doc, q) == RELATION_DIFFERENT) continue;
-                uint32_t limit =
-                    s->first_unit[q] + 4 < s->first_unit[q + 1] ? s->first_unit[q] + 4 : s->first_unit[q + 1];
-                bool hit = false;
-                for (uint32_t x = s->first_unit[q]; x < limit && !hit; x++)
-                    for (uint32_t y = 0; y < s->units[x].n_words && y < 12 && !hit; y++) {
-                        const struct word *v = &s->words[s->units[x].word + y];
-                        if (v->id != w->id) continue;
-                        hit = !id.len || plural ||
-                              (y + 1 < s->units[x].n_words &&
-                               slice_equal_nocase(detect_text(s, q, v[1].start, v[1].end), id));
-                    }
+                bool hit = opens_as(s, q, w->id, plural ? (struct slice){0} : id);
                 for (size_t y = 0; y < s->family[q].n_title && !hit; y++)
                     hit = (!id.len || plural) && s->family[q].title[y] == w->id;
                 if (hit) add_target(out, q);
@@ -451,8 +467,12 @@ static int read_precedence(struct detect_set *s, uint32_t unit) {
             while (k > conflict && verb - k < 7) k--;
             targets(s, u, k, verb, &winners);
         }
-        targets(s, u, 0, from, &losers);
-        targets(s, u, verb, u->n_words, &losers);
+        /* "in a conflict between this Agreement and the Schedules, this Agreement prevails over Schedule 3" */
+        if (over != UINT32_MAX) targets(s, u, over, u->n_words, &losers);
+        if (!losers.n) {
+            targets(s, u, 0, from, &losers);
+            targets(s, u, verb, u->n_words, &losers);
+        }
         if (losers.n == 0 ||
             (losers.n == winners.n && memcmp(losers.items, winners.items, losers.n * sizeof *losers.items) == 0))
             p.any_loser = true;

@@ -216,6 +216,20 @@ bool words_in(const struct detect_set *s, uint32_t doc, const struct word *w, co
     return false;
 }
 
+/* "unless it is terminated by giving three months' notice": sets the notice, as "may be terminated on three months'
+ * notice" does. */
+static bool sets_notice(const struct detect_set *s, const struct subject_statement *u, uint32_t i) {
+    const struct ingest_document *d = s->docs[u->doc];
+    bool notice = false, period = false;
+    uint32_t k = i + 1;
+    for (; k < u->n_words && !(s->words[u->word + k].flags & (WORD_EDGE | WORD_BREAK)); k++)
+        notice |= words_in(s, u->doc, &s->words[u->word + k], "notice");
+    for (uint32_t q = u->first_fact; q < u->first_fact + u->n_facts; q++)
+        period |= d->facts[q].kind == INGEST_PERIOD && d->facts[q].span.start > s->words[u->word + i].start &&
+                  (k == u->n_words || d->facts[q].span.end < s->words[u->word + k].end);
+    return notice && period;
+}
+
 static void mark_statement(struct detect_set *s, struct subject_statement *u) {
     const struct ingest_document *d = s->docs[u->doc];
     struct word *w = s->words + u->word;
@@ -238,6 +252,7 @@ static void mark_statement(struct detect_set *s, struct subject_statement *u) {
                       raw(s, u->doc, &w[i], "notwithstanding") ||
                       (raw(s, u->doc, &w[i], "than") && i && raw(s, u->doc, &w[i - 1], "other")) ||
                       (raw(s, u->doc, &w[i], "to") && i && raw(s, u->doc, &w[i - 1], "subject"));
+        if (raw(s, u->doc, &w[i], "unless") && sets_notice(s, u, i)) if_word = except = false;
         if (words_in(s, u->doc, &w[i], "because")) if_word = true;
         if (words_in(s, u->doc, &w[i], "other") && i && words_in(s, u->doc, &w[i - 1], "all any every"))
             marks |= MARK_OTHER;
@@ -445,7 +460,10 @@ int subject_build(struct detect_set *s) {
                 for (size_t q = 0; q < t.len; q++) dotted |= t.data[q] == '.';
                 if (own || (dotted && w->class != WORD_CONTENT)) {
                     w->class = WORD_SKIP;
-                    if (k + 1 < u.word + u.n_words) w[1].flags |= WORD_FIRST; /* the sentence begins behind it */
+                    if (k + 1 < u.word + u.n_words) { /* the sentence begins behind it: "2.2 A day is" */
+                        w[1].flags |= WORD_FIRST;
+                        if (w[1].class == WORD_CODE && w[1].end - w[1].start == 1) w[1].class = WORD_FUNCTION;
+                    }
                 }
                 break;
             }

@@ -59,6 +59,17 @@ static const struct row {
     int class; /* -1: both can hold */
     const char *a, *b;
 } rows[] = {
+    /* how often, also alone in a cell; what is said of the same thing in other places of the sentence */
+    {ANALYSIS_QUANTITY, "The trunnion pins shall be greased once a week.",
+     "| Task | Interval |\n|---|---|\n| Grease the trunnion pins | monthly |"},
+    {-1, "The trunnion pins shall be greased once a month.",
+     "| Task | Interval |\n|---|---|\n| Grease the trunnion pins | monthly |"},
+    {ANALYSIS_QUANTITY, "The rotor chamber shall be cleaned once a week with a neutral agent.",
+     "The rotor chamber is cleaned every day after the run."},
+    {-1, "The filter is cleaned once a week in the workshop.", "The filter is cleaned once a day in the kitchen."},
+    {ANALYSIS_PERIOD,
+     "The contract is extended unless it is terminated by giving three months' notice to the end of the term.",
+     "The contract may be terminated on six months' notice to the end of the term."},
     /* lines that name a day and state nothing */
     {-1,
      "3.1 Certificate (incorporated by reference to Exhibit 3.1 to the Quarterly Report for the quarter ended 31 March "
@@ -191,6 +202,49 @@ static void test_unrelated_parties_do_not_meet(void **state) {
     assert_int_equal(conflict(a, c, &decided, why), ANALYSIS_AMOUNT);
 }
 
+/* What only one can be or have, in two papers of one deal; -1: both can hold. */
+static void test_roles(void **state) {
+    (void)state;
+    static const struct row roles[] = {
+        {ANALYSIS_SEMANTIC, "This Agreement is governed by the law of England and Wales.",
+         "The contract is governed by the law of Scotland."},
+        {-1, "This Agreement is governed by English law.", "The contract is governed by the law of England."},
+        {-1, "This Agreement is governed by Dutch law.", "The contract is governed by the law of the Netherlands."},
+        {-1, "This Agreement is governed by the law of Norway.", "The guarantee is governed by the law of Denmark."},
+        {-1, "This Agreement is governed by the law of Norway.", "This Agreement is governed by the law of Denmark."},
+        {ANALYSIS_SEMANTIC, "The seat of the arbitration shall be London.", "The seat of arbitration is Zurich."},
+        {ANALYSIS_MODALITY, "The Supplier is appointed on a non-exclusive basis.",
+         "Orlin Estates Limited is the exclusive supplier of steel."},
+        {-1, "The Supplier grants an exclusive licence to use the Designs.",
+         "The Customer grants a non-exclusive licence to use its Marks."},
+        {-1, "The prices are exclusive of value added tax.", "The Supplier is appointed on a non-exclusive basis."},
+        {ANALYSIS_PARTY, "The Customer shall bear the risk of loss of the goods.",
+         "The risk of loss of the goods is borne by the Supplier."},
+        {-1, "The Customer shall bear the risk of loss of the goods.",
+         "The Supplier shall bear the risk of loss of the samples."},
+        {-1, "The Customer shall bear the cost of the tests.",
+         "If a test fails, the Supplier shall bear the cost of the tests."},
+        {ANALYSIS_PARTY, "All rights in the drawings vest in the Customer.",
+         "The rights in the drawings remain with the Supplier."},
+        {-1, "All rights in the drawings vest in the Customer.", "All rights in the tools remain with the Supplier."},
+        {ANALYSIS_PARTY, "The Supplier shall provide the network connection of the workshop at no additional charge.",
+         "The Customer shall provide the network connection of the workshop at its own expense."},
+        {-1, "The Supplier shall keep the plans of the other party confidential.",
+         "The Customer shall keep the plans of the other party confidential."},
+    };
+    static const char *const deal = "between Orlin Estates Limited (the \"Supplier\") and Pfeil Design Limited (the "
+                                    "\"Customer\").\n\n";
+    for (size_t i = 0; i < sizeof roles / sizeof *roles; i++) {
+        char a[600], b[600], why[200];
+        bool decided;
+        snprintf(a, sizeof a, "This Agreement is made %s%s\n", deal, roles[i].a);
+        snprintf(b, sizeof b, "Summary of the contract %s%s\n", deal, roles[i].b);
+        int class = conflict(a, b, &decided, why);
+        if (class != roles[i].class)
+            fail_msg("%s | %s: want %d, have %d %s", roles[i].a, roles[i].b, roles[i].class, class, why);
+    }
+}
+
 /* "We", "the Company": somebody else in each report. */
 static void test_reports_of_two_companies_do_not_meet(void **state) {
     (void)state;
@@ -267,6 +321,7 @@ int main(void) {
         cmocka_unit_test(test_words_against_figures_in_one_sentence),
         cmocka_unit_test(test_exception_that_names_the_section_is_no_conflict),
         cmocka_unit_test(test_unrelated_parties_do_not_meet),
+        cmocka_unit_test(test_roles),
         cmocka_unit_test(test_reports_of_two_companies_do_not_meet),
         cmocka_unit_test(test_one_product_ties_maker_and_user),
         cmocka_unit_test(test_stems_meet),
