@@ -13,6 +13,7 @@
 
 #define HEAD_ROWS 4       /* rows from the edge that may be heads */
 #define HEAD_DRIFT 3.0f   /* points by which its height may differ between pages */
+#define HEAD_FIGURES 4    /* of a head that are looked at: "2022 Annual Report on Form 10-K, page 12 of 130" */
 #define HEAD_MARGIN 0.08f /* of the page's height: so near to the edge no gap is asked for */
 
 /* ---- rows ---- */
@@ -150,14 +151,19 @@ int pdf_rows(struct pdf *p, struct error *e) {
 }
 
 /* ---- heads ---- */
+struct figure {
+    long value;
+    uint32_t counts; /* figures near it that differ from it as their pages do */
+    char printed[16];
+};
 struct head {
     uint32_t page, row;
     uint32_t depth;           /* rows between it and the edge */
     bool foot, number, again; /* number: nothing but a page number; again: stands on other pages too */
     float y;                  /* from the edge it is at */
     uint64_t key;             /* of its text without figures */
-    long value;               /* the page number in it, -1 when there is none or more than one */
-    char printed[16];
+    uint32_t n_figures;
+    struct figure figures[HEAD_FIGURES]; /* what may be its page number, in its order */
 };
 
 static bool roman_value(const char *s, size_t n, long *v) {
@@ -182,7 +188,6 @@ static void describe(const struct pdf *p, const struct pdf_page *page, const str
     uint64_t key = 1469598103934665603u; /* FNV-1a */
     size_t n_numbers = 0, n_letters = 0;
     bool page_word = false;
-    h->value = -1;
     for (uint32_t i = row->first; i < row->first + row->n; i++) {
         struct slice s = pdf_text(p, &p->words[page->order[i]]);
         long v = 0;
@@ -190,15 +195,17 @@ static void describe(const struct pdf *p, const struct pdf_page *page, const str
         while (from < to && ispunct((unsigned char)s.data[from])) from++;
         while (to > from && ispunct((unsigned char)s.data[to - 1])) to--;
         bool digits = to > from && to - from <= 6;
-        for (size_t k = from; k < to; k++) digits = digits && isdigit((unsigned char)s.data[k]);
+        for (size_t k = from; digits && k < to; k++) {
+            digits = isdigit((unsigned char)s.data[k]);
+            v = v * 10 + (s.data[k] - '0');
+        }
         bool roman = !digits && row->n <= 3 && roman_value(s.data + from, to - from, &v);
-        if (digits)
-            v = strtol(s.data + from, NULL, 10); /* text is NUL-terminated behind its end; the number ends before */
         if (digits || roman) {
             n_numbers++;
-            if (h->value < 0) {
-                h->value = v;
-                snprintf(h->printed, sizeof h->printed, "%.*s", (int)(to - from), s.data + from);
+            if (h->n_figures < HEAD_FIGURES) {
+                struct figure *f = &h->figures[h->n_figures++];
+                f->value = v;
+                snprintf(f->printed, sizeof f->printed, "%.*s", (int)(to - from), s.data + from);
             }
             key = (key ^ '#') * 1099511628211u;
             continue;
@@ -252,13 +259,32 @@ static void mark_repeated(struct head *h, size_t n) {
     }
 }
 
-/* A lone page number counts pages: its value moves with the page's index. h is sorted by page. */
+/* A page number counts pages: its value moves with the page's index. One that stands alone is a head by that. A figure
+ * beside other words must do so against figures at the same height. h is sorted by page. */
 static void check_numbers(struct head *h, size_t n) {
     for (size_t i = 0; i < n; i++)
-        for (size_t k = i + 1; k < n && h[k].page - h[i].page <= 3; k++)
-            if (h[i].number && h[k].number && h[k].page != h[i].page &&
-                h[k].value - h[i].value == (long)h[k].page - (long)h[i].page)
-                h[i].again = h[k].again = true;
+        for (size_t k = i + 1; k < n && h[k].page - h[i].page <= 3; k++) {
+            bool alone = h[i].number && h[k].number;
+            float drift = h[k].y - h[i].y;
+            if (h[k].page == h[i].page) continue;
+            if (!alone && (h[k].foot != h[i].foot || drift >= HEAD_DRIFT || drift <= -HEAD_DRIFT)) continue;
+            for (uint32_t a = 0; a < h[i].n_figures; a++)
+                for (uint32_t b = 0; b < h[k].n_figures; b++) {
+                    if (h[k].figures[b].value - h[i].figures[a].value != (long)h[k].page - (long)h[i].page) continue;
+                    h[i].figures[a].counts++;
+                    h[k].figures[b].counts++;
+                    if (alone) h[i].again = h[k].again = true;
+                }
+        }
+}
+
+/* The page number in a head: the figure that counts the pages best, not a year, a chapter or the name of a form beside
+ * it. NULL without; a number that stands alone is one also where pages are left out. */
+static const struct figure *page_number(const struct head *h) {
+    const struct figure *best = h->number ? &h->figures[0] : NULL;
+    for (uint32_t a = 0; a < h->n_figures; a++)
+        if (h->figures[a].counts > (best ? best->counts : 0)) best = &h->figures[a];
+    return best;
 }
 
 static void strip(struct pdf *p, struct head *h, size_t n) {
@@ -283,14 +309,15 @@ static void strip(struct pdf *p, struct head *h, size_t n) {
         for (size_t j = i; j < last; j++) {
             const struct pdf_row *row = &page->rows[h[j].row];
             for (uint32_t w = row->first; w < row->first + row->n; w++) p->words[page->order[w]].flags |= PDF_HEAD;
-            if (h[j].value >= 0 && (h[j].number || !page->label[0]))
-                memcpy(page->label, h[j].printed, sizeof page->label);
+            const struct figure *f = page_number(&h[j]);
+            if (f && (h[j].number || !page->label[0])) memcpy(page->label, f->printed, sizeof page->label);
         }
         i = k;
     }
 }
 
-/* A label that doesn't move with the pages is no page number ("Form 10" on each page): such labels are taken back. */
+/* A label that doesn't move with the pages is no page number (a year alone on each page): such labels are taken back.
+ */
 static void check_labels(struct pdf *p) {
     for (size_t i = 0; i < p->n_pages; i++) {
         char *label = p->pages[i].label;
@@ -302,6 +329,23 @@ static void check_labels(struct pdf *p) {
     }
     for (size_t i = 0; i < p->n_pages; i++)
         if (p->pages[i].label[0] == 1) p->pages[i].label[0] = 0;
+}
+
+/* Pages that carry no number (a chapter's first, a picture) between two whose numbers go on over them are counted. */
+static void fill_labels(struct pdf *p) {
+    size_t before = 0;
+    long from = -1;
+    for (size_t i = 0; i < p->n_pages; i++) {
+        char *end, *label = p->pages[i].label;
+        if (!label[0]) continue;
+        long value = strtol(label, &end, 10);
+        if (*end) value = -1;
+        if (from >= 0 && value - from == (long)(i - before))
+            for (size_t k = before + 1; k < i; k++)
+                snprintf(p->pages[k].label, sizeof p->pages[k].label, "%ld", from + (long)(k - before));
+        before = i;
+        from = value;
+    }
 }
 
 int pdf_heads(struct pdf *p, struct error *e) {
@@ -329,6 +373,7 @@ int pdf_heads(struct pdf *p, struct error *e) {
     mark_repeated(h, n);
     strip(p, h, n);
     check_labels(p);
+    fill_labels(p);
     free(h);
     return 0;
 }

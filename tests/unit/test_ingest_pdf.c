@@ -247,6 +247,47 @@ static void test_paragraph_goes_over_the_page_break_without_heads(void **state) 
     ingest_document_free(doc);
 }
 
+/* Left and right pages carry their number at the outer edge, beside a year and the name of a form. */
+static void test_a_year_in_the_foot_is_no_page_number(void **state) {
+    (void)state;
+    struct drawing d = {.n = 0};
+    for (int i = 0; i < 6; i++) {
+        char foot[80];
+        page(&d);
+        for (int k = 0; k < 10; k++) text_at(&d, 72, 80 + 40 * k, 12, "A sentence that fills the page with its words.");
+        snprintf(foot, sizeof foot,
+                 i % 2 ? "2022 Annual Report on Form 10-K     %d" : "%d     2022 Annual Report on Form 10-K", i + 10);
+        text_at(&d, 72, 810, 9, foot);
+    }
+    struct ingest_document *doc = load(&d);
+    assert_int_equal(doc->n_pages, 6);
+    assert_null(memmem(doc->text.data, doc->text.len, "Annual", 6));
+    for (uint32_t i = 0; i < 6; i++) {
+        char label[8];
+        snprintf(label, sizeof label, "%u", i + 10);
+        assert_int_equal(doc->pages[i].label.len, strlen(label));
+        assert_memory_equal(doc->pages[i].label.data, label, strlen(label));
+    }
+    ingest_document_free(doc);
+}
+
+static void test_a_page_without_a_number_is_counted_between_two(void **state) {
+    (void)state;
+    struct drawing d = {.n = 0};
+    for (int i = 0; i < 6; i++) {
+        char foot[8];
+        page(&d);
+        for (int k = 0; k < 10; k++)
+            text_at(&d, 72, 80 + 40 * k, 12, k % 2 ? "Words of no weight stand here." : "And there are more of them.");
+        snprintf(foot, sizeof foot, "%d", i < 4 ? i + 10 : i + 50); /* the last two belong to another count */
+        if (i != 2) text_at(&d, 290, 810, 9, foot);
+    }
+    struct ingest_document *doc = load(&d);
+    static const char *const labels[] = {"10", "11", "12", "13", "54", "55"};
+    for (uint32_t i = 0; i < 6; i++) assert_true(slice_equal(doc->pages[i].label, slice_of(labels[i])));
+    ingest_document_free(doc);
+}
+
 static void test_short_document_keeps_its_first_and_last_lines(void **state) {
     (void)state;
     struct drawing d = {.n = 0};
@@ -380,6 +421,8 @@ int main(int argc, char **argv) {
         cmocka_unit_test(test_hyphenated_word_is_one_word_with_two_boxes),
         cmocka_unit_test(test_paragraph_goes_over_the_page_break_without_heads),
         cmocka_unit_test(test_short_document_keeps_its_first_and_last_lines),
+        cmocka_unit_test(test_a_year_in_the_foot_is_no_page_number),
+        cmocka_unit_test(test_a_page_without_a_number_is_counted_between_two),
         cmocka_unit_test(test_rotated_page_gives_boxes_as_displayed),
         cmocka_unit_test(test_price_table_comes_out_as_rows_of_cells),
         cmocka_unit_test(test_page_without_text_is_counted_not_failed),
