@@ -148,8 +148,10 @@ int store_job_progress(struct store *s, int64_t job, const char *stage, int64_t 
     if (rc) return rc;
     rc = db_one(s->writer, &going, e, "SELECT state = ? AND NOT cancel FROM jobs WHERE id = ?", "ii",
                 (int64_t)STORE_JOB_RUNNING, job);
-    if (rc == ERR_NOT_FOUND || (rc == 0 && !going))
-        rc = error_set(e, ERR_CANCELLED, "", "The job was stopped, or its document deleted");
+    if (rc == ERR_NOT_FOUND)
+        rc = error_set(e, ERR_CANCELLED, "", "The job's document was deleted");
+    else if (rc == 0 && !going)
+        rc = error_set(e, ERR_CANCELLED, "", "Stopped when asked to");
     if (rc == 0)
         rc = db_run(s->writer, e, "UPDATE jobs SET stage = ?, done = ?, total = ?, lease_until = ? WHERE id = ?",
                     "tiidi", slice_of(stage), done, total, now_exact() + lease_s, job);
