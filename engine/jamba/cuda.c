@@ -5,9 +5,10 @@
  * thread of the second, which runs it and hands it on; so n passes are under way at once. The inbox of a stage has two
  * slots, taken in turn:
  *
- *     stage k writes slot s of stage k + 1 when its layers are done:  waits for done[k + 1] (host) and freed[s]
- * (device), copies, marks sent[s] stage k + 1 reads it:                                           waits for the
- * hand-over (host) and sent[s] (device), runs, marks freed[s]
+ *     stage k, when its layers are done:  waits for done[k + 1] (host) and freed[s] (device),
+ *                                         copies to slot s of stage k + 1, marks sent[s]
+ *     stage k + 1:                        waits for the hand-over (host) and sent[s] (device),
+ *                                         runs, marks freed[s]
  *
  * A pass of which nothing is asked is not waited for: the next call finds it under way, and what looks at a state waits
  * for all of them first. When one fails behind the first stage, its sessions remember.
@@ -326,8 +327,8 @@ static int session_write(void *ctx, const void *state, uint32_t n_tokens, int (*
     int rc = settle(ctx, state, e);
     return rc ? rc : cuda_session_move(ctx, &s, n_tokens, put, NULL, put_ctx, e);
 }
-static int session_read(void *ctx, void *state, uint32_t n_tokens, int (*get)(void *, void *, size_t, uint64_t), void *get_ctx,
-                        struct error *e) {
+static int session_read(void *ctx, void *state, uint32_t n_tokens, int (*get)(void *, void *, size_t, uint64_t),
+                        void *get_ctx, struct error *e) {
     int rc = settle(ctx, state, e);
     return rc ? rc : cuda_session_move(ctx, state, n_tokens, NULL, get, get_ctx, e);
 }

@@ -1,5 +1,5 @@
-/* cuda_backend.h: inside the CUDA backend only (cuda.c, cuda_plan.c, cuda_stage.c, cuda_state.c, cuda_weights.c): the
- * model on its devices, and a session's state there.
+/* cuda_backend.h: inside the CUDA backend only (cuda*.c, and shape.c, which prints its plan): the model on its devices,
+ * and a session's state there.
  *
  * A model's layers are cut into stages, in order, one a device (option device "cuda:0,1"; one device: one stage). A
  * pass of prefill goes through the stages one after another; while a stage works on one pass, the stage before works on

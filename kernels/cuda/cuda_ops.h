@@ -1,4 +1,4 @@
-/* cuda_ops.h: the CUDA side of kernels/, as C functions over device pointers and one stream. Used by engine/jamba/cuda.c and the tests.
+/* cuda_ops.h: the CUDA side of kernels/, as C functions over device pointers and one stream. Used by engine/jamba/cuda*.c, tests and benchmarks.
  *
  * bf16 tensors are uint16_t here, row-major, last axis contiguous; strides are in elements. All functions return 0 or ERR_DEVICE with the
  * operation's name in e; launches are asynchronous on the stream, cuda_sync waits. Same inputs give the same bits; a row's bits do not

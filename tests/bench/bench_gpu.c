@@ -77,6 +77,7 @@ static void counts(const struct jamba_model *m, const char *shape, const char *q
                n, (unsigned long long)least, shape, quantize, n, (unsigned long long)most);
 }
 
+enum { N_IDS = 300000, MAX_FORKS = 64 };
 int main(int argc, char **argv) {
     const char *shape = "mini", *quantize = "none", *prefill = "4096", *device = "cuda";
     int n_decode = 64, n_forks = 8, want_digest = 0, rounds = 0;
@@ -90,6 +91,13 @@ int main(int argc, char **argv) {
         if (!strcmp(argv[i], "--digest")) want_digest = atoi(argv[i + 1]);
         if (!strcmp(argv[i], "--rounds")) rounds = atoi(argv[i + 1]);
     }
+    bool fits = n_forks <= MAX_FORKS;
+    for (const char *p = prefill; p && *p; p = strchr(p, ',') ? strchr(p, ',') + 1 : NULL)
+        fits &= atoi(p) > 0 && atoi(p) <= N_IDS;
+    if (!fits) {
+        fprintf(stderr, "bench_gpu: --prefill takes 1 to %d tokens, --forks at most %d\n", N_IDS, MAX_FORKS);
+        return 2;
+    }
     struct jamba_model *m;
     struct jamba_model_options o = {.device = device, .quantize = quantize};
     check(jamba_shape_plan(shape, &o, print_plan, NULL, &err));
@@ -102,9 +110,9 @@ int main(int argc, char **argv) {
     printf("%s,%s,memory_open,0,%.3f,GiB\n", shape, quantize, used_gib() - before);
     fflush(stdout);
     float *logits = malloc(c->n_vocab * sizeof *logits);
-    int32_t *ids = malloc(300000 * sizeof *ids);
+    int32_t *ids = malloc(N_IDS * sizeof *ids);
     uint64_t x = 88172645463325252ull;
-    for (int i = 0; i < 300000; i++) {
+    for (int i = 0; i < N_IDS; i++) {
         x ^= x << 13, x ^= x >> 7, x ^= x << 17; /* xorshift64 (Marsaglia 2003) */
         ids[i] = (int32_t)(x % c->n_vocab);
     }
@@ -148,8 +156,8 @@ int main(int argc, char **argv) {
         printf("%s,%s,decode,%u,%.2f,tokens/s\n", shape, quantize, n, n_decode / (clock_seconds() - t0));
         jamba_session_close(f);
         if (n_forks > 1) {
-            struct jamba_session *g[64];
-            struct jamba_batch_item items[64];
+            struct jamba_session *g[MAX_FORKS];
+            struct jamba_batch_item items[MAX_FORKS];
             for (int i = 0; i < n_forks; i++) check(jamba_session_fork(&g[i], s, &err));
             for (int round = 0; round < 2; round++) {
                 t0 = clock_seconds();

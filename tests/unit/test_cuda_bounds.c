@@ -46,7 +46,7 @@ static int hold(void **p, size_t bytes, struct error *e) {
     int rc = attempt("memory", e);
     if (rc) return rc;
     pthread_mutex_lock(&ledger);
-    if (n_held < (int)(sizeof held / sizeof held[0]) && (*p = calloc(bytes ? bytes : 1, 1)))
+    if (n_held < (int)(sizeof held / sizeof held[0]) && (*p = malloc(bytes ? bytes : 1)))
         held[n_held++] = (struct held){*p, bytes};
     pthread_mutex_unlock(&ledger);
     return *p ? 0 : error_set(e, ERR_NOMEM, "memory", "The double has no more.");
