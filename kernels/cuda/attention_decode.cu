@@ -259,7 +259,7 @@ extern "C" size_t cuda_attention_decode_scratch(int n, int n_head, int head_dim,
 
 template <int D>
 static int decode(bf16 *out, const struct cuda_kv *kv, decode_args a, int max_keys, void *scratch, cudaStream_t s, struct error *e) {
-    static bool configured[CUDA_MAX_DEVICES];
+    static thread_local bool configured[CUDA_MAX_DEVICES];
     int rc = 0;
     a.pml = (float2 *)scratch;
     a.po = (float *)(a.pml + (size_t)a.n * a.n_head * a.n_pieces);

@@ -227,7 +227,7 @@ __global__ void attention_prefill_plain_kernel(bf16 *out, const bf16 *q, int ldq
 template <int D>
 static int launch(bf16 *out, const bf16 *q, int ldq, const struct cuda_kv *kv, int layer, const int32_t *pages, int n_q, int q_start, int n_head,
                   float scale, cudaStream_t stream, struct error *e) {
-    static bool configured[CUDA_MAX_DEVICES];
+    static thread_local bool configured[CUDA_MAX_DEVICES];
     if (!cuda_is_hopper()) {
         attention_prefill_plain_kernel<D><<<dim3((unsigned)n_head, (unsigned)((n_q + 3) / 4)), 128, 0, stream>>>(
             out, q, ldq, (const bf16 *)kv->pool, pages, kv->n_layer, layer, n_q, q_start, n_head, kv->n_kv_head, scale * LOG2E);

@@ -50,10 +50,14 @@ __device__ __forceinline__ uint32_t smem_u32(const void *p) {
     return (uint32_t)__cvta_generic_to_shared(p);
 }
 
-/* ---- asynchronous copies of 16 bytes (sm_80) ---- */
+/* ---- asynchronous copies of 16 and of 4 bytes, zeros where not valid (sm_80) ---- */
 __device__ __forceinline__ void cp_async16(void *smem, const void *global, bool valid) {
     int n = valid ? 16 : 0;
     asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(smem_u32(smem)), "l"(global), "r"(n));
+}
+__device__ __forceinline__ void cp_async4(void *smem, const void *global, bool valid) {
+    int n = valid ? 4 : 0;
+    asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" ::"r"(smem_u32(smem)), "l"(global), "r"(n));
 }
 __device__ __forceinline__ void cp_async_commit() {
     asm volatile("cp.async.commit_group;");

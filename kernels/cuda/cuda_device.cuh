@@ -12,7 +12,8 @@ int cuda_check(cudaError_t rc, const char *operation, struct error *e);
 /* The current device runs the sm_90a paths this program was built with. */
 bool cuda_is_hopper(void);
 #define CUDA_MAX_DEVICES 64
-/* True the first time it is asked on the current device: a kernel's attributes are set once a device. */
+/* True the first time it is asked on the current device: a kernel's attributes are set once a device; and a thread, since of two stages on one device
+ * the second must not launch before the first has set them. */
 bool cuda_first_use(bool (&seen)[CUDA_MAX_DEVICES]);
 /* Row-major bf16 matrix [rows, columns], rows ld elements apart, boxes of box_columns (64: 128 bytes, swizzled) x box_rows; out of bounds reads give 0. */
 int cuda_tensor_map_2d(CUtensorMap *map, const void *data, uint64_t columns, uint64_t rows, uint64_t ld, uint32_t box_columns, uint32_t box_rows, struct error *e);

@@ -249,6 +249,7 @@ int main(int argc, char **argv) {
     }
     bench_scan(32768, 8192);
     bench_scan(32768, 5120);
+    bench_scan(32768, 1152);
     bench_attention(32768, 32, 8, 128);
     bench_attention(262144, 32, 8, 128);
     bench_attention(262144, 20, 1, 128);

@@ -208,13 +208,20 @@ static void test_mamba_chunk_pieces_and_steps_agree(void **state) {
     for (int i = 0; i < 3; i++) CUDA_FREE(conv[i], ssm[i]);
 }
 
-/* The scan alone (no library's kernels beside it, for a race checker), in both its layouts (up to 6,144 channels and
- * more), with channels that fill no block and steps that fill no tile: plain loops, and cuts. */
+/* The scan alone (no library's kernels beside it, for a race checker), in its three layouts (up to 4,096 and 6,144
+ * channels, and more) and both ways of copying rows (by eight channels, by two), with channels that fill no block and
+ * steps that fill no tile: plain loops, and cuts. */
 static void test_scan_equals_plain_loops(void **state) {
     (void)state;
     if (!device()) return;
-    static const int cases[][2] = {
-        /* steps, channels */ {1, 2}, {31, 48}, {33, 202}, {97, 64}, {70, 6202}, {129, 6208}};
+    static const int cases[][2] = {/* steps, channels */ {1, 2},
+                                   {31, 48},
+                                   {33, 202},
+                                   {97, 64},
+                                   {33, 4098},
+                                   {70, 4104},
+                                   {70, 6202},
+                                   {129, 6208}};
     for (size_t k = 0; k < sizeof cases / sizeof cases[0]; k++) {
         const size_t T = (size_t)cases[k][0], D = (size_t)cases[k][1];
         const int d = (int)D;
