@@ -223,7 +223,7 @@ template <int W> static __global__ void __launch_bounds__(W * 32 + HELPERS, 1) s
 }
 
 template <int W> static int launch(const scan_args &a, cudaStream_t stream, struct error *e) {
-    static bool configured[CUDA_MAX_DEVICES];
+    static thread_local bool configured[CUDA_MAX_DEVICES];
     constexpr int CH = scan_smem<W>::ch, smem = (int)sizeof(scan_smem<W>);
     int rc = 0;
     if (cuda_first_use(configured))
