@@ -309,6 +309,28 @@ bool contrast_parallel(const struct detect_set *s, const struct subject_statemen
     return false;
 }
 
+/* "The discount rate applied was 9.5 %." after a sentence on one acquisition, "... was 16 %." after one on another: in
+ * a long report a short sentence goes on with what the one before it names. Contracts repeat what they speak of. */
+#define TOPIC_WORDS 4
+bool contrast_topic(const struct detect_set *s, const struct frame *a, const struct frame *b) {
+    const struct subject_statement *u = &s->units[a->unit], *v = &s->units[b->unit];
+    const struct ingest_document *d = s->docs[u->doc];
+    if (u->doc != v->doc || d->n_statements < LONG_STATEMENTS || s->family[u->doc].n_parties || !u->statement ||
+        !v->statement || unit_statement(s, u)->kind == INGEST_TABLE_ROW ||
+        unit_statement(s, v)->kind == INGEST_TABLE_ROW)
+        return false;
+    for (int side = 0; side < 2; side++) {
+        const struct frame *f = side ? b : a;
+        uint32_t heavy = 0;
+        for (uint32_t k = 0; k < f->n_words; k++) {
+            const struct frame_word *w = &s->frame_words[f->word + k];
+            heavy += w->place < 2 && w->class != WORD_ENTITY && !(s->lexicon.items[w->id].flags & LEXICON_LIGHT);
+        }
+        if (heavy <= TOPIC_WORDS) return shared_words(s, u - 1, v - 1) < 0.6f || shared_words(s, v - 1, u - 1) < 0.6f;
+    }
+    return false;
+}
+
 /* Negations inside the conditions of a statement, odd or even; "unless" is one. */
 bool contrast_condition_negated(const struct detect_set *s, const struct subject_statement *u) {
     bool negated = false;
@@ -362,6 +384,20 @@ bool contrast_measured(const struct detect_set *s, const struct frame *a, const 
     return false;
 }
 
+/* Whether the word stands behind a modal verb or a form of "be" wherever the statement has it: a verb, most often. */
+bool contrast_predicate(const struct detect_set *s, const struct subject_statement *u, uint32_t id) {
+    bool found = false;
+    for (uint32_t i = 0; i < u->n_words; i++) {
+        const struct word *w = &s->words[u->word + i];
+        if (w->id != id) continue;
+        if (i == 0 || w->flags & WORD_EDGE ||
+            !words_in(s, u->doc, &w[-1], "shall must may will can should would be is are was were been has have"))
+            return false;
+        found = true;
+    }
+    return found;
+}
+
 /* Words of order ("first", "initial", "last") on one side alone. */
 bool contrast_ordinal(const struct detect_set *s, const struct frame *a, const struct frame *b) {
     bool have[2] = {false, false};
@@ -372,7 +408,8 @@ bool contrast_ordinal(const struct detect_set *s, const struct frame *a, const s
             const struct lexeme *l = &s->lexicon.items[w->id];
             for (int g = 0; g < 2; g++) /* the first member, "initial", is what is meant where nothing is said */
                 if (w->place < 2 && l->group[g] == GROUP_ORDER &&
-                    (l->member[g] != 1 || slice_equal(l->stem, slice_of("first"))))
+                    (l->member[g] != 1 || slice_equal(l->stem, slice_of("first"))) &&
+                    !contrast_predicate(s, &s->units[f->unit], w->id)) /* "it is extended" */
                     have[side] = true;
         }
     }
@@ -572,6 +609,29 @@ bool contrast_swapped(const struct detect_set *s, const struct frame *a, const s
     const struct subject_statement *x = &s->units[a->unit], *y = &s->units[b->unit];
     return x->actor != UINT32_MAX && y->actor != UINT32_MAX && x->actor != y->actor && subject_states(s, b, x->actor) &&
            subject_states(s, a, y->actor) && active(s, x) && active(s, y);
+}
+
+/* "every remaining copy", "all other sums": the rest of something, said in the clause of the value. */
+bool contrast_rest(const struct detect_set *s, const struct frame *f) {
+    const struct subject_statement *u = &s->units[f->unit];
+    const struct ingest_document *d = s->docs[u->doc];
+    if (!(u->marks & MARK_OTHER)) return false;
+    if (f->class == ANALYSIS_MODALITY || f->fact >= d->n_facts) return true;
+    uint32_t left = 0, right = u->n_words;
+    for (uint32_t i = 0; i < u->n_words; i++) {
+        const struct word *w = &s->words[u->word + i];
+        if (!(w->flags & WORD_BREAK)) continue;
+        if (w->start <= d->facts[f->fact].span.start)
+            left = i;
+        else if (right == u->n_words)
+            right = i;
+    }
+    for (uint32_t i = left; i < right; i++)
+        if (words_in(s, u->doc, &s->words[u->word + i], "remaining rest otherwise") ||
+            (i && words_in(s, u->doc, &s->words[u->word + i], "other") &&
+             words_in(s, u->doc, &s->words[u->word + i - 1], "all any every")))
+            return true;
+    return false;
 }
 
 /* "revenue was up 14 %": how something moved, told for one part of a report after the other. */

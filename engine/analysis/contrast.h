@@ -26,12 +26,18 @@ bool contrast_conditional_value(const struct detect_set *s, const struct frame *
 /* Two blocks of one document with the same sentences before or behind: parallel clauses for different cases. */
 bool contrast_parallel(const struct detect_set *s, const struct subject_statement *a,
                        const struct subject_statement *b);
+/* Short sentences of a long report behind sentences on different things. */
+bool contrast_topic(const struct detect_set *s, const struct frame *a, const struct frame *b);
 /* Negations inside the conditions of a statement, odd or even; "unless" is one. */
 bool contrast_condition_negated(const struct detect_set *s, const struct subject_statement *u);
 /* "For the yard at Canal Street the ...": a place or case that the other side does not speak of. */
 bool contrast_scope(const struct detect_set *s, const struct frame *a, const struct frame *b);
 /* Another value inside what is measured: "the dose in patients over 75 years". */
 bool contrast_measured(const struct detect_set *s, const struct frame *a, const struct frame *b);
+/* Whether the word stands behind a modal verb or a form of "be" wherever the statement has it. */
+bool contrast_predicate(const struct detect_set *s, const struct subject_statement *u, uint32_t id);
+/* "all other sums", "the remaining copies": the rest of something, said in the clause of the value. */
+bool contrast_rest(const struct detect_set *s, const struct frame *f);
 /* Words of order ("first", "initial", "last") on one side alone. */
 bool contrast_ordinal(const struct detect_set *s, const struct frame *a, const struct frame *b);
 /* "each visit" against "the last visit": the rule and one case of it. */

@@ -6,7 +6,8 @@
  * - family.c: documents -> parties, kind, date, version; which speak of the same deal
  * - precedence.c: amendments of single clauses, clauses on what prevails, status of a conflict
  * - candidates.c: pairs of frames that share words, without comparing all with all
- * - value.c, value_words.c, detect_value.c; detect_modality.c, detect_table.c, detect_term.c, detect_role.c: the conflicts
+ * - value.c, value_words.c, detect_value.c; detect_modality.c, detect_table.c, detect_term.c, detect_role.c: the
+ * conflicts
  * - detect.c: runs all, sorts, says each conflict once
  *
  * Everything lives in one scratch arena for the run; only the pairs and their `why` go to the caller's arena.
@@ -133,6 +134,7 @@ struct frame {
 /* ---- documents ---- */
 enum document_relation { RELATION_SAME, RELATION_FAMILY, RELATION_COMPATIBLE, RELATION_VERSION, RELATION_DIFFERENT };
 #define FAMILY_PARTIES 12
+#define LONG_STATEMENTS 300 /* of reports and the like; the papers of a deal that list no parties are shorter */
 #define FAMILY_ISSUER 6
 struct family_document {
     uint32_t parties[FAMILY_PARTIES];

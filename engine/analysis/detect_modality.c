@@ -366,6 +366,15 @@ static bool repeats(const struct detect_set *s, uint32_t first, uint32_t end, co
     return slice_equal_nocase(tx, ty);
 }
 
+/* "may withhold a sum, provided that it gives notice" in one document, "shall not withhold" without any exception in
+ * the other: the proviso does not make the ban one that knows it. The ban with a condition may be the exception. */
+static bool absolute(const struct detect_set *s, const struct frame *a, const struct frame *b) {
+    const struct frame *ban = fact_of(s, a)->modality == INGEST_PROHIBITION ? a : b, *leave = ban == a ? b : a;
+    const struct subject_statement *x = &s->units[ban->unit], *y = &s->units[leave->unit];
+    return x->doc != y->doc && !(x->marks & (MARK_CONDITION | MARK_EXCEPTION)) && !(y->marks & MARK_EXCEPTION) &&
+           fact_of(s, ban)->modality == INGEST_PROHIBITION && fact_of(s, leave)->modality == INGEST_PERMISSION;
+}
+
 int detect_modality(struct detect_set *s) {
     int rc = ERR_NOMEM;
     struct candidate_list list = {0};
@@ -397,7 +406,7 @@ int detect_modality(struct detect_set *s) {
         if (drop) continue;
         p.decided = c->verdict == VERDICT_CONFLICT && score >= DECIDED_SCORE && c->same.doubt < 0.13f &&
                     fa->modality != INGEST_DECLARATION && fb->modality != INGEST_DECLARATION &&
-                    !((ua->marks ^ ub->marks) & (MARK_CONDITION | MARK_EXCEPTION));
+                    (!((ua->marks ^ ub->marks) & (MARK_CONDITION | MARK_EXCEPTION)) || absolute(s, a, b));
         struct buf why = {0};
         put_side(&why, s, a);
         buf_puts(&why, " against ");

@@ -23,6 +23,7 @@ struct row {
     struct cell cells[COLUMNS_MAX];
     uint32_t n;
     bool total;
+    bool torn; /* its label is the end of a longer one: "2022 and 2021, respectively)" */
 };
 
 /* A cell that is one number, with currency or percent sign around it; "(1,200)" is negative, a dash is nothing. */
@@ -92,11 +93,16 @@ static void split(const struct ingest_document *d, struct ingest_span span, stru
         r->n++;
         from = i + 1;
     }
-    r->total = false;
+    r->total = r->torn = false;
     if (r->n && !r->cells[0].number) {
         struct slice label = ingest_text(d, r->cells[0].span);
         uint32_t words = 1;
-        for (size_t i = 0; i < label.len; i++) words += label.data[i] == ' ';
+        int depth = 0;
+        for (size_t i = 0; i < label.len; i++) {
+            words += label.data[i] == ' ';
+            depth += label.data[i] == '(' ? 1 : label.data[i] == ')' ? -1 : 0;
+            r->torn |= depth < 0 && (i == 0 || i > 3); /* "a) Rent" is a number */
+        }
         r->total = words <= 4 && (has_word(label, "total") || has_word(label, "sum") || has_word(label, "subtotal"));
     }
 }
@@ -151,9 +157,9 @@ static int check_sums(struct detect_set *s, uint32_t doc, struct row *rows, uint
             if (figures > FIGURES_MAX) continue;
             for (uint32_t c = 1; c < rows[r].n; c++) {
                 if (!rows[r].cells[c].number) continue;
-                double sum = 0, all = 0, totals = 0;
+                double sum = 0, all = 0, totals = 0, largest = 0;
                 uint32_t items = 0, first = r;
-                bool match = false, stop = false;
+                bool match = false, stop = false, negative = false, torn = false;
                 double step = step_of(&rows[r].cells[c]);
                 for (uint32_t k = r; k-- > 0 && !stop;) {
                     if (rows[k].n != rows[r].n || c >= rows[k].n ||
@@ -166,6 +172,9 @@ static int check_sums(struct detect_set *s, uint32_t doc, struct row *rows, uint
                         sum += rows[k].cells[c].value; /* carried forward */
                     } else {
                         if (rows[k].cells[c].number) items++, first = k;
+                        negative |= rows[k].cells[c].value < 0;
+                        torn |= rows[k].torn;
+                        largest = fmax(largest, rows[k].cells[c].value);
                         sum += rows[k].cells[c].value;
                         all += rows[k].cells[c].value;
                     }
@@ -184,7 +193,8 @@ static int check_sums(struct detect_set *s, uint32_t doc, struct row *rows, uint
                     wrong++;
                     continue;
                 }
-                /* far off is a column that is not summed (averages, prices) */
+                /* far off, or less than one of its parts, is a column that is not summed (averages, prices) */
+                if (torn || (!negative && rows[r].cells[c].value < largest)) continue;
                 if (fabs(all) < 1e-9 || fabs(rows[r].cells[c].value / all - 1) > 0.4) continue;
                 struct buf why = {0};
                 buf_printf(&why, "%u rows add up to ", items);

@@ -389,7 +389,6 @@ static bool knows(const struct detect_set *s, uint32_t doc, uint32_t id) {
 
 /* Annual reports and the like list no parties and share most of their words; each is about whom it names most often. Of
  * long documents only: the short ones of a deal name different people. */
-#define LONG_STATEMENTS 300
 static bool about_others(const struct detect_set *s, uint32_t a, uint32_t b) {
     for (int side = 0; side < 2; side++) {
         uint32_t d = side ? b : a, o = side ? a : b;

@@ -325,7 +325,9 @@ struct sameness subject_sameness(const struct detect_set *s, const struct frame 
                 continue;
             }
             if (implied || subject_mentions(s, q, v[i].id)) continue;
-            if ((v[i].near || v[i].subject) && !(l->flags & LEXICON_LIGHT)) rest[side] += w;
+            if ((v[i].near || v[i].subject) && !(l->flags & LEXICON_LIGHT) &&
+                !contrast_predicate(s, &s->units[p->unit], v[i].id)) /* "must stand", where the other says "leave" */
+                rest[side] += w;
             if ((v[i].class == WORD_NAME || (v[i].class == WORD_CODE && !year)) && s->n_units > 8 &&
                 !in_document(s, other_doc, v[i].id))
                 foreign++;
@@ -412,6 +414,7 @@ struct sameness subject_sameness(const struct detect_set *s, const struct frame 
     }
     if (fminf(rest[0], rest[1]) > 0.6f) r.doubt += 0.14f; /* both name something more near the value */
     if (contrast_parallel(s, ua, ub)) r.doubt += 0.25f;
+    if (contrast_topic(s, a, b)) r.doubt += 0.25f;
     if ((ua->marks ^ ub->marks) & MARK_ANAPHORA) r.doubt += 0.15f;
     if (measured[0] > 0 && measured[1] > 0 && fminf(met[0] / measured[0], met[1] / measured[1]) < 0.5f) r.doubt += 0.1f;
     if (measured[0] > 0.5f && measured[1] > 0.5f && met[0] >= measured[0] - 0.01f && met[1] >= measured[1] - 0.01f)
@@ -442,7 +445,7 @@ struct sameness subject_sameness(const struct detect_set *s, const struct frame 
         r.apart = true;
     if (contrast_exception(s, a, b) || contrast_exception(s, b, a)) r.apart = true;
     if (contrast_scope(s, a, b) || contrast_scope(s, b, a)) r.doubt += 0.2f;
-    if (differ & MARK_OTHER) r.doubt += 0.2f;
+    if (contrast_rest(s, a) != contrast_rest(s, b)) r.doubt += 0.2f;
     /* "this Agreement" of one document is not "this Policy" of another */
     if (ua->doc != ub->doc && family_relation(s, ua->doc, ub->doc) != RELATION_VERSION &&
         s->family[ua->doc].amends != ub->doc && s->family[ub->doc].amends != ua->doc) {

@@ -464,6 +464,12 @@ int value_frame(struct detect_set *s, uint32_t unit, uint32_t fact) {
             upper += line.data[i] >= 'A' && line.data[i] <= 'Z', lower += line.data[i] >= 'a' && line.data[i] <= 'z';
         if (upper > lower * 2) return 0;
     }
+    for (uint32_t i = 0; f->kind == INGEST_PERIOD && i < u->n_words; i++) { /* "three months ended 31 March" */
+        const struct word *w = &s->words[u->word + i];
+        if (w->start < f->span.end) continue;
+        if (words_in(s, u->doc, w, "ended ending")) return 0;
+        break;
+    }
     if (f->kind == INGEST_PERIOD && u->n_words) /* "this 90-day period" was set elsewhere */
         for (uint32_t i = 1; i < u->n_words; i++) {
             const struct word *w = &s->words[u->word + i];

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -70,6 +71,15 @@ static const struct row {
     {ANALYSIS_PERIOD,
      "The contract is extended unless it is terminated by giving three months' notice to the end of the term.",
      "The contract may be terminated on six months' notice to the end of the term."},
+    /* another verb for the same, the rest of something else, a proviso against a ban */
+    {ANALYSIS_PERIOD,
+     "After transport, leave the machine at room temperature for at least three hours before it is started.",
+     "After transport the machine must stand at room temperature for at least 12 hours before it is started."},
+    {ANALYSIS_PERIOD,
+     "On termination the processor shall return the data within 30 days and shall delete every remaining copy.",
+     "Within 14 days after termination the processor shall return the data."},
+    {ANALYSIS_MODALITY, "The Customer may withhold a disputed payment, provided that it notifies the Supplier.",
+     "The Customer shall not withhold a disputed payment."},
     /* lines that name a day and state nothing */
     {-1,
      "3.1 Certificate (incorporated by reference to Exhibit 3.1 to the Quarterly Report for the quarter ended 31 March "
@@ -202,6 +212,57 @@ static void test_unrelated_parties_do_not_meet(void **state) {
     assert_int_equal(conflict(a, c, &decided, why), ANALYSIS_AMOUNT);
 }
 
+/* Class of the contradiction inside one Markdown file, -1 for none. */
+static int conflict_inside(const char *text) {
+    char path[] = "/tmp/antinomy-detect-XXXXXX.md", why[200];
+    int fd = mkstemps(path, 3);
+    bool decided;
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+    close(fd);
+    struct ingest_document *docs[] = {NULL, document("b.txt", "The garden is open to all.")};
+    struct error e = {0};
+    struct ingest_options o = ingest_options_default();
+    o.in_process = true;
+    assert_int_equal(ingest_document_load(&docs[0], path, &o, &e), 0);
+    unlink(path);
+    return conflict_of(docs, &decided, why);
+}
+
+static void test_totals(void **state) {
+    (void)state;
+    assert_int_equal(conflict_inside("| Item | EUR |\n|---|---|\n| Rent | 500 |\n| Heating | 120 |\n| Total | 640 |\n"),
+                     ANALYSIS_TOTAL);
+    /* prices of options and their mean; a row whose label is the end of the row before */
+    assert_int_equal(conflict_inside("| Plan | Price |\n|---|---|\n| Approved | 75.70 |\n| Others | 43.60 |\n| Total | "
+                                     "74.28 |\n"),
+                     -1);
+    assert_int_equal(
+        conflict_inside("| Debt | EUR |\n|---|---|\n| Notes (due | 500 |\n| 2022 and 2023) | 120 |\n| Total "
+                        "debt | 640 |\n"),
+        -1);
+}
+
+/* In a long report a short sentence goes on with what the one before it names; in a contract it does not. */
+static void test_topic_of_a_long_report(void **state) {
+    (void)state;
+    for (int lines = 10; lines <= 400; lines += 390) {
+        struct buf b = {0};
+        buf_puts(&b, "REPORT\n\nIn May we bought Orlin, a maker of pumps.\n\nThe discount rate applied was 9.5 %.\n\n");
+        for (int i = 0; i < lines; i++) buf_printf(&b, "Line %d of the report names nothing of note.\n\n", i);
+        buf_puts(&b, "In June the sellers of Pfeil gave us their valves.\n\nThe discount rate applied was 16 %.\n");
+        char *text = strndup(b.data, b.len);
+        buf_free(&b);
+        assert_non_null(text);
+        bool decided;
+        char why[200];
+        int class = conflict(text, "The garden is open to all.", &decided, why);
+        if ((lines < LONG_STATEMENTS) != (class == ANALYSIS_PERCENTAGE && decided))
+            fail_msg("%d lines: class %d, decided %d, %s", lines, class, decided, why);
+        free(text);
+    }
+}
+
 /* What only one can be or have, in two papers of one deal; -1: both can hold. */
 static void test_roles(void **state) {
     (void)state;
@@ -322,6 +383,8 @@ int main(void) {
         cmocka_unit_test(test_exception_that_names_the_section_is_no_conflict),
         cmocka_unit_test(test_unrelated_parties_do_not_meet),
         cmocka_unit_test(test_roles),
+        cmocka_unit_test(test_totals),
+        cmocka_unit_test(test_topic_of_a_long_report),
         cmocka_unit_test(test_reports_of_two_companies_do_not_meet),
         cmocka_unit_test(test_one_product_ties_maker_and_user),
         cmocka_unit_test(test_stems_meet),
