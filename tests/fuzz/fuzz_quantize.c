@@ -79,7 +79,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len) {
     const enum quantize_form form = what & 1 ? QUANTIZE_Q4 : QUANTIZE_INT8;
     const char *file = cache_file[what & 1];
     const struct buf *want = &good[form];
-    struct quantized q;
+    struct quantized q = {0};
     struct error e = {0}, why;
     size_t n = --len;
     if (what & 16) n = want->len;
