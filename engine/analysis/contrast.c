@@ -241,6 +241,7 @@ bool contrast_negation(const struct detect_set *s, const struct frame *a, const 
         for (uint32_t i = 0; i < u->n_words; i++) {
             const struct word *w = &s->words[u->word + i];
             if (w->start >= v.start && w->end <= v.end) continue;
+            if (w->flags & WORD_LEAD && unit_statement(s, u)->kind == INGEST_TABLE_ROW) continue; /* the column "No." */
             if (s->lexicon.items[w->id].flags & LEXICON_NEGATION) negated[side] = true;
         }
     }

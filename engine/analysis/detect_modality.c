@@ -372,7 +372,8 @@ static bool absolute(const struct detect_set *s, const struct frame *a, const st
     const struct frame *ban = fact_of(s, a)->modality == INGEST_PROHIBITION ? a : b, *leave = ban == a ? b : a;
     const struct subject_statement *x = &s->units[ban->unit], *y = &s->units[leave->unit];
     return x->doc != y->doc && !(x->marks & (MARK_CONDITION | MARK_EXCEPTION)) && !(y->marks & MARK_EXCEPTION) &&
-           fact_of(s, ban)->modality == INGEST_PROHIBITION && fact_of(s, leave)->modality == INGEST_PERMISSION;
+           y->marks & MARK_CONDITION && fact_of(s, ban)->modality == INGEST_PROHIBITION &&
+           fact_of(s, leave)->modality == INGEST_PERMISSION;
 }
 
 int detect_modality(struct detect_set *s) {
@@ -395,6 +396,7 @@ int detect_modality(struct detect_set *s) {
         const struct frame *a = &s->frames[c->a], *b = &s->frames[c->b];
         if (repeats(s, first, (uint32_t)s->n_frames, a, b) || repeats(s, first, (uint32_t)s->n_frames, b, a)) continue;
         float score = c->same.score - (c->verdict == VERDICT_SOFT ? 0.1f : 0);
+        if (absolute(s, a, b)) score += 0.03f; /* what the condition of the one cost */
         if (score < LEAST_SCORE) continue;
         const struct subject_statement *ua = &s->units[a->unit], *ub = &s->units[b->unit];
         const struct ingest_fact *fa = fact_of(s, a), *fb = fact_of(s, b);

@@ -1,5 +1,6 @@
 /* detect_role.c: what only one can be or have: who bears a cost or risk, who owns a thing, whether a right is
- * exclusive, which law governs, which place decides. Owns the sentence patterns of these five and the table below.
+ * exclusive, which law governs, which
+ * place decides, whether it costs extra, how many times it may be done. Owns the sentence patterns and the table below.
  * Refuses sentences under a condition, negated ones, and what two papers say each of itself: a guarantee may have
  * another law than the loan.
  *
@@ -11,6 +12,9 @@
  *   law        governed by the law of P; P law applies                        other P
  *   seat       the seat is P; the courts of P have exclusive jurisdiction     other P
  *
+ *   free       O is free of charge | O is not included in the fee             the one against the other, same O
+ *   count      O once, twice, three times (not "a year")                      other count, same O
+ *
  * E is a party of the set, O the heavy words of the sentence, P proper names. Same O: all heavy words of the one stand
  * in the other, and at most one more there.
  */
@@ -19,13 +23,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum role_kind { ROLE_BEARER, ROLE_PROVIDER, ROLE_OWNER, ROLE_EXCLUSIVE, ROLE_LAW, ROLE_SEAT };
+enum role_kind { ROLE_BEARER, ROLE_PROVIDER, ROLE_OWNER, ROLE_EXCLUSIVE, ROLE_LAW, ROLE_SEAT, ROLE_FREE, ROLE_COUNT };
 #define OBJECT_MAX 24
 #define PLACE_MAX 6
 struct role {
     enum role_kind kind;
     uint32_t unit;
-    uint32_t holder; /* lexeme of the party; exclusive: 1 exclusive, 0 not */
+    uint32_t holder; /* lexeme of the party; exclusive, free: 1 yes, 0 no; count: how many */
     uint32_t object[OBJECT_MAX], n_object;
     struct slice place[PLACE_MAX]; /* names of law and seat */
     uint32_t n_place;
@@ -72,15 +76,18 @@ static uint32_t party_before(const struct detect_set *s, const struct subject_st
     return found;
 }
 
-static void add_object(const struct detect_set *s, const struct subject_statement *u, struct role *r, uint32_t skip) {
-    for (uint32_t i = 0; i < u->n_words && r->n_object < OBJECT_MAX; i++) {
+/* The heavy words before word `to` other than word `skip`. */
+static void add_object(const struct detect_set *s, const struct subject_statement *u, struct role *r, uint32_t to,
+                       uint32_t skip) {
+    for (uint32_t i = 0; i < to && r->n_object < OBJECT_MAX; i++) {
         const struct word *w = at(s, u, i);
         if ((w->class != WORD_CONTENT && w->class != WORD_NAME && w->class != WORD_CODE) || i == skip ||
             party_at(s, u, i) != UINT32_MAX || s->lexicon.items[w->id].flags & (LEXICON_LIGHT | LEXICON_NEGATION) ||
             is(s, u, i,
                "sole solely exclusive exclusively own owned full fully cost costs expense expenses charge "
                "charges free additional belongs belong property borne responsible "
-               "appoint appointed basis grant grants granted licence license right rights"))
+               "appoint appointed basis grant grants granted licence license right rights "
+               "fee fees price prices annual yearly include included supply supplies supplied separately extra"))
             continue;
         bool known = false;
         for (uint32_t k = 0; k < r->n_object; k++) known |= r->object[k] == w->id;
@@ -145,7 +152,36 @@ static bool read_role(const struct detect_set *s, uint32_t unit, struct role *r)
             add_places(s, u, r, i + 2);
             return only && r->n_place > 0;
         }
+        /* free or not */
+        bool extra = (is(s, u, i, "not") && is(s, u, i + 1, "included") && is(s, u, i + 2, "in")) ||
+                     (is(s, u, i, "charged") && is(s, u, i + 1, "separately extra additionally")),
+             gratis =
+                 (is(s, u, i, "free") && is(s, u, i + 1, "of") && is(s, u, i + 2, "charge")) ||
+                 (is(s, u, i, "without") && is(s, u, i + 1, "charge")) ||
+                 (is(s, u, i, "included") && is(s, u, i + 1, "in") && is(s, u, i + 3, "fee fees price prices rent"));
+        if (extra || gratis) {
+            r->kind = ROLE_FREE;
+            r->holder = gratis;
+            r->span.end = at(s, u, i + 1)->end;
+            add_object(s, u, r, u->n_words, UINT32_MAX);
+            return r->n_object > 0;
+        }
         if (is(s, u, i, "not nor neither never")) return false;
+        /* how many times */
+        uint32_t count = is(s, u, i, "once") ? 1 : is(s, u, i, "twice") ? 2 : 0, behind = i + 1;
+        if (is(s, u, i + 1, "times") && is(s, u, i, "three four five")) {
+            count = is(s, u, i, "three") ? 3 : is(s, u, i, "four") ? 4 : 5;
+            behind = i + 2;
+        }
+        bool rate = behind < u->n_words && !(at(s, u, behind)->flags & WORD_EDGE) &&
+                    is(s, u, behind, "a an per every each in during daily weekly monthly yearly annually the it");
+        if (count && i && !rate && !is(s, u, i - 1, "at")) {
+            r->kind = ROLE_COUNT;
+            r->holder = count;
+            r->span.end = at(s, u, behind - 1)->end;
+            add_object(s, u, r, i, UINT32_MAX);
+            return r->n_object > 0;
+        }
         /* exclusive */
         if (is(s, u, i, "exclusive") && u->n_words > i + 1) {
             static const char *const nouns =
@@ -158,7 +194,7 @@ static bool read_role(const struct detect_set *s, uint32_t unit, struct role *r)
             r->holder = !(i && is(s, u, i - 1, "non"));
             r->span.end = at(s, u, k)->end;
             if (!r->holder) r->span.start = at(s, u, i - 1)->start;
-            add_object(s, u, r, UINT32_MAX);
+            add_object(s, u, r, u->n_words, UINT32_MAX);
             return true;
         }
         /* who bears, who owns */
@@ -191,7 +227,7 @@ static bool read_role(const struct detect_set *s, uint32_t unit, struct role *r)
         }
         if (r->holder == UINT32_MAX) continue;
         r->span.end = end > r->span.start ? end : at(s, u, i)->end;
-        add_object(s, u, r, i);
+        add_object(s, u, r, u->n_words, i);
         return r->n_object > 0;
     }
     return false;
@@ -251,13 +287,19 @@ static bool in_conflict(const struct detect_set *s, const struct role *a, const 
         return u->doc != v->doc && (both >= 2 || (party && both == least));
     }
     if (a->kind == ROLE_PROVIDER) return both >= 2 && both == least && most <= both + 2;
+    if (a->kind == ROLE_COUNT) return both == most && both >= 2; /* "may be extended once" */
     return both == least && both >= (u->doc == v->doc ? 2u : 1u) && most <= both + 1;
 }
 
 static struct slice why(struct detect_set *s, const struct role *a, const struct role *b) {
-    static const char *const says[] = {"who bears it",      "who provides it",
-                                       "whose it is",       "whether it is exclusive",
-                                       "which law governs", "which place decides"};
+    static const char *const says[] = {"who bears it",
+                                       "who provides it",
+                                       "whose it is",
+                                       "whether it is exclusive",
+                                       "which law governs",
+                                       "which place decides",
+                                       "whether it costs extra",
+                                       "how many times"};
     struct slice x = ingest_text(s->docs[s->units[a->unit].doc], a->span),
                  y = ingest_text(s->docs[s->units[b->unit].doc], b->span);
     return arena_slice_printf(s->out, "they differ in %s: \"%.*s\" against \"%.*s\"", says[a->kind],
@@ -267,7 +309,8 @@ static struct slice why(struct detect_set *s, const struct role *a, const struct
 int detect_roles(struct detect_set *s) {
     static const enum analysis_class classes[] = {
         [ROLE_BEARER] = ANALYSIS_PARTY,       [ROLE_PROVIDER] = ANALYSIS_PARTY, [ROLE_OWNER] = ANALYSIS_PARTY,
-        [ROLE_EXCLUSIVE] = ANALYSIS_MODALITY, [ROLE_LAW] = ANALYSIS_SEMANTIC,   [ROLE_SEAT] = ANALYSIS_SEMANTIC};
+        [ROLE_EXCLUSIVE] = ANALYSIS_MODALITY, [ROLE_LAW] = ANALYSIS_SEMANTIC,   [ROLE_SEAT] = ANALYSIS_SEMANTIC,
+        [ROLE_FREE] = ANALYSIS_MODALITY,      [ROLE_COUNT] = ANALYSIS_QUANTITY};
     struct role *roles = NULL;
     size_t n = 0, cap = 0;
     int rc = 0;

@@ -284,7 +284,9 @@ struct sameness subject_sameness(const struct detect_set *s, const struct frame 
             const struct lexeme *l = &s->lexicon.items[v[i].id];
             float w = v[i].weight;
             bool year = v[i].class == WORD_CODE && l->stem.len == 4 && words_digit((unsigned char)l->stem.data[0]);
-            bool month = l->flags & (LEXICON_MONTH | LEXICON_WEEKDAY) && v[i].class != WORD_FUNCTION;
+            /* of the clause of the value: "the fee is EUR 9,600, payable by 31 January" */
+            bool month = l->flags & (LEXICON_MONTH | LEXICON_WEEKDAY) && v[i].class != WORD_FUNCTION &&
+                         w > OTHER_CLAUSE * subject_weight(s, v[i].id) + 0.01f;
             if (v[i].place == 2 && ua->doc == ub->doc) continue; /* within one document headings tell what differs */
             if (v[i].place == 2) { /* a heading's word counts only where it meets a word of the other side */
                 if (m && m->place < 2 && !side) {

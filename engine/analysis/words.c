@@ -265,6 +265,7 @@ static void mark_statement(struct detect_set *s, struct subject_statement *u) {
         if (words_in(s, u->doc, &w[i], "and but") && i + 1 < u->n_words &&
             words_in(s, u->doc, &w[i + 1], "is are was were shall must may will has have can"))
             w[i + 1].flags |= WORD_BREAK;
+        if (w[i].flags & WORD_EDGE && words_in(s, u->doc, &w[i], "payable")) w[i].flags |= WORD_BREAK;
         /* "this Agreement": every document says it of itself */
         if (i && w[i].flags & WORD_CAPITAL && w[i].class == WORD_CONTENT &&
             words_in(s, u->doc, &w[i - 1], "this these")) {

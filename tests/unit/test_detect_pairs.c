@@ -71,6 +71,8 @@ static const struct row {
     {ANALYSIS_PERIOD,
      "The contract is extended unless it is terminated by giving three months' notice to the end of the term.",
      "The contract may be terminated on six months' notice to the end of the term."},
+    {ANALYSIS_AMOUNT, "The annual fee is EUR 9,600, payable in advance by 31 January of each year.",
+     "The annual fee is EUR 8,600."},
     /* another verb for the same, the rest of something else, a proviso against a ban */
     {ANALYSIS_PERIOD,
      "After transport, leave the machine at room temperature for at least three hours before it is started.",
@@ -290,6 +292,12 @@ static void test_roles(void **state) {
         {-1, "All rights in the drawings vest in the Customer.", "All rights in the tools remain with the Supplier."},
         {ANALYSIS_PARTY, "The Supplier shall provide the network connection of the workshop at no additional charge.",
          "The Customer shall provide the network connection of the workshop at its own expense."},
+        {ANALYSIS_MODALITY, "Spare parts are not included in the annual fee.",
+         "The Supplier supplies all spare parts without charge."},
+        {-1, "Spare parts are not included in the annual fee.", "Lubricants are supplied free of charge."},
+        {ANALYSIS_QUANTITY, "The Customer may extend the initial term once, by two years.",
+         "The initial term can be extended twice, each time by two years."},
+        {-1, "The pumps are tested once a year.", "The pumps are tested twice before delivery."},
         {-1, "The Supplier shall keep the plans of the other party confidential.",
          "The Customer shall keep the plans of the other party confidential."},
     };
