@@ -24,6 +24,7 @@ void card_default(struct card *c, enum prompting by, uint32_t context) {
         .decide_window = 1000,
         .decide_passages = 4,
         .none_threshold = 0.5f,
+        .far = {-2, 0, 0.5f}, /* no cosine is so low */
         .evidence_by_reading = false,
         .short_answers = true,
         .pair_possible = 0.5f,
@@ -114,6 +115,11 @@ int card_parse(struct card *c, const char *json, enum prompting by, uint32_t con
     }
     const json_t *sa = json_object_get(j, "short_answers");
     if (sa) c->short_answers = json_is_true(sa);
+    const json_t *far = json_object_get(j, "none_far");
+    if ((rc = read_number(far, "cosine", -2, 2, &c->far.cosine, e)) ||
+        (rc = read_number(far, "lead", 0, 100, &c->far.lead, e)) ||
+        (rc = read_number(far, "threshold", 0, 1, &c->far.threshold, e)))
+        goto done;
     const json_t *w = json_object_get(j, "search");
     if (w && ((rc = read_number(w, "vector", 0, 100, &c->vector_weight, e)) ||
               (rc = read_number(w, "bm25", 0, 100, &c->bm25_weight, e)) ||

@@ -31,6 +31,11 @@ struct card {
                                  reading itself */
     uint32_t decide_passages; /* passages of the short reading */
     float none_threshold;     /* P(none) above it: not in the documents */
+    struct {                  /* the threshold where the search found nothing near: */
+        float cosine;         /* the first statement's is below this, */
+        float lead;           /* its score less than this above the second's */
+        float threshold;
+    } far;
     float known_words;        /* share of the question's words that must be of Latin script or stand in the set; 0: none
                                  need (a model that reads other scripts) */
     bool evidence_by_reading; /* the quote is decoded under the pointer constraint; else the first statement of the

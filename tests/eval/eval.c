@@ -7,6 +7,10 @@
  *   quotes_dev.jsonl  questions over 1 to 3 passages, or over all passages as one set (--pool): right statement at 1
  * and among 5, right document, abstention right and wrong, the short answers that were shown
  *
+ *   tests/eval/questions.jsonl   questions over whole real documents (../shared/data/samples): the same columns, and
+ * the answers that showed another statement than the right one; in groups: dev (the rules were chosen on them), held
+ * (looked at while they were), fresh (only after), script (in another language or script than the documents)
+ *
  * The program's own path is measured: a store in a temporary directory, ingest, analysis_ask.
  */
 #include "engine/analysis/inside.h"
@@ -23,7 +27,7 @@ enum { COLUMNS = 3, ROW_MAX = 1 << 20, FILE_MAX = 1 << 28 };
 static const char *const column_names[COLUMNS] = {"model", "random weights", "without model"};
 
 struct options {
-    const char *data, *model, *golden, *task, *path;
+    const char *data, *samples, *model, *golden, *task, *path;
     size_t limit;
     bool pool, column[COLUMNS], verbose;
     int threads;
@@ -270,6 +274,7 @@ static double f1(const char *a, const char *b) {
 }
 
 struct tally {
+    size_t shown_wrong; /* answerable, answered, but with another statement than the right one */
     size_t answerable, unanswerable, at1, at5, document, none_right, none_wrong, shown_short, quote_checked;
     double f1_short, seconds;
     float *p_none;
@@ -277,12 +282,12 @@ struct tally {
     size_t n;
 };
 
-static void add_document(struct store *s, int64_t set, const char *dir, const char *name, const char *text) {
+static void add_document(struct store *s, int64_t set, const char *dir, const char *name, struct slice bytes) {
     char path[1200];
     struct error e;
     int64_t doc, job;
     snprintf(path, sizeof path, "%s/upload", dir);
-    if (file_write_atomic(path, text, strlen(text), &e) ||
+    if (file_write_atomic(path, bytes.data, bytes.len, &e) ||
         store_document_add(s, set, path, slice_of(name), &doc, &job, &e))
         die(&e);
 }
@@ -322,23 +327,24 @@ static void ask_row(struct analysis *an, int64_t set, const json_t *r, bool with
         hit5 |= ok;
         if (i == 0) hit1 = ok;
     }
-    if (answerable && n) {
+    if (answerable && n && docs) {
         const json_t *gold = json_array_get(docs, (size_t)json_integer_value(json_object_get(r, "gold_doc")));
         struct slice text = letters(&a, c->docs[places[0].doc].doc->text),
                      want = letters(&a, slice_of(json_string_value(gold)));
         size_t tail = want.len < 120 ? want.len : 120; /* the passage with or without its title line */
         doc_right = memmem(text.data, text.len, want.data + want.len - tail, tail) != NULL;
     }
+    if (answerable && n && !docs) doc_right = right_statement(c->docs[places[0].doc].doc->text, quotes);
     struct analysis_ask_options ao = {.without_model = !with_model};
     double at = clock_seconds();
     if (analysis_ask(an, set, q, &ao, NULL, &a, &json, &e)) die(&e);
     t->seconds += clock_seconds() - at;
     json_t *j = json_loadb(json.data, json.len, 0, NULL);
     bool none = strcmp(str(j, "status"), "not_in_documents") == 0;
-    if (an->card.evidence_by_reading && with_model && !none) {
-        const json_t *cite = json_array_get(json_object_get(j, "citations"), 0);
-        hit1 = answerable && right_statement(slice_of(str(cite, "quote")), quotes);
-    }
+    const json_t *cite = json_array_get(json_object_get(j, "citations"), 0);
+    bool shown_right = answerable && !none && right_statement(slice_of(str(cite, "quote")), quotes);
+    if (an->card.evidence_by_reading && with_model && !none) hit1 = shown_right;
+    if (answerable && !none && !shown_right) t->shown_wrong++;
     t->p_none[t->n] = (float)json_number_value(json_object_get(json_object_get(j, "decision"), "p_none"));
     t->is_answerable[t->n++] = answerable;
     *(answerable ? &t->answerable : &t->unanswerable) += 1;
@@ -407,7 +413,7 @@ static int64_t pool_set(struct analysis *an, struct store *s, const char *dir, j
             struct store_document seen;
             struct error none;
             if (!covered && store_document_by_name(s, &a, pool, slice_of(name), &seen, &none) != 0)
-                add_document(s, pool, dir, name, text);
+                add_document(s, pool, dir, name, slice_of(text));
             arena_free(&a);
         }
     }
@@ -484,14 +490,51 @@ static void weights(const struct options *o) {
     free(rows);
 }
 
+static void print_header(void) {
+    printf("%-22s %12s %8s %10s %14s %12s %16s %10s %13s\n", "", "statement@1", "among 5", "document", "none: right",
+           "wrong", "short answers F1", "s/question", "shown wrong");
+}
+
+static void print_tally(const char *name, const struct tally *t, bool judged) {
+    char shown[32] = "-";
+    if (t->shown_short)
+        snprintf(shown, sizeof shown, "%.2f (%zu)", t->f1_short / (double)t->shown_short, t->shown_short);
+    printf("%-22s %10.0f %% %6.0f %% %8.0f %% %12.0f %% %10.0f %% %16s %10.2f %11.0f %%\n", name,
+           percent(t->at1, t->answerable), percent(t->at5, t->answerable), percent(t->document, t->answerable),
+           percent(t->none_right, t->unanswerable), percent(t->none_wrong, t->answerable), shown,
+           t->seconds / (double)t->n, percent(t->shown_wrong, t->answerable));
+    if (judged) {
+        printf("%-22s P(none): area under the curve %.3f;", "", area(t));
+        static const float at[] = {0.3f, 0.5f, 0.7f, 0.9f};
+        for (size_t k = 0; k < sizeof at / sizeof *at; k++) {
+            size_t right = 0, wrong = 0;
+            for (size_t i = 0; i < t->n; i++)
+                if (t->p_none[i] > at[k]) *(t->is_answerable[i] ? &wrong : &right) += 1;
+            printf(" > %.1f: right %.0f, wrong %.0f%s", (double)at[k], percent(right, t->unanswerable),
+                   percent(wrong, t->answerable), k + 1 < sizeof at / sizeof *at ? ";" : "\n");
+        }
+    }
+    fflush(stdout);
+}
+
+static struct tally tally_new(size_t n) {
+    struct tally t = {.p_none = calloc(n + 1, sizeof(float)), .is_answerable = calloc(n + 1, sizeof(bool))};
+    if (!t.p_none || !t.is_answerable) exit(1);
+    return t;
+}
+
+static void tally_free(struct tally *t) {
+    free(t->p_none);
+    free(t->is_answerable);
+}
+
 static void quotes(const struct options *o) {
     size_t n_all;
     json_t **rows = rows_of(o->data, "quotes_dev.jsonl", &n_all);
     size_t n = o->limit && o->limit < n_all ? o->limit : n_all;
     printf("\nquotes_dev.jsonl: %zu of %zu questions, %s\n", n, n_all,
            o->pool ? "all passages in one set" : "each over its own passages");
-    printf("%-16s %12s %8s %10s %14s %12s %16s %10s\n", "", "statement@1", "among 5", "document", "none: right",
-           "wrong", "short answers F1", "s/question");
+    print_header();
     for (int col = 0; col < COLUMNS; col++) {
         if (!o->column[col]) continue;
         char dir[] = "/tmp/antinomy-eval-XXXXXX";
@@ -502,7 +545,7 @@ static void quotes(const struct options *o) {
         struct jamba_model *m = open_model(o, col);
         struct analysis *an;
         if (analysis_open(&an, s, m, &e)) die(&e);
-        struct tally t = {.p_none = calloc(n, sizeof(float)), .is_answerable = calloc(n, sizeof(bool))};
+        struct tally t = tally_new(n);
         int64_t pool = 0;
         if (o->pool) pool = pool_set(an, s, dir, rows, n_all);
         for (size_t i = 0; i < n; i++) {
@@ -517,7 +560,7 @@ static void quotes(const struct options *o) {
                     char name[32];
                     const char *text = json_string_value(json_array_get(docs, k));
                     name_of(text, name);
-                    add_document(s, set, dir, name, text);
+                    add_document(s, set, dir, name, slice_of(text));
                 }
                 ingest_all(an);
             }
@@ -525,27 +568,70 @@ static void quotes(const struct options *o) {
             if (!o->pool && m) store_readings_evict(s, 0, &e);
             if (isatty(2)) fprintf(stderr, "\r%s %zu/%zu ", column_names[col], i + 1, n);
         }
-        char shown[32] = "-";
-        if (t.shown_short)
-            snprintf(shown, sizeof shown, "%.2f (%zu)", t.f1_short / (double)t.shown_short, t.shown_short);
-        printf("%-16s %10.0f %% %6.0f %% %8.0f %% %12.0f %% %10.0f %% %16s %10.2f\n", column_names[col],
-               percent(t.at1, t.answerable), percent(t.at5, t.answerable), percent(t.document, t.answerable),
-               percent(t.none_right, t.unanswerable), percent(t.none_wrong, t.answerable), shown,
-               t.seconds / (double)n);
-        if (m) {
-            printf("%-16s P(none): area under the curve %.3f;", "", area(&t));
-            static const float at[] = {0.3f, 0.5f, 0.7f, 0.9f};
-            for (size_t k = 0; k < sizeof at / sizeof *at; k++) {
-                size_t right = 0, wrong = 0;
-                for (size_t i = 0; i < t.n; i++)
-                    if (t.p_none[i] > at[k]) *(t.is_answerable[i] ? &wrong : &right) += 1;
-                printf(" > %.1f: right %.0f, wrong %.0f%s", (double)at[k], percent(right, t.unanswerable),
-                       percent(wrong, t.answerable), k + 1 < sizeof at / sizeof *at ? ";" : "\n");
+        print_tally(column_names[col], &t, m != NULL);
+        tally_free(&t);
+        analysis_close(an);
+        jamba_model_close(m);
+        store_close(s);
+        remove_tree(dir);
+    }
+    for (size_t i = 0; i < n_all; i++) json_decref(rows[i]);
+    free(rows);
+}
+
+/* Whole documents: rows over the same files follow one another and share a set. */
+static void documents(const struct options *o) {
+    static const char *const groups[] = {"dev", "held", "fresh", "script"};
+    enum { GROUPS = sizeof groups / sizeof *groups };
+    size_t n_all;
+    json_t **rows = rows_of("tests/eval", "questions.jsonl", &n_all);
+    size_t n = o->limit && o->limit < n_all ? o->limit : n_all;
+    printf("\nquestions.jsonl: %zu of %zu questions, over whole documents\n", n, n_all);
+    print_header();
+    for (int col = 0; col < COLUMNS; col++) {
+        if (!o->column[col]) continue;
+        char dir[] = "/tmp/antinomy-eval-XXXXXX";
+        struct error e;
+        if (!mkdtemp(dir)) exit(1);
+        struct store *s;
+        if (store_open(&s, dir, &e)) die(&e);
+        struct jamba_model *m = open_model(o, col);
+        struct analysis *an;
+        if (analysis_open(&an, s, m, &e)) die(&e);
+        struct tally t[GROUPS];
+        for (size_t g = 0; g < GROUPS; g++) t[g] = tally_new(n);
+        const json_t *files = NULL;
+        int64_t set = 0;
+        for (size_t i = 0; i < n; i++) {
+            const json_t *r = rows[spread(i, n_all, o->limit)], *own = json_object_get(r, "files");
+            if (!files || !json_equal(files, own)) {
+                char name[32];
+                snprintf(name, sizeof name, "row %zu", i);
+                if (store_set_create(s, slice_of(name), &set, &e)) die(&e);
+                for (size_t k = 0; k < json_array_size(own); k++) {
+                    char path[1200];
+                    struct buf b = {0};
+                    snprintf(path, sizeof path, "%s/%s", o->samples, json_string_value(json_array_get(own, k)));
+                    if (file_read(path, FILE_MAX, &b, &e)) die(&e);
+                    add_document(s, set, dir, strrchr(path, '/') + 1, buf_slice(&b));
+                    buf_free(&b);
+                }
+                ingest_all(an);
+                files = own;
             }
+            size_t g = 0;
+            while (g + 1 < GROUPS && strcmp(str(r, "group"), groups[g]) != 0) g++;
+            ask_row(an, set, r, m != NULL, &t[g], o->verbose);
+            if (isatty(2)) fprintf(stderr, "\r%s %zu/%zu ", column_names[col], i + 1, n);
         }
-        fflush(stdout);
-        free(t.p_none);
-        free(t.is_answerable);
+        for (size_t g = 0; g < GROUPS; g++) {
+            if (t[g].n) {
+                char name[64];
+                snprintf(name, sizeof name, "%s, %s", groups[g], column_names[col]);
+                print_tally(name, &t[g], m != NULL);
+            }
+            tally_free(&t[g]);
+        }
         analysis_close(an);
         jamba_model_close(m);
         store_close(s);
@@ -561,8 +647,10 @@ static int usage(FILE *f) {
           "../shared/data/eval)\n"
           "  --golden DIR     pairs_dev.jsonl of the f32 reference (default: tests/golden/bundled; - for none)\n"
           "  --model PATH     (default: engine/models)\n"
-          "  --task NAME      pairs, quotes, pool, weights or all (default: all, without weights; pool: all passages "
-          "of quotes_dev in one set;\n"
+          "  --samples DIR    the documents of tests/eval/questions.jsonl (default: $ANTINOMY_SAMPLES, else "
+          "../shared/data/samples)\n"
+          "  --task NAME      pairs, quotes, pool, documents, weights or all (default: all, without weights; pool: all "
+          "passages of quotes_dev in one set;\n"
           "                   weights: the search alone over a grid of weights)\n"
           "  --limit N        rows of each file, spread over it (default: 0 = all)\n"
           "  --columns LIST   of model,random,none (default: all three)\n"
@@ -575,8 +663,9 @@ static int usage(FILE *f) {
 
 int main(int argc, char **argv) {
     if (argc > 1 && strcmp(argv[1], INGEST_CHILD_ARGUMENT) == 0) return ingest_child_main(argc, argv);
-    const char *env = getenv("ANTINOMY_EVAL_DATA");
+    const char *env = getenv("ANTINOMY_EVAL_DATA"), *samples = getenv("ANTINOMY_SAMPLES");
     struct options o = {.data = env ? env : "../shared/data/eval",
+                        .samples = samples ? samples : "../shared/data/samples",
                         .model = "engine/models",
                         .golden = "tests/golden/bundled",
                         .task = "all",
@@ -594,6 +683,8 @@ int main(int argc, char **argv) {
             o.data = v;
         else if (strcmp(a, "--golden") == 0)
             o.golden = strcmp(v, "-") == 0 ? NULL : v;
+        else if (strcmp(a, "--samples") == 0)
+            o.samples = v;
         else if (strcmp(a, "--model") == 0)
             o.model = v;
         else if (strcmp(a, "--task") == 0)
@@ -615,6 +706,7 @@ int main(int argc, char **argv) {
     if (all || strcmp(o.task, "pairs") == 0) pairs(&o);
     if (all || strcmp(o.task, "quotes") == 0) quotes(&o);
     if (strcmp(o.task, "weights") == 0) weights(&o);
+    if (all || strcmp(o.task, "documents") == 0) documents(&o);
     if (all || strcmp(o.task, "pool") == 0) {
         o.pool = true;
         quotes(&o);

@@ -216,6 +216,35 @@ static void test_what_the_documents_do_not_say_is_said(void **state) {
     json_decref(j);
 }
 
+/* Where the search found nothing near, and nothing that leads, another threshold holds; "decision" says which. */
+static void test_what_the_search_found_moves_the_threshold(void **state) {
+    (void)state;
+    static const char question[] = "Is the Supplier liable for loss of profit?";
+    int64_t set = new_set("near and far", 1);
+    struct card card = an->card;
+    const struct {
+        float cosine, lead, far;
+        double threshold;
+        const char *status;
+    } rows[] = {
+        {2, 100, 0, 0, "not_in_documents"},
+        {2, 100, 1, 1, "answered"},
+        {2, 0, 0, 0.5, "answered"},
+        {-2, 100, 0, 0.5, "answered"}, /* it leads; it is near */
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        an->card.far.cosine = rows[i].cosine;
+        an->card.far.lead = rows[i].lead;
+        an->card.far.threshold = rows[i].far;
+        json_t *j = ask(set, question, false);
+        double threshold = json_number_value(json_object_get(json_object_get(j, "decision"), "threshold"));
+        if (threshold != rows[i].threshold || strcmp(str(j, "status"), rows[i].status) != 0)
+            fail_msg("row %zu: %s, threshold %g", i, str(j, "status"), threshold);
+        json_decref(j);
+    }
+    an->card = card;
+}
+
 /* The bundled model reads neither script, and P(none) does not notice: the set has no such word. A capable model (its
  * card) is asked; so is this one where the set itself is written so. */
 static void test_a_question_in_a_script_that_nobody_reads_is_not_answered(void **state) {
@@ -229,7 +258,7 @@ static void test_a_question_in_a_script_that_nobody_reads_is_not_answered(void *
         json_decref(j);
     }
     struct card card = an->card;
-    an->card.none_threshold = 1; /* the script alone is what is tested here */
+    an->card.none_threshold = an->card.far.threshold = 1; /* the script alone is tested here */
     static const char notice[] = "Примечание\n\nРиск несёт покупатель. Расходы делятся пополам.\n";
     int64_t own;
     OK(store_set_create(store, slice_of("own script"), &own, &err));
@@ -268,7 +297,7 @@ static void test_evidence_by_reading_is_a_run_of_the_documents(void **state) {
     int64_t set = new_set("pointer", 3);
     struct card card = an->card;
     an->card.evidence_by_reading = true;
-    an->card.none_threshold = 1; /* the first token's choice is not what is tested here */
+    an->card.none_threshold = an->card.far.threshold = 1; /* the first token's choice is not what is tested here */
     json_t *j = ask(set, "How much may orders cost without the signature of the finance director?", false);
     first_citation(set, j);
     json_decref(j);
@@ -636,6 +665,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(test_one_sentence_in_three_documents_gives_all_places),
         cmocka_unit_test(test_a_shall_not_stays_in_view),
         cmocka_unit_test(test_what_the_documents_do_not_say_is_said),
+        cmocka_unit_test(test_what_the_search_found_moves_the_threshold),
         cmocka_unit_test(test_a_question_in_a_script_that_nobody_reads_is_not_answered),
         cmocka_unit_test(test_a_set_larger_than_the_window_is_read_in_parts),
         cmocka_unit_test(test_evidence_by_reading_is_a_run_of_the_documents),

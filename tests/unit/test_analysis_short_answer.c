@@ -109,6 +109,13 @@ static void test_the_card_is_checked(void **state) {
     assert_true(c.evidence_by_reading);
     assert_true(c.bm25_weight == 0.25f);
     assert_true(c.known_words == 0);
+    assert_true(c.far.cosine < -1); /* without the card's word no statement is far */
+    assert_int_equal(
+        card_parse(&c, "{\"none_far\":{\"cosine\":0.5,\"lead\":0.25,\"threshold\":0}}", PROMPT_CONTROL_TOKENS, 0, &e),
+        0);
+    assert_true(c.far.cosine == 0.5f && c.far.lead == 0.25f && c.far.threshold == 0);
+    assert_int_equal(card_parse(&c, "{\"none_far\":{\"threshold\":2}}", PROMPT_CONTROL_TOKENS, 0, &e), ERR_FORMAT);
+    assert_int_equal(card_parse(&c, "{\"none_far\":{\"cosine\":\"low\"}}", PROMPT_CONTROL_TOKENS, 0, &e), ERR_FORMAT);
     assert_int_equal(card_parse(&c, "{\"effective_window\":\"many\"}", PROMPT_CONTROL_TOKENS, 0, &e), ERR_FORMAT);
     assert_int_equal(card_parse(&c, "{\"none_threshold\":7}", PROMPT_CONTROL_TOKENS, 0, &e), ERR_FORMAT);
     assert_int_equal(card_parse(&c, "{\"known_words\":25}", PROMPT_CONTROL_TOKENS, 0, &e), ERR_FORMAT);
