@@ -12,6 +12,7 @@
 #define SLOT_END (UINT32_MAX - 2)
 #define SLOT_NEAR 2 /* words, small ones counted, between a shared word and the one that differs */
 struct slot {
+    uint32_t id;
     uint32_t previous, next;         /* shared words before and behind; SLOT_START, SLOT_END where there is none */
     uint32_t from_previous, to_next; /* distance in words */
     bool predicate; /* behind a modal verb, "to" or a form of "be": most often a verb, which people vary freely */
@@ -52,7 +53,8 @@ static uint32_t slots(const struct detect_set *s, const struct frame *a, const s
             continue;
         }
         if (w->class == WORD_ENTITY) continue;
-        struct slot x = {.light = s->lexicon.items[w->id].flags & LEXICON_LIGHT,
+        struct slot x = {.id = w->id,
+                         .light = s->lexicon.items[w->id].flags & LEXICON_LIGHT,
                          .condition = w->flags & WORD_CONDITION,
                          .implied = subject_in_title(s, other, w->id),
                          .previous = previous,
@@ -83,6 +85,12 @@ static uint32_t slots(const struct detect_set *s, const struct frame *a, const s
     return n;
 }
 
+/* "after he ceases to be employed", "after the termination of his employment": as a point in time the same. */
+static bool ends(const struct detect_set *s, uint32_t id) {
+    struct slice t = s->lexicon.items[id].stem;
+    return slice_equal(t, slice_of("end")) || slice_equal(t, slice_of("termin"));
+}
+
 /* The same sentence with another thing in one place: "defects of the lifts" against "defects of the heating". 0 none, 1
  * perhaps a verb, 2 a thing. */
 int contrast_slots(const struct detect_set *s, const struct frame *a, const struct frame *b) {
@@ -93,6 +101,7 @@ int contrast_slots(const struct detect_set *s, const struct frame *a, const stru
         for (uint32_t k = 0; k < ny; k++) {
             if ((x[i].implied && y[k].implied) || (x[i].light && y[k].light) || x[i].condition != y[k].condition)
                 continue;
+            if (ends(s, x[i].id) && ends(s, y[k].id)) continue;
             bool strict = x[i].light || y[k].light;
             bool before = x[i].previous == y[k].previous && x[i].relation == y[k].relation,
                  behind = x[i].next == y[k].next;

@@ -199,7 +199,8 @@ static bool read_role(const struct detect_set *s, uint32_t unit, struct role *r)
         }
         /* who bears, who owns */
         uint32_t end = at(s, u, i)->end;
-        if (is(s, u, i, "bear bears") || (is(s, u, i, "responsible") && is(s, u, i + 1, "for"))) {
+        if (is(s, u, i, "bear bears") || (is(s, u, i, "pay pays") && is(s, u, i + 1, "for")) ||
+            (is(s, u, i, "responsible") && is(s, u, i + 1, "for"))) {
             r->kind = ROLE_BEARER;
             r->holder = party_before(s, u, i);
         } else if (is(s, u, i, "borne") && is(s, u, i + 1, "by")) {
@@ -254,6 +255,22 @@ static uint32_t shared_object(const struct role *a, const struct role *b) {
     return n;
 }
 
+/* What the sentence calls the paper ("the shareholders' agreement", "the guarantee") is what the other's paper is. */
+static bool same_paper(const struct detect_set *s, const struct subject_statement *u, const struct role *r,
+                       const struct subject_statement *other) {
+    for (uint32_t i = 0; i < u->n_words && at(s, u, i)->start < r->span.start; i++) {
+        const struct word *w = at(s, u, i);
+        if (w->flags & WORD_LEAD || (w->class != WORD_CONTENT && w->class != WORD_NAME)) continue;
+        if (s->lexicon.items[w->id].flags & LEXICON_LIGHT || w[1].start >= r->span.start ||
+            is(s, u, i, "seat arbitration"))
+            return true; /* "agreement": what stands behind it tells no paper apart */
+        bool known = subject_in_title(s, other->doc, w->id);
+        for (uint32_t k = 0; k < other->n_words && !known; k++) known = at(s, other, k)->id == w->id;
+        if (!known) return false;
+    }
+    return true;
+}
+
 static bool in_conflict(const struct detect_set *s, const struct role *a, const struct role *b) {
     const struct subject_statement *u = &s->units[a->unit], *v = &s->units[b->unit];
     enum document_relation r = family_relation(s, u->doc, v->doc);
@@ -261,18 +278,7 @@ static bool in_conflict(const struct detect_set *s, const struct role *a, const 
     if (a->kind == ROLE_LAW || a->kind == ROLE_SEAT) {
         /* each paper says "this Agreement", or nothing, of itself */
         if (u->doc != v->doc && (u->marks & v->marks & MARK_SELF)) return false;
-        uint32_t first[2] = {UINT32_MAX, UINT32_MAX};
-        for (int side = 0; side < 2; side++) {
-            const struct subject_statement *x = side ? v : u;
-            for (uint32_t i = 0; i < x->n_words && first[side] == UINT32_MAX; i++)
-                if (at(s, x, i)->class == WORD_CONTENT && !(at(s, x, i)->flags & WORD_LEAD) &&
-                    at(s, x, i)->end <= (side ? b : a)->span.start)
-                    first[side] = at(s, x, i)->id;
-        }
-        for (int side = 0; side < 2; side++) {
-            if (first[side] == UINT32_MAX || first[side] == first[!side]) continue;
-            if (!(s->lexicon.items[first[side]].flags & LEXICON_LIGHT)) return false; /* "the guarantee is governed" */
-        }
+        if (!same_paper(s, u, a, v) || !same_paper(s, v, b, u)) return false;
         return !same_place(a, b);
     }
     uint32_t both = shared_object(a, b), least = a->n_object < b->n_object ? a->n_object : b->n_object,
@@ -287,6 +293,7 @@ static bool in_conflict(const struct detect_set *s, const struct role *a, const 
         return u->doc != v->doc && (both >= 2 || (party && both == least));
     }
     if (a->kind == ROLE_PROVIDER) return both >= 2 && both == least && most <= both + 2;
+    if (a->kind == ROLE_FREE) return both == least && most <= both + 1;
     if (a->kind == ROLE_COUNT) return both == most && both >= 2; /* "may be extended once" */
     return both == least && both >= (u->doc == v->doc ? 2u : 1u) && most <= both + 1;
 }

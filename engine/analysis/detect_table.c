@@ -1,6 +1,6 @@
-/* detect_table.c: arithmetic inside tables: a total row against the rows above it, quantity times unit price against
- * the amount. Owns the reading of cells as numbers. Refuses tables it does not understand: a total that is the sum of
- * any block of rows right above it is right, and a table in which no other figure comes out is left alone.
+/* detect_table.c: arithmetic: a total row against the rows above it, quantity times unit price against the amount, in a
+ * row and in a sentence. Owns the reading of cells as numbers. Refuses tables it does not understand: a total that is
+ * the sum of any block of rows right above it is right, and a table in which no other figure comes out is left alone.
  */
 #include "engine/analysis/detect.h"
 
@@ -254,6 +254,47 @@ static int check_products(struct detect_set *s, uint32_t doc, struct row *rows, 
     return 0;
 }
 
+/* "25,000 shares at GBP 48 per share, a total of GBP 1,200,000": one count, one price of one, one total. */
+static int check_sentence(struct detect_set *s, uint32_t unit) {
+    const struct subject_statement *u = &s->units[unit];
+    const struct ingest_document *d = s->docs[u->doc];
+    const struct ingest_fact *count = NULL, *price = NULL, *total = NULL;
+    uint32_t amounts = 0;
+    for (uint32_t k = u->first_fact; k < u->first_fact + u->n_facts; k++) {
+        const struct ingest_fact *f = &d->facts[k];
+        if (f->kind == INGEST_PERCENTAGE || isfinite(f->value2) || f->bound != INGEST_EXACT) return 0; /* "less 5 %" */
+        if (f->kind == INGEST_NUMBER) {
+            if (count) return 0;
+            count = f;
+        } else if (f->kind == INGEST_TOTAL) {
+            if (total) return 0;
+            total = f;
+        } else if (f->kind == INGEST_AMOUNT) {
+            struct slice basis = ingest_text(d, f->object);
+            amounts++;
+            if (slice_starts_with(basis, slice_of("per ")) || slice_starts_with(basis, slice_of("each"))) price = f;
+        }
+    }
+    if (!count || !price || !total || amounts != 2 || !count->unit.len || !(count->value > 1)) return 0;
+    struct slice basis = ingest_text(d, price->object);
+    bool same = slice_starts_with(basis, slice_of("each"));
+    for (size_t i = 0; i + count->unit.len <= basis.len && !same; i++)
+        same = slice_equal_nocase((struct slice){basis.data + i, count->unit.len}, count->unit);
+    double product = count->value * price->value;
+    if (!same || fabs(product - total->value) <= 0.005 * product) return 0;
+    struct cell x = {.span = price->span}, y = {.span = total->span};
+    struct row r = {.statement = u->statement};
+    struct buf why = {0};
+    put(&why, count->value, 0);
+    buf_puts(&why, " times ");
+    put(&why, price->value, price->value == floor(price->value) ? 0 : 2);
+    buf_puts(&why, " is ");
+    put(&why, product, product == floor(product) ? 0 : 2);
+    buf_puts(&why, ", the sentence says ");
+    put(&why, total->value, total->value == floor(total->value) ? 0 : 2);
+    return report(s, u->doc, &r, &x, &r, &y, &why);
+}
+
 int detect_tables(struct detect_set *s) {
     struct row *rows = malloc(ROWS_MAX * sizeof *rows);
     if (!rows) return error_set(s->error, ERR_NOMEM, "", "out of memory");
@@ -279,5 +320,7 @@ int detect_tables(struct detect_set *s) {
         }
     }
     free(rows);
+    for (uint32_t i = 0; i < s->n_units && !rc; i++)
+        if (unit_statement(s, &s->units[i])->kind != INGEST_TABLE_ROW) rc = check_sentence(s, i);
     return rc ? error_set(s->error, ERR_NOMEM, "", "out of memory") : 0;
 }

@@ -121,7 +121,8 @@ int subject_tokenise(struct detect_set *s, uint32_t doc, uint32_t start, uint32_
                 w.class = WORD_CODE; /* "Phase II" */
             if (c == 'M' && e - i == 3 && memcmp(t + i, "May", 3) == 0 && !(w.flags & WORD_FIRST))
                 w.class = WORD_CONTENT;
-            if (!shouting && !(w.flags & WORD_FIRST)) {
+            /* cells begin with a capital letter, be it a name or "Figure" */
+            if (!shouting && !(w.flags & (WORD_FIRST | WORD_CELL))) {
                 if (capital)
                     l->n_upper++;
                 else

@@ -73,6 +73,8 @@ static const struct row {
      "The contract may be terminated on six months' notice to the end of the term."},
     {ANALYSIS_AMOUNT, "The annual fee is EUR 9,600, payable in advance by 31 January of each year.",
      "The annual fee is EUR 8,600."},
+    {ANALYSIS_PERIOD, "For twelve months after he ceases to be employed, the founder shall not sell beer in Kent.",
+     "For six months after the termination of his employment, the founder shall not sell beer in Kent."},
     /* another verb for the same, the rest of something else, a proviso against a ban */
     {ANALYSIS_PERIOD,
      "After transport, leave the machine at room temperature for at least three hours before it is started.",
@@ -233,6 +235,21 @@ static int conflict_inside(const char *text) {
 
 static void test_totals(void **state) {
     (void)state;
+    bool decided;
+    char why[200];
+    assert_int_equal(
+        conflict("We subscribe for 25,000 shares at a price of GBP 48 per share, a total of GBP 1,250,000.",
+                 "The garden is open to all.", &decided, why),
+        ANALYSIS_TOTAL);
+    assert_int_equal(
+        conflict("We subscribe for 25,000 shares at a price of GBP 48 per share, a total of GBP 1,200,000.",
+                 "The garden is open to all.", &decided, why),
+        -1);
+    /* heads of columns that are no names */
+    assert_int_equal(
+        conflict_inside("The salary of the director is EUR 96,000.\n\n| Subject | Figure |\n|---|---|\n| Salary "
+                        "of the director | EUR 98,000 |\n"),
+        ANALYSIS_AMOUNT);
     assert_int_equal(conflict_inside("| Item | EUR |\n|---|---|\n| Rent | 500 |\n| Heating | 120 |\n| Total | 640 |\n"),
                      ANALYSIS_TOTAL);
     /* prices of options and their mean; a row whose label is the end of the row before */
@@ -271,6 +288,10 @@ static void test_roles(void **state) {
     static const struct row roles[] = {
         {ANALYSIS_SEMANTIC, "This Agreement is governed by the law of England and Wales.",
          "The contract is governed by the law of Scotland."},
+        {ANALYSIS_SEMANTIC, "This Agreement is governed by the law of England and Wales.",
+         "The agreement of the parties is governed by the law of Scotland."},
+        {ANALYSIS_PARTY, "The cost of fuel for private journeys is borne by the Customer.",
+         "The Supplier pays for all fuel of the car, private journeys included."},
         {-1, "This Agreement is governed by English law.", "The contract is governed by the law of England."},
         {-1, "This Agreement is governed by Dutch law.", "The contract is governed by the law of the Netherlands."},
         {-1, "This Agreement is governed by the law of Norway.", "The guarantee is governed by the law of Denmark."},
