@@ -316,6 +316,20 @@ static void strip(struct pdf *p, struct head *h, size_t n) {
     }
 }
 
+/* Where every line of the document would be a head (a card or a slip a page), they are its text: all but the page
+ * numbers are given back. */
+static void keep_some_text(struct pdf *p, const struct head *h, size_t n) {
+    for (size_t i = 0; i < p->n_pages; i++)
+        for (uint32_t r = 0; r < p->pages[i].n_rows; r++)
+            if (!(p->words[p->pages[i].order[p->pages[i].rows[r].first]].flags & PDF_HEAD)) return;
+    for (size_t i = 0; i < n; i++) {
+        const struct pdf_page *page = &p->pages[h[i].page];
+        const struct pdf_row *row = &page->rows[h[i].row];
+        for (uint32_t w = row->first; w < row->first + row->n && !h[i].number; w++)
+            p->words[page->order[w]].flags &= ~(uint32_t)PDF_HEAD;
+    }
+}
+
 /* A label that doesn't move with the pages is no page number (a year alone on each page): such labels are taken back.
  */
 static void check_labels(struct pdf *p) {
@@ -372,6 +386,7 @@ int pdf_heads(struct pdf *p, struct error *e) {
     check_numbers(h, n);
     mark_repeated(h, n);
     strip(p, h, n);
+    keep_some_text(p, h, n);
     check_labels(p);
     fill_labels(p);
     free(h);

@@ -271,6 +271,25 @@ static void test_a_year_in_the_foot_is_no_page_number(void **state) {
     ingest_document_free(doc);
 }
 
+static void test_a_slip_a_page_is_text_and_no_running_head(void **state) {
+    (void)state;
+    struct drawing d = {.n = 0};
+    char line[80], foot[16];
+    for (int i = 0; i < 5; i++) {
+        page(&d);
+        snprintf(line, sizeof line, "Slip %d. Net pay of the month: USD %d", i + 1, 2000 + 10 * i);
+        text_at(&d, 72, 60, 12, line);
+        snprintf(foot, sizeof foot, "%d", i + 1);
+        text_at(&d, 290, 810, 9, foot);
+    }
+    struct ingest_document *doc = load(&d);
+    for (uint32_t i = 0; i < 5; i++) {
+        snprintf(line, sizeof line, "Slip %u. Net pay of the month: USD %u", i + 1, 2000 + 10 * i);
+        assert_int_equal(ingest_page_at(doc, find(doc, line).start), i);
+    }
+    ingest_document_free(doc);
+}
+
 static void test_a_page_without_a_number_is_counted_between_two(void **state) {
     (void)state;
     struct drawing d = {.n = 0};
@@ -422,6 +441,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(test_paragraph_goes_over_the_page_break_without_heads),
         cmocka_unit_test(test_short_document_keeps_its_first_and_last_lines),
         cmocka_unit_test(test_a_year_in_the_foot_is_no_page_number),
+        cmocka_unit_test(test_a_slip_a_page_is_text_and_no_running_head),
         cmocka_unit_test(test_a_page_without_a_number_is_counted_between_two),
         cmocka_unit_test(test_rotated_page_gives_boxes_as_displayed),
         cmocka_unit_test(test_price_table_comes_out_as_rows_of_cells),
