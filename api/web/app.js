@@ -294,10 +294,11 @@ for (const name of ['dragleave', 'drop']) document.addEventListener(name, event 
 document.addEventListener('drop', event => addFiles(Array.from(event.dataTransfer.files)));
 
 /* ---- quotes ---- */
-/* The quote's characters with marked ones in <mark>. It may begin with a lead-in that stands elsewhere; its end is the range's end. */
+/* The quote's characters with marked ones in <mark>. It may begin with a lead-in that stands elsewhere; its end is the range's end. A table's
+ * header keeps its line above the row. */
 function quoteNodes(c) {
   const chars = Array.from(c.quote);
-  const first = c.start - (chars.length - (c.end - c.start));
+  const lead = chars.length - (c.end - c.start), first = c.start - lead;
   const marks = c.marks || [];
   const nodes = [];
   let i = 0;
@@ -305,9 +306,10 @@ function quoteNodes(c) {
   while (i < chars.length) {
     const on = inside(first + i);
     let j = i;
-    while (j < chars.length && inside(first + j) === on) j++;
+    while (j < chars.length && inside(first + j) === on && (j === i || j !== lead)) j++;
     const text = chars.slice(i, j).join('').replace(/\s+/g, ' ');
     nodes.push(on ? el('mark', {}, text) : text);
+    if (j === lead && chars[lead - 1] === '\n') nodes.push(el('br'));
     i = j;
   }
   return nodes;

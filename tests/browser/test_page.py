@@ -139,6 +139,8 @@ def walk(folder, width, height):
         first = page.one("#findings .finding")
         check(len(first.find_elements(By.CSS_SELECTOR, ".side")) == 2 and len(first.find_elements(By.CSS_SELECTOR, ".side .quote")) == 2, "both quotes side by side")
         check(page.all("#findings .side mark"), "the conflicting words are marked")
+        row = page.script("return [...document.querySelectorAll('#findings .side .quote')].map(e => e.innerText).find(t => t.includes('Unit price') && t.includes('18,400')) || ''")
+        check(row.split("\n")[0].strip().endswith("Weight (kg)") and row.split("\n")[-1].startswith("HP-200"), "a table's header has a line of its own: %r" % row)
         sides = page.script("return [...document.querySelector('#findings .sides').children].map(e => e.getBoundingClientRect().top)")
         check((abs(sides[0] - sides[1]) < 2) == (width > 760), "side by side on a desk, one below the other on a phone")
         page.fits("the report")
