@@ -61,6 +61,11 @@ static json_t **rows_of(const char *dir, const char *name, size_t *n) {
     return rows;
 }
 
+static void rows_free(json_t **rows, size_t n) {
+    for (size_t i = 0; i < n; i++) json_decref(rows[i]);
+    free(rows);
+}
+
 static const char *str(const json_t *o, const char *name) {
     const char *s = json_string_value(json_object_get(o, name));
     return s ? s : "";
@@ -191,10 +196,8 @@ static void pairs(const struct options *o) {
         jamba_model_close(m);
         free(p);
     }
-    for (size_t i = 0; i < n_all; i++) json_decref(rows[i]);
-    for (size_t i = 0; i < n_golden; i++) json_decref(golden[i]);
-    free(rows);
-    free(golden);
+    rows_free(rows, n_all);
+    rows_free(golden, n_golden);
 }
 
 /* ---- quotes ---- */
@@ -389,6 +392,29 @@ static double percent(size_t a, size_t b) {
     return b ? 100.0 * (double)a / (double)b : 0;
 }
 
+/* A store in a temporary directory and the column's model over it. */
+struct bench {
+    char dir[32];
+    struct store *s;
+    struct jamba_model *m; /* NULL: without model */
+    struct analysis *an;
+};
+
+static void bench_open(struct bench *b, const struct options *o, int column) {
+    struct error e;
+    *b = (struct bench){.dir = "/tmp/antinomy-eval-XXXXXX"};
+    if (!mkdtemp(b->dir)) exit(1);
+    b->m = open_model(o, column);
+    if (store_open(&b->s, b->dir, &e) || analysis_open(&b->an, b->s, b->m, &e)) die(&e);
+}
+
+static void bench_close(struct bench *b) {
+    analysis_close(b->an);
+    jamba_model_close(b->m);
+    store_close(b->s);
+    remove_tree(b->dir);
+}
+
 /* All passages as one set. Passages with a title line and without it are the same passage: the longer one stays. */
 static int64_t pool_set(struct analysis *an, struct store *s, const char *dir, json_t **rows, size_t n_all) {
     struct error e;
@@ -429,14 +455,12 @@ static void weights(const struct options *o) {
     enum { GRID = sizeof grid / sizeof *grid, TOP = 30 };
     size_t n_all, at[GRID][3] = {{0}}, n = 0;
     json_t **rows = rows_of(o->data, "quotes_dev.jsonl", &n_all);
-    char dir[] = "/tmp/antinomy-eval-XXXXXX";
     struct error e;
-    struct store *s;
-    struct analysis *an;
-    if (!mkdtemp(dir)) exit(1);
-    struct jamba_model *m = open_model(o, 0);
-    if (store_open(&s, dir, &e) || analysis_open(&an, s, m, &e)) die(&e);
-    int64_t pool = pool_set(an, s, dir, rows, n_all);
+    struct bench b;
+    bench_open(&b, o, 0);
+    struct jamba_model *m = b.m;
+    struct analysis *an = b.an;
+    int64_t pool = pool_set(an, b.s, b.dir, rows, n_all);
     struct corpus *c;
     if (corpus_acquire(an, pool, &c, &e)) die(&e);
     size_t statements = 0;
@@ -460,7 +484,7 @@ static void weights(const struct options *o) {
                                         .top_k = TOP};
             struct store_hit *hits;
             size_t n_hits, rank = 0;
-            if (store_search(s, &a, pool, &query, &hits, &n_hits, &e)) die(&e);
+            if (store_search(b.s, &a, pool, &query, &hits, &n_hits, &e)) die(&e);
             for (size_t k = 0; k < n_hits && rank < 10; k++) {
                 struct place p = {.doc = corpus_find_content(c, hits[k].content), .statement = hits[k].statement};
                 if (p.doc == SIZE_MAX || place_statement(c, &p)->kind == INGEST_HEADING) continue;
@@ -482,17 +506,8 @@ static void weights(const struct options *o) {
         printf("%8.2f %8.2f %8.2f %6.1f %% %6.1f %% %6.1f %%\n", (double)grid[g][0], (double)grid[g][1],
                (double)grid[g][2], percent(at[g][0], n), percent(at[g][1], n), percent(at[g][2], n));
     corpus_release(an, c);
-    analysis_close(an);
-    jamba_model_close(m);
-    store_close(s);
-    remove_tree(dir);
-    for (size_t i = 0; i < n_all; i++) json_decref(rows[i]);
-    free(rows);
-}
-
-static void print_header(void) {
-    printf("%-22s %12s %8s %10s %14s %12s %16s %10s %13s\n", "", "statement@1", "among 5", "document", "none: right",
-           "wrong", "short answers F1", "s/question", "shown wrong");
+    bench_close(&b);
+    rows_free(rows, n_all);
 }
 
 static void print_tally(const char *name, const struct tally *t, bool judged) {
@@ -528,117 +543,72 @@ static void tally_free(struct tally *t) {
     free(t->is_answerable);
 }
 
-static void quotes(const struct options *o) {
-    size_t n_all;
-    json_t **rows = rows_of(o->data, "quotes_dev.jsonl", &n_all);
-    size_t n = o->limit && o->limit < n_all ? o->limit : n_all;
-    printf("\nquotes_dev.jsonl: %zu of %zu questions, %s\n", n, n_all,
-           o->pool ? "all passages in one set" : "each over its own passages");
-    print_header();
-    for (int col = 0; col < COLUMNS; col++) {
-        if (!o->column[col]) continue;
-        char dir[] = "/tmp/antinomy-eval-XXXXXX";
-        struct error e;
-        if (!mkdtemp(dir)) exit(1);
-        struct store *s;
-        if (store_open(&s, dir, &e)) die(&e);
-        struct jamba_model *m = open_model(o, col);
-        struct analysis *an;
-        if (analysis_open(&an, s, m, &e)) die(&e);
-        struct tally t = tally_new(n);
-        int64_t pool = 0;
-        if (o->pool) pool = pool_set(an, s, dir, rows, n_all);
-        for (size_t i = 0; i < n; i++) {
-            const json_t *r = rows[spread(i, n_all, o->limit)];
-            int64_t set = pool;
-            if (!o->pool) {
-                char set_name[32];
-                snprintf(set_name, sizeof set_name, "row %zu", i);
-                if (store_set_create(s, slice_of(set_name), &set, &e)) die(&e);
-                const json_t *docs = json_object_get(r, "docs");
-                for (size_t k = 0; k < json_array_size(docs); k++) {
-                    char name[32];
-                    const char *text = json_string_value(json_array_get(docs, k));
-                    name_of(text, name);
-                    add_document(s, set, dir, name, slice_of(text));
-                }
-                ingest_all(an);
-            }
-            ask_row(an, set, r, m != NULL, &t, o->verbose);
-            if (!o->pool && m) store_readings_evict(s, 0, &e);
-            if (isatty(2)) fprintf(stderr, "\r%s %zu/%zu ", column_names[col], i + 1, n);
-        }
-        print_tally(column_names[col], &t, m != NULL);
-        tally_free(&t);
-        analysis_close(an);
-        jamba_model_close(m);
-        store_close(s);
-        remove_tree(dir);
+/* The row's own set: its passages, or the files that it names. */
+static int64_t set_of(struct bench *b, const struct options *o, const json_t *r, size_t i) {
+    char name[1200];
+    struct error e;
+    int64_t set;
+    const json_t *docs = json_object_get(r, "docs"), *files = json_object_get(r, "files");
+    snprintf(name, sizeof name, "row %zu", i);
+    if (store_set_create(b->s, slice_of(name), &set, &e)) die(&e);
+    for (size_t k = 0; k < json_array_size(docs); k++) {
+        const char *text = json_string_value(json_array_get(docs, k));
+        name_of(text, name);
+        add_document(b->s, set, b->dir, name, slice_of(text));
     }
-    for (size_t i = 0; i < n_all; i++) json_decref(rows[i]);
-    free(rows);
+    for (size_t k = 0; k < json_array_size(files); k++) {
+        struct buf bytes = {0};
+        snprintf(name, sizeof name, "%s/%s", o->samples, json_string_value(json_array_get(files, k)));
+        if (file_read(name, FILE_MAX, &bytes, &e)) die(&e);
+        add_document(b->s, set, b->dir, strrchr(name, '/') + 1, buf_slice(&bytes));
+        buf_free(&bytes);
+    }
+    ingest_all(b->an);
+    return set;
 }
 
-/* Whole documents: rows over the same files follow one another and share a set. */
-static void documents(const struct options *o) {
-    static const char *const groups[] = {"dev", "held", "fresh", "script"};
+/* Rows over the same files follow one another and share a set. */
+static void questions(const struct options *o, const char *folder, const char *file) {
+    static const char *const groups[] = {"", "dev", "held", "fresh", "script"};
     enum { GROUPS = sizeof groups / sizeof *groups };
     size_t n_all;
-    json_t **rows = rows_of("tests/eval", "questions.jsonl", &n_all);
+    json_t **rows = rows_of(folder, file, &n_all);
     size_t n = o->limit && o->limit < n_all ? o->limit : n_all;
-    printf("\nquestions.jsonl: %zu of %zu questions, over whole documents\n", n, n_all);
-    print_header();
+    printf("\n%s: %zu of %zu questions, %s\n", file, n, n_all,
+           o->pool ? "all passages in one set" : "each over its own documents");
+    printf("%-22s %12s %8s %10s %14s %12s %16s %10s %13s\n", "", "statement@1", "among 5", "document", "none: right",
+           "wrong", "short answers F1", "s/question", "shown wrong");
     for (int col = 0; col < COLUMNS; col++) {
         if (!o->column[col]) continue;
-        char dir[] = "/tmp/antinomy-eval-XXXXXX";
         struct error e;
-        if (!mkdtemp(dir)) exit(1);
-        struct store *s;
-        if (store_open(&s, dir, &e)) die(&e);
-        struct jamba_model *m = open_model(o, col);
-        struct analysis *an;
-        if (analysis_open(&an, s, m, &e)) die(&e);
+        struct bench b;
         struct tally t[GROUPS];
+        bench_open(&b, o, col);
         for (size_t g = 0; g < GROUPS; g++) t[g] = tally_new(n);
         const json_t *files = NULL;
-        int64_t set = 0;
+        int64_t set = o->pool ? pool_set(b.an, b.s, b.dir, rows, n_all) : 0;
         for (size_t i = 0; i < n; i++) {
-            const json_t *r = rows[spread(i, n_all, o->limit)], *own = json_object_get(r, "files");
-            if (!files || !json_equal(files, own)) {
-                char name[32];
-                snprintf(name, sizeof name, "row %zu", i);
-                if (store_set_create(s, slice_of(name), &set, &e)) die(&e);
-                for (size_t k = 0; k < json_array_size(own); k++) {
-                    char path[1200];
-                    struct buf b = {0};
-                    snprintf(path, sizeof path, "%s/%s", o->samples, json_string_value(json_array_get(own, k)));
-                    if (file_read(path, FILE_MAX, &b, &e)) die(&e);
-                    add_document(s, set, dir, strrchr(path, '/') + 1, buf_slice(&b));
-                    buf_free(&b);
-                }
-                ingest_all(an);
-                files = own;
+            const json_t *r = rows[spread(i, n_all, o->limit)];
+            bool shared = files && json_equal(files, json_object_get(r, "files"));
+            files = json_object_get(r, "files");
+            if (!o->pool && !shared) {
+                if (b.m) store_readings_evict(b.s, 0, &e);
+                set = set_of(&b, o, r, i);
             }
             size_t g = 0;
             while (g + 1 < GROUPS && strcmp(str(r, "group"), groups[g]) != 0) g++;
-            ask_row(an, set, r, m != NULL, &t[g], o->verbose);
+            ask_row(b.an, set, r, b.m != NULL, &t[g], o->verbose);
             if (isatty(2)) fprintf(stderr, "\r%s %zu/%zu ", column_names[col], i + 1, n);
         }
         for (size_t g = 0; g < GROUPS; g++) {
-            if (t[g].n) {
-                char name[64];
-                snprintf(name, sizeof name, "%s, %s", groups[g], column_names[col]);
-                print_tally(name, &t[g], m != NULL);
-            }
+            char name[64];
+            snprintf(name, sizeof name, "%s%s%s", groups[g], g ? ", " : "", column_names[col]);
+            if (t[g].n) print_tally(name, &t[g], b.m != NULL);
             tally_free(&t[g]);
         }
-        analysis_close(an);
-        jamba_model_close(m);
-        store_close(s);
-        remove_tree(dir);
+        bench_close(&b);
     }
-    for (size_t i = 0; i < n_all; i++) json_decref(rows[i]);
-    free(rows);
+    rows_free(rows, n_all);
 }
 
 static int usage(FILE *f) {
@@ -704,12 +674,12 @@ int main(int argc, char **argv) {
     }
     bool all = strcmp(o.task, "all") == 0;
     if (all || strcmp(o.task, "pairs") == 0) pairs(&o);
-    if (all || strcmp(o.task, "quotes") == 0) quotes(&o);
+    if (all || strcmp(o.task, "quotes") == 0) questions(&o, o.data, "quotes_dev.jsonl");
     if (strcmp(o.task, "weights") == 0) weights(&o);
-    if (all || strcmp(o.task, "documents") == 0) documents(&o);
+    if (all || strcmp(o.task, "documents") == 0) questions(&o, "tests/eval", "questions.jsonl");
     if (all || strcmp(o.task, "pool") == 0) {
         o.pool = true;
-        quotes(&o);
+        questions(&o, o.data, "quotes_dev.jsonl");
     }
     return 0;
 }
