@@ -3,6 +3,7 @@
  * The look-alikes they were made for stand in tests/unit/test_detect_pairs.c.
  */
 #include "engine/analysis/contrast.h"
+#include "engine/analysis/value.h"
 
 #include <string.h>
 
@@ -247,6 +248,7 @@ bool contrast_negation(const struct detect_set *s, const struct frame *a, const 
         const struct frame *f = side ? b : a;
         const struct subject_statement *u = &s->units[f->unit];
         const struct ingest_span v = s->docs[u->doc]->facts[f->fact].span;
+        if (a->class == ANALYSIS_DATE && value_first_day(s, f)) continue; /* "not before 1 May" is "from 1 May" */
         for (uint32_t i = 0; i < u->n_words; i++) {
             const struct word *w = &s->words[u->word + i];
             if (w->start >= v.start && w->end <= v.end) continue;
@@ -362,8 +364,13 @@ bool contrast_scope(const struct detect_set *s, const struct frame *a, const str
         i++;
     if (i >= u->n_words || !words_in(s, u->doc, &s->words[u->word + i], "for in at during on under with as to"))
         return false;
+    const struct ingest_document *d = s->docs[u->doc];
     for (uint32_t k = i + 1; k < u->n_words && k < i + 7; k++) {
         const struct word *w = &s->words[u->word + k];
+        /* "For six months after the termination, ...": says how long, not where */
+        if (a->fact < d->n_facts && a->class != ANALYSIS_MODALITY && w->start >= d->facts[a->fact].span.start &&
+            w->end <= d->facts[a->fact].span.end)
+            return false;
         if (w->flags & WORD_EDGE || (k > i + 2 && words_in(s, u->doc, w, "the you it they is are shall must may")))
             break;
         if ((w->class != WORD_CONTENT && w->class != WORD_NAME && w->class != WORD_CODE) ||

@@ -264,6 +264,16 @@ static bool shares_heavy(const struct detect_set *s, const struct frame *a, cons
     return n >= (a->verb != UINT32_MAX && s->lexicon.items[a->verb].flags & LEXICON_LIGHT ? 2u : 1u);
 }
 
+static bool names_day(const struct detect_set *s, const struct subject_statement *u) {
+    for (uint32_t k = u->first_fact; k < u->first_fact + u->n_facts; k++)
+        if (s->docs[u->doc]->facts[k].kind == INGEST_DATE) return true;
+    return false;
+}
+/* A ban that ends on a day: "before 1 May", "until 30 April". */
+static bool until_day(const struct detect_set *s, const struct subject_statement *u) {
+    return names_day(s, u) && (has_raw(s, u, "before") || has_raw(s, u, "until") || has_raw(s, u, "prior"));
+}
+
 static enum verdict compare(const struct detect_set *s, const struct frame *a, const struct frame *b) {
     const struct ingest_fact *fa = fact_of(s, a), *fb = fact_of(s, b);
     enum ingest_modality x = fa->modality, y = fb->modality;
@@ -305,6 +315,13 @@ static enum verdict compare(const struct detect_set *s, const struct frame *a, c
             if (!shared && fact_of(s, g)->modality == INGEST_OBLIGATION) return VERDICT_NONE;
             if (!shared) soft = true;
         }
+    }
+    /* "shall not be sold before 1 May" and "may be sold from 1 May": which day it is is for the dates to say */
+    for (int k = 0; k < 2; k++) {
+        const struct subject_statement *ban = k ? ub : ua, *leave = k ? ua : ub;
+        if (fact_of(s, k ? b : a)->modality != INGEST_PROHIBITION || !until_day(s, ban)) continue;
+        if (names_day(s, leave)) return VERDICT_NONE;
+        soft = true;
     }
     bool ca = has_consent(s, ua), cb = has_consent(s, ub);
     if (ca && cb && !consent) return VERDICT_NONE;

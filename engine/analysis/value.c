@@ -538,10 +538,24 @@ static int side_of_bound(enum ingest_bound b) {
 }
 
 /* Values as ranges of one measure: periods in days or months, rates per day. */
+bool value_first_day(const struct detect_set *s, const struct frame *f) {
+    const struct subject_statement *u = &s->units[f->unit];
+    const struct ingest_document *d = s->docs[u->doc];
+    const uint32_t at = value_fact(s, f)->span.start;
+    bool banned = false, before = false;
+    for (uint32_t k = u->first_fact; k < u->first_fact + u->n_facts; k++)
+        banned |= d->facts[k].kind == INGEST_MODALITY && d->facts[k].modality == INGEST_PROHIBITION &&
+                  d->facts[k].span.start < at;
+    for (uint32_t i = 0; i < u->n_words; i++)
+        if (s->words[u->word + i].end <= at) before = words_in(s, u->doc, &s->words[u->word + i], "before");
+    return banned && before;
+}
+
 /* Which end of a time a day is: 2 its beginning ("from"), -2 its end ("until"), 1 after, -1 before. */
 static int date_role(const struct detect_set *s, const struct frame *f) {
     const struct subject_statement *u = &s->units[f->unit];
     const uint32_t at = value_fact(s, f)->span.start;
+    if (value_first_day(s, f)) return 2;
     static const struct {
         const char *word;
         int role;

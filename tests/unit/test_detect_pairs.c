@@ -75,6 +75,10 @@ static const struct row {
      "The annual fee is EUR 8,600."},
     {ANALYSIS_PERIOD, "For twelve months after he ceases to be employed, the founder shall not sell beer in Kent.",
      "For six months after the termination of his employment, the founder shall not sell beer in Kent."},
+    {ANALYSIS_DATE, "The company shall not pay any dividend before 1 January 2026.",
+     "The company may pay a dividend from 1 January 2025."},
+    {-1, "The company shall not pay any dividend before 1 January 2026.",
+     "The company may pay a dividend from 1 January 2026."},
     /* another verb for the same, the rest of something else, a proviso against a ban */
     {ANALYSIS_PERIOD,
      "After transport, leave the machine at room temperature for at least three hours before it is started.",
