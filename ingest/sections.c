@@ -75,6 +75,18 @@ static struct looks looks_of(struct structure *s, uint32_t start, uint32_t end) 
     return l;
 }
 
+/* A ruled line, or boxes to tick ("☐ Yes ☒ No", U+2610 to U+2612): forms print them large, but they name nothing. */
+static bool names_nothing(struct slice t) {
+    bool word = false;
+    for (size_t i = 0; i < t.len; i++) {
+        uint8_t c = (uint8_t)t.data[i];
+        if (c == 0xE2 && i + 2 < t.len && (uint8_t)t.data[i + 1] == 0x98 && (uint8_t)t.data[i + 2] >= 0x90 &&
+            (uint8_t)t.data[i + 2] <= 0x92)
+            return true;
+        word = word || c >= 0x80 || (c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'z');
+    }
+    return !word;
+}
 /* The first letter is a small one: the text goes on from above. */
 static bool lower_start(const char *t, struct ingest_span s) {
     return s.start < s.end && t[s.start] >= 'a' && t[s.start] <= 'z';
@@ -411,6 +423,7 @@ int sections_build(struct structure *s, struct error *e) {
         if (structure_leaders(structure_text(s, b->span))) continue; /* a table of contents opens nothing */
         struct mark m;
         bool numbered = mark_read_with(&mm, t, b->span.start, b->span.end, &m);
+        if ((!numbered || b->kind == INGEST_BLOCK_HEADING) && names_nothing(structure_text(s, b->span))) continue;
         bool bullet = numbered && m.style == MARK_BULLET;
         bool bare = numbered && m.bare;
         uint32_t body = numbered ? m.span.end : b->span.start;

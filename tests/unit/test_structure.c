@@ -207,7 +207,8 @@ static const struct document_case documents[] = {
 
 static void check(const struct document_case *cases, size_t n) {
     size_t failed = 0;
-    for (size_t i = 0; i < n; i++) failed += rendered_wrong(cases[i].name, cases[i].text, cases[i].result, RENDER_SECTIONS);
+    for (size_t i = 0; i < n; i++)
+        failed += rendered_wrong(cases[i].name, cases[i].text, cases[i].result, RENDER_SECTIONS);
     assert_int_equal(failed, 0);
 }
 
@@ -281,6 +282,37 @@ static void test_marks_of_the_readers_are_followed(void **state) {
                                 "\"25 days\" PERIOD 25 day | All staff have\n"
                                 "\"30\" PERIOD 30 day | A -> Days\n"
                                 "\"25\" PERIOD 25 day | B -> Days\n");
+    buf_free(&b);
+    arena_free(&d.arena);
+}
+
+/* What a form prints large, or a template rules, is no heading. */
+static void test_boxes_and_rules_open_no_section(void **state) {
+    (void)state;
+    static const char text[] = "FORM 10-K\n☐ Yes ☒ No\n____________\n* * *\nRisk factors\nPrices may fall.";
+    struct ingest_block blocks[6];
+    size_t n = 0;
+    for (const char *p = text; n < 6; n++) {
+        uint32_t start = (uint32_t)(p - text), len = (uint32_t)strcspn(p, "\n");
+        blocks[n] = (struct ingest_block){.span = {start, start + len},
+                                          .kind = n < 5 ? INGEST_BLOCK_HEADING : INGEST_BLOCK_PARAGRAPH,
+                                          .level = n == 0 ? 1 : 2,
+                                          .number = {start, start},
+                                          .table = INGEST_NONE,
+                                          .n_columns = 1};
+        p += len + 1;
+    }
+    struct ingest_document d = {.text = slice_of(text), .blocks = blocks, .n_blocks = n};
+    struct error e;
+    struct buf b = {0};
+    assert_int_equal(ingest_structure(&d, &e), 0);
+    assert_null(structure_flaw(&d));
+    render_sections(&b, &d);
+    assert_string_equal(b.data, "1 Risk factors: Risk factors\n");
+    buf_free(&b);
+    b = (struct buf){0};
+    render_statements(&b, &d); /* nothing of them is lost */
+    assert_non_null(strstr(b.data, "☐ Yes ☒ No"));
     buf_free(&b);
     arena_free(&d.arena);
 }
@@ -369,6 +401,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_numbers_and_headings_make_the_section_tree),
         cmocka_unit_test(test_marks_of_the_readers_are_followed),
+        cmocka_unit_test(test_boxes_and_rules_open_no_section),
         cmocka_unit_test(test_real_documents_lose_nothing),
         cmocka_unit_test(test_real_contract_has_its_sections),
         cmocka_unit_test(test_structure_is_idempotent_and_takes_empty_text),
