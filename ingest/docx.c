@@ -1,7 +1,7 @@
 /* docx.c: the body of a DOCX file -> headings, paragraphs and list items with their computed numbers, tables, footnotes
  * (ECMA-376 part 1, 17). What a reader of the printed page sees: tracked insertions are in and deletions out (with a
- * warning), hidden text, comments, field codes, headers and footers are out, fields show their last result, text boxes
- * come before the paragraph they hang on. */
+ * warning), struck-through text (with one too), hidden text, comments, field codes, headers and footers are out, fields
+ * show their last result, text boxes come before the paragraph they hang on. */
 #include "ingest/docx.h"
 
 #include <ctype.h>
@@ -33,7 +33,7 @@ struct body {
     size_t n_para;
     bool joined; /* the paragraph mark before was deleted: the next paragraph goes on in it */
     int skip;    /* > 0 inside what is not shown: deletions, fallbacks */
-    bool in_text, tracked, in_tblpr;
+    bool in_text, tracked, struck, in_tblpr;
     struct table table;
     int tables; /* nesting */
     /* of the cell being begun: its properties come before its text */
@@ -270,10 +270,12 @@ static void paragraph_property(struct body *b, struct para *p, const char *name,
         b->tracked = true;
 }
 
-static void run_property(struct para *p, const char *name, const char **a) {
+static void run_property(struct body *b, struct para *p, const char *name, const char **a) {
     const char *v = docx_attribute(a, "val");
-    if (is(name, "vanish"))
-        p->hidden = docx_on(a);
+    if (is(name, "vanish") && docx_on(a))
+        p->hidden = true;
+    else if ((is(name, "strike") || is(name, "dstrike")) && docx_on(a)) /* a deletion shown by hand */
+        p->hidden = b->struck = true;
     else if (is(name, "b"))
         p->bold = docx_on(a), p->bold_set = true;
     else if (is(name, "vertAlign"))
@@ -354,7 +356,7 @@ static void on_start(void *context, const char *name, const char **a) {
         const char *v = docx_attribute(a, "val");
         b->cell_continued = !v || !is(v, "restart");
     } else if (p && p->in_run) {
-        run_property(p, name, a);
+        run_property(b, p, name, a);
     }
 }
 
@@ -448,6 +450,7 @@ int docx_read(struct writer *w, int fd, uint64_t n_bytes) {
     if (b->tables) table_write(w, &b->table);
     if (b->tracked)
         writer_warn(w, INGEST_NONE, "the document has tracked changes: insertions were read, deletions were not");
+    if (b->struck) writer_warn(w, INGEST_NONE, "struck-through text was not read");
     if (docx_package_parse(package, "/docProps/core.xml", title_start, title_end, title_text, &t)) goto done;
     if (slice_trim(buf_slice(&t.text)).len) {
         struct buf clean = {0};

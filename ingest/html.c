@@ -26,7 +26,7 @@ struct html {
     char number_text[32];
     char last;  /* last byte of the open block that is no space */
     bool broke; /* a <br> stands behind the open block's text */
-    bool in_pre, sup;
+    bool in_pre, sup, struck;
     const xmlNode *root; /* of what is read: <main> if there is one */
 };
 
@@ -364,6 +364,10 @@ static void walk(struct html *h, const xmlNode *n, int depth) {
         return;
     }
     if (n->type != XML_ELEMENT_NODE || !n->name || is_one_of(n, skipped) || hidden(n)) return;
+    if (named(n, "del") || named(n, "s") || named(n, "strike")) { /* no longer says it */
+        h->struck = true;
+        return;
+    }
     if (depth > READER_MAX_DEPTH) { /* deeper than any page made by people; what lies there must not be lost unsaid */
         writer_fail(h->w, ERR_LIMIT, h->w->o->name,
                     "the elements of this HTML page lie more than %d deep in each other; save it as PDF or text",
@@ -498,6 +502,7 @@ int html_read(struct writer *w, struct slice utf8) {
         if (count == 1 && text_bytes(main, 0) * 3 >= text_bytes(root, 0)) root = main;
         walk(&h, root, 0);
         finish_block(&h);
+        if (h.struck) writer_warn(w, INGEST_NONE, "struck-through text was not read");
     }
     buf_free(&h.pre);
     xmlFreeDoc(doc);

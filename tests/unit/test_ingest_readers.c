@@ -175,7 +175,8 @@ static void test_html(void **state) {
     CHECK("f.html",
           "<!DOCTYPE html><html><head><title>T</title><style>p{}</style></head><body><nav>Menu</nav><h2>Fees &amp; "
           "more</h2>"
-          "<p>Pay <b>$5,000</b><sup>1</sup> now.<br>Then rest.</p><p hidden>x</p><div style='display: "
+          "<p>Pay <s>$4,000</s><del>at once</del> <b>$5,000</b><sup>1</sup> now.<br>Then rest.</p><p hidden>x</p><div "
+          "style='display: "
           "none'>y</div><script>z()</script>"
           "<ol type=a start=3><li>one<li><p>two</p><p>still "
           "two</p></ol><table><tr><th>Item<th>Fee<tr><td>A<td>$<td></table>"
@@ -375,7 +376,9 @@ static const char document_xml[] =
                                   "</w:t></w:r><w:del><w:r><w:delText>100</w:delText></w:r></"
                                   "w:del><w:ins><w:r><w:t>200</w:t></w:r></w:ins>"
                                   "<w:r><w:footnoteReference w:id=\"2\"/></w:r><w:r><w:t xml:space=\"preserve\"> "
-                                  "euros</w:t></w:r><w:r><w:rPr><w:vanish/></w:rPr><w:t>hidden</w:t></w:r><w:r><w:t>.</"
+                                  "euros</w:t></w:r><w:r><w:rPr><w:vanish/></w:rPr><w:t>hidden</w:t></"
+                                  "w:r><w:r><w:rPr><w:strike/><w:vanish w:val=\"0\"/></w:rPr><w:t> a "
+                                  "year</w:t></w:r><w:r><w:rPr><w:strike w:val=\"0\"/></w:rPr><w:t>.</"
                                   "w:t></w:r></w:p>"
                                   "<w:tbl><w:tr><w:trPr><w:tblHeader/></w:trPr><w:tc><w:p><w:r><w:t>Item</w:t></w:r></"
                                   "w:p></w:tc><w:tc><w:p><w:r><w:t>Price</w:t></w:r></w:p></w:tc></w:tr>"
@@ -403,7 +406,9 @@ static void test_docx_numbers_tables_footnotes_and_changes(void **state) {
     struct ingest_document *d = NULL;
     struct error e;
     assert_int_equal(load_bytes(&d, "h.docx", bytes, n, NULL, &e), 0);
-    assert_int_equal(d->n_warnings, 1); /* tracked changes */
+    assert_int_equal(d->n_warnings, 2);
+    assert_non_null(strstr(d->warnings[0].message.data, "tracked changes"));
+    assert_non_null(strstr(d->warnings[1].message.data, "struck-through"));
     ingest_document_free(d);
 }
 
