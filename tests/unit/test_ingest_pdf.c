@@ -263,7 +263,7 @@ static void test_a_year_in_the_foot_is_no_page_number(void **state) {
     assert_int_equal(doc->n_pages, 6);
     assert_null(memmem(doc->text.data, doc->text.len, "Annual", 6));
     for (uint32_t i = 0; i < 6; i++) {
-        char label[8];
+        char label[16];
         snprintf(label, sizeof label, "%u", i + 10);
         assert_int_equal(doc->pages[i].label.len, strlen(label));
         assert_memory_equal(doc->pages[i].label.data, label, strlen(label));
@@ -294,7 +294,7 @@ static void test_a_page_without_a_number_is_counted_between_two(void **state) {
     (void)state;
     struct drawing d = {.n = 0};
     for (int i = 0; i < 6; i++) {
-        char foot[8];
+        char foot[16];
         page(&d);
         for (int k = 0; k < 10; k++)
             text_at(&d, 72, 80 + 40 * k, 12, k % 2 ? "Words of no weight stand here." : "And there are more of them.");
