@@ -63,6 +63,7 @@ bool candidates_allowed(const struct detect_set *s, const struct frame *a, const
     const struct subject_statement *ua = &s->units[a->unit], *ub = &s->units[b->unit];
     enum document_relation r = family_relation(s, ua->doc, ub->doc);
     if (r == RELATION_DIFFERENT) return false;
+    if (r == RELATION_SIBLING) *doubt += 0.14f;
     if (r == RELATION_COMPATIBLE) { /* nothing ties the documents: the statements must name the same thing */
         bool named = false;
         uint32_t solid = 0;

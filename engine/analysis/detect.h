@@ -132,7 +132,16 @@ struct frame {
 };
 
 /* ---- documents ---- */
-enum document_relation { RELATION_SAME, RELATION_FAMILY, RELATION_COMPATIBLE, RELATION_VERSION, RELATION_DIFFERENT };
+/* SIBLING: two contracts of the same parties in other roles (contractor and operator), neither of which names the other
+ */
+enum document_relation {
+    RELATION_SAME,
+    RELATION_FAMILY,
+    RELATION_COMPATIBLE,
+    RELATION_VERSION,
+    RELATION_DIFFERENT,
+    RELATION_SIBLING
+};
 #define FAMILY_PARTIES 12
 #define LONG_STATEMENTS 300 /* of reports and the like; the papers of a deal that list no parties are shorter */
 #define FAMILY_ISSUER 6

@@ -274,7 +274,8 @@ static bool same_paper(const struct detect_set *s, const struct subject_statemen
 static bool in_conflict(const struct detect_set *s, const struct role *a, const struct role *b) {
     const struct subject_statement *u = &s->units[a->unit], *v = &s->units[b->unit];
     enum document_relation r = family_relation(s, u->doc, v->doc);
-    if (a->kind != b->kind || r == RELATION_DIFFERENT || r == RELATION_COMPATIBLE) return false;
+    if (a->kind != b->kind || r == RELATION_DIFFERENT || r == RELATION_COMPATIBLE || r == RELATION_SIBLING)
+        return false;
     if (a->kind == ROLE_LAW || a->kind == ROLE_SEAT) {
         /* each paper says "this Agreement", or nothing, of itself */
         if (u->doc != v->doc && (u->marks & v->marks & MARK_SELF)) return false;

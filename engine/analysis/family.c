@@ -412,6 +412,18 @@ static bool strangers(const struct detect_set *s, uint32_t a, uint32_t b) {
     return true;
 }
 
+/* A party has another role in each, and none has the same in both. */
+static bool other_roles(const struct detect_set *s, uint32_t a, uint32_t b) {
+    uint32_t same = 0, other = 0;
+    for (size_t i = 0; i < s->n_aliases; i++)
+        for (size_t k = 0; k < s->n_aliases; k++) {
+            const struct alias *x = &s->aliases[i], *y = &s->aliases[k];
+            if (!x->role || !y->role || x->doc != a || y->doc != b || x->entity != y->entity) continue;
+            ++*(x->ids[0] == y->ids[0] ? &same : &other);
+        }
+    return other && !same;
+}
+
 /* ---- who speaks ---- */
 #define TITLE_PAGE 40 /* statements; the cover of a filing names its registrant within the first twenty */
 
@@ -583,6 +595,8 @@ int family_build(struct detect_set *s) {
             if (r == RELATION_COMPATIBLE && strangers(s, a, b)) r = RELATION_DIFFERENT;
             if (r == RELATION_COMPATIBLE && same_code(s, a, b)) r = RELATION_FAMILY;
             if (other_issuer(s, a, b)) r = RELATION_DIFFERENT;
+            if (r == RELATION_FAMILY && named <= 0.7f && !fa->amendment && !fb->amendment && other_roles(s, a, b))
+                r = RELATION_SIBLING;
             double jaccard, cover;
             overlap(fa->shingles, fa->n_shingles, fb->shingles, fb->n_shingles, &jaccard, &cover);
             bool dated = (fa->date != INT32_MIN && fb->date != INT32_MIN && fa->date != fb->date) ||

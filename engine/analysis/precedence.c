@@ -333,6 +333,17 @@ static bool own_kind(const struct detect_set *s, uint32_t doc, uint32_t id) {
     return false;
 }
 
+/* "the Employer's Requirements": a capital word inside the sentence that the title of this document alone has. */
+static bool names_alone(const struct detect_set *s, const struct subject_statement *u, uint32_t i, uint32_t doc) {
+    const struct word *w = &s->words[u->word + i];
+    if (!(w->flags & WORD_CAPITAL) || w->flags & (WORD_FIRST | WORD_LEAD) || w->class != WORD_CONTENT ||
+        !subject_in_title(s, doc, w->id))
+        return false;
+    for (uint32_t d = 0; d < s->n_docs; d++)
+        if (d != doc && subject_in_title(s, d, w->id)) return false;
+    return true;
+}
+
 /* Documents and sections that words [from, to) of a unit speak of. */
 static void targets(const struct detect_set *s, const struct subject_statement *u, uint32_t from, uint32_t to,
                     struct target_list *out) {
@@ -399,6 +410,10 @@ static void targets(const struct detect_set *s, const struct subject_statement *
         if (q == u->doc || family_relation(s, u->doc, q) == RELATION_DIFFERENT) continue;
         const struct family_document *f = &s->family[q];
         for (uint32_t i = from; i < to; i++) {
+            if (names_alone(s, u, i, q)) {
+                add_target(out, q);
+                break;
+            }
             float have = 0, all = 0;
             uint32_t n_found = 0;
             for (size_t k = 0; k < f->n_title; k++) {
@@ -474,8 +489,13 @@ static int read_precedence(struct detect_set *s, uint32_t unit) {
             targets(s, u, verb, u->n_words, &losers);
         }
         if (losers.n == 0 ||
-            (losers.n == winners.n && memcmp(losers.items, winners.items, losers.n * sizeof *losers.items) == 0))
+            (losers.n == winners.n && memcmp(losers.items, winners.items, losers.n * sizeof *losers.items) == 0)) {
+            bool all = over == UINT32_MAX; /* "prevails over any other document"; over X, which is not in the set */
+            for (uint32_t i = over; i < u->n_words && !all; i++)
+                all = words_in(s, u->doc, &s->words[u->word + i], "any all other others every everything");
+            if (!all) return 0;
             p.any_loser = true;
+        }
     } else if (supersede != UINT32_MAX && prior != UINT32_MAX && prior > supersede) {
         add_target(&winners, u->doc);
         p.prior = true;

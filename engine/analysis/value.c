@@ -611,6 +611,17 @@ void value_measure(const struct frame *a, const struct frame *b, double out[4]) 
     }
 }
 
+static bool is_fraction(const struct detect_set *s, const struct frame *f) {
+    const struct subject_statement *u = &s->units[f->unit];
+    const struct ingest_span v = value_fact(s, f)->span;
+    for (uint32_t i = 0; i < u->n_words; i++) {
+        const struct word *w = &s->words[u->word + i];
+        if (w->start >= v.start && w->end <= v.end && words_in(s, u->doc, w, "half third thirds quarter quarters"))
+            return true;
+    }
+    return false;
+}
+
 enum verdict value_compare(const struct detect_set *s, const struct frame *a, const struct frame *b) {
     double v[4];
     value_measure(a, b, v);
@@ -630,6 +641,15 @@ enum verdict value_compare(const struct detect_set *s, const struct frame *a, co
     if (a->per_days > 0 && b->per_days > 0) {
     } else if (a->class != ANALYSIS_PERIOD && a->per && b->per && a->per != b->per) {
         return VERDICT_NONE;
+    }
+    /* "half of the retention" is of another whole than "a retention of 5 %" */
+    if (a->class == ANALYSIS_PERCENTAGE && is_fraction(s, a) != is_fraction(s, b)) return VERDICT_NONE;
+    /* a price of one against the price of all: "EUR 1,050 per hectare" and a rent that speaks of no hectare */
+    if (a->class == ANALYSIS_AMOUNT && (a->per != 0) != (b->per != 0)) {
+        const struct frame *one = a->per ? a : b, *all = one == a ? b : a;
+        if (!(s->lexicon.items[one->per].flags & LEXICON_TIME) && !subject_mentions(s, all, one->per) &&
+            unit_statement(s, &s->units[all->unit])->kind != INGEST_TABLE_ROW)
+            return VERDICT_NONE;
     }
     if (a->noun != UINT32_MAX && b->noun != UINT32_MAX && a->noun != b->noun)
         return VERDICT_NONE; /* seats against pages */

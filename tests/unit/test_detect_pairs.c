@@ -95,6 +95,9 @@ static const struct row {
      "3.2 Certificate (incorporated by reference to Exhibit 3.1 to the Quarterly Report for the quarter ended 31 March "
      "2013)."},
     {-1, "Three months ended 31 March 2021", "Three months ended 31 March 2020"},
+    {-1, "The rent is EUR 1,050 per hectare per year.", "The yearly rent is EUR 65,100."},
+    {ANALYSIS_AMOUNT, "The rent is EUR 1,050 per hectare per year.", "The yearly rent is EUR 1,200 per hectare."},
+    {-1, "Half of the retention is released on completion.", "The retention is 5 % of each payment."},
     /* amounts: scale, rate, currency, rounding */
     {ANALYSIS_AMOUNT, "The annual licence fee is EUR 48,000.", "The annual licence fee amounts to EUR 52,000."},
     {-1, "The purchase price is USD 1.5 million.", "The purchase price is USD 1,500,000."},
@@ -286,6 +289,46 @@ static void test_topic_of_a_long_report(void **state) {
     }
 }
 
+/* "prevails over X" settles a conflict with X, not with a third paper, whether X is in the set or not. */
+static void test_only_the_named_paper_loses(void **state) {
+    (void)state;
+    static const char *const names[] = {"Requirements – Larkmoor", "Note for the lenders – Larkmoor"};
+    for (int i = 0; i < 2; i++) {
+        struct ingest_document *docs[] = {
+            document("a.txt",
+                     "In case of conflict this Contract prevails over the Employer's Requirements.\n\nThe defects "
+                     "period is 24 months.\n"),
+            document("b.txt", "The defects period is 36 months.\n")};
+        docs[0]->title = slice_of("Construction Contract – Larkmoor");
+        docs[1]->title = slice_of(names[i]);
+        bool decided;
+        char why[200];
+        assert_int_equal(conflict_of(docs, &decided, why), i ? ANALYSIS_PERIOD : -1);
+    }
+}
+
+/* Two contracts of the same parties in other roles each have their own sums: never decided by the rules alone. */
+static void test_two_contracts_in_other_roles(void **state) {
+    (void)state;
+    static const char *const roles[][2] = {{"Employer", "Contractor"}, {"Customer", "Operator"}};
+    for (int i = 0; i < 2; i++) {
+        struct ingest_document *docs[2];
+        for (int k = 0; k < 2; k++) {
+            char text[600];
+            const char *const *r = roles[i ? k : 0];
+            snprintf(text, sizeof text,
+                     "This is made between Larkmoor Energy Limited (the \"%s\") and Sunvale Construction plc (the "
+                     "\"%s\").\n\nThe %s shall maintain liability insurance of at least GBP %d,000,000.\n",
+                     r[0], r[1], r[1], k ? 5 : 10);
+            docs[k] = document(k ? "operation.txt" : "building.txt", text);
+        }
+        bool decided;
+        char why[200];
+        conflict_of(docs, &decided, why);
+        assert_int_equal(decided, i == 0);
+    }
+}
+
 /* What only one can be or have, in two papers of one deal; -1: both can hold. */
 static void test_roles(void **state) {
     (void)state;
@@ -415,6 +458,8 @@ int main(void) {
         cmocka_unit_test(test_words_against_figures_in_one_sentence),
         cmocka_unit_test(test_exception_that_names_the_section_is_no_conflict),
         cmocka_unit_test(test_unrelated_parties_do_not_meet),
+        cmocka_unit_test(test_only_the_named_paper_loses),
+        cmocka_unit_test(test_two_contracts_in_other_roles),
         cmocka_unit_test(test_roles),
         cmocka_unit_test(test_totals),
         cmocka_unit_test(test_topic_of_a_long_report),
