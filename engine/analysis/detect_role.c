@@ -136,6 +136,13 @@ static bool read_role(const struct detect_set *s, uint32_t unit, struct role *r)
             }
             return false;
         }
+        if (is(s, u, i, "law laws") && is(s, u, i + 1, "of"))
+            for (uint32_t k = i + 2; k < u->n_words && k < i + 10; k++)
+                if (is(s, u, k, "govern governs")) {
+                    r->kind = ROLE_LAW;
+                    add_places(s, u, r, i + 2);
+                    return r->n_place > 0;
+                }
         if (is(s, u, i, "seat") && is(s, u, i + 1, "of") && u->n_words > i + 3) {
             for (uint32_t k = i + 2; k < i + 7 && k < u->n_words; k++)
                 if (is(s, u, k, "is be")) {
@@ -203,7 +210,8 @@ static bool read_role(const struct detect_set *s, uint32_t unit, struct role *r)
             (is(s, u, i, "responsible") && is(s, u, i + 1, "for"))) {
             r->kind = ROLE_BEARER;
             r->holder = party_before(s, u, i);
-        } else if (is(s, u, i, "borne") && is(s, u, i + 1, "by")) {
+        } else if ((is(s, u, i, "borne") && is(s, u, i + 1, "by")) ||
+                   (is(s, u, i, "lie lies rest rests") && is(s, u, i + 1, "with"))) {
             r->kind = ROLE_BEARER;
             r->holder = party_behind(s, u, i + 2, &end);
         } else if ((is(s, u, i, "vest vests") && is(s, u, i + 1, "in")) ||
@@ -296,7 +304,8 @@ static bool in_conflict(const struct detect_set *s, const struct role *a, const 
     if (a->kind == ROLE_PROVIDER) return both >= 2 && both == least && most <= both + 2;
     if (a->kind == ROLE_FREE) return both == least && most <= both + 1;
     if (a->kind == ROLE_COUNT) return both == most && both >= 2; /* "may be extended once" */
-    return both == least && both >= (u->doc == v->doc ? 2u : 1u) && most <= both + 1;
+    uint32_t more = a->kind == ROLE_OWNER ? 2 : 1;               /* "the drawings prepared by the Contractor" */
+    return both == least && both >= (u->doc == v->doc ? 2u : 1u) && most <= both + more;
 }
 
 static struct slice why(struct detect_set *s, const struct role *a, const struct role *b) {

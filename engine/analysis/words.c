@@ -279,7 +279,12 @@ static void mark_statement(struct detect_set *s, struct subject_statement *u) {
                      "takes ends ended begins began commences commenced started matures terminates terminated expired "
                      "accrues "
                      "rises bears "
-                     "applies remains becomes expires lasts runs pays weighs starts falls requires needs"))
+                     "applies remains becomes expires lasts runs pays weighs starts falls requires needs "
+                     "guarantees warrants provides grants offers receives includes contains comprises covers carries"))
+            marks |= MARK_VERB;
+        /* "the Operator cleans": what a party does */
+        if (i && w[i - 1].class == WORD_ENTITY && w[i].class == WORD_CONTENT &&
+            !(w[i].flags & (WORD_CAPITAL | WORD_EDGE | WORD_LEAD)) && d->text.data[w[i].end - 1] == 's')
             marks |= MARK_VERB;
         if (s->lexicon.items[w[i].id].flags & LEXICON_NEGATION) marks |= MARK_NEGATED;
         if ((raw(s, u->doc, &w[i], "earlier") || raw(s, u->doc, &w[i], "prior") || raw(s, u->doc, &w[i], "old")) &&
