@@ -69,8 +69,21 @@ int route_document(struct api *api, struct api_request *q, const struct api_args
     (void)q;
     struct arena arena = {0};
     struct store_document d;
+    struct ingest_document *text = NULL;
     int rc = store_document_find(api->store, &arena, a->id[0], &d, e);
-    if (rc == 0) api_respond(r, 200, api_document_json(&d));
+    if (rc == 0 && d.state == STORE_READY) rc = store_document_load(api->store, a->id[0], &text, e);
+    if (rc == 0) {
+        json_t *o = api_document_json(&d), *warnings = json_array();
+        for (size_t i = 0; text != NULL && i < text->n_warnings; i++) {
+            json_t *w = json_pack("{s:o}", "message", slice_json(text->warnings[i].message));
+            if (text->warnings[i].page != INGEST_NONE)
+                json_object_set_new(w, "page", json_integer((json_int_t)text->warnings[i].page + 1));
+            json_array_append_new(warnings, w);
+        }
+        json_object_set_new(o, "warnings", warnings);
+        api_respond(r, 200, o);
+    }
+    ingest_document_free(text);
     arena_free(&arena);
     return rc;
 }

@@ -52,6 +52,11 @@ def test_from_upload_to_answer_report_and_delete(folder):
     check(b"950" in page.data and "script" not in page.getheader("Content-Security-Policy").replace("default-src 'none'", ""), "the printable report")
     equal(server.call("GET", "/api/v1/documents/%d/pages/1.png" % documents[0]["id"]).status, 415, "a page of a text has no image")
     equal(server.get("/api/v1/documents/%d/rects?start=0&end=10" % documents[0]["id"])["pages"], [])
+    equal(server.get("/api/v1/documents/%d" % documents[0]["id"])["warnings"], [])
+    server.upload(made["id"], [("old.html", b"<p>The rent is <s>USD 5</s> USD 6 a month.</p>")])
+    struck = server.idle(made["id"])[-1]
+    equal(server.get("/api/v1/documents/%d" % struck["id"])["warnings"], [{"message": "struck-through text was not read"}])
+    equal(server.get("/api/v1/documents/%d/text" % struck["id"])["text"], "The rent is USD 6 a month.")
     receipt = json.loads(server.call("DELETE", "/api/v1/documents/%d" % documents[0]["id"], want=200).data)
     equal(receipt["name"], "lease.md")
     server.call("GET", "/api/v1/documents/%d" % documents[0]["id"], want=404)
