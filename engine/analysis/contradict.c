@@ -140,7 +140,8 @@ static void set_severity(const struct corpus *c, struct finding *f, struct arena
         reason = slice_of("a reference leads elsewhere than it says");
         break;
     case ANALYSIS_SEMANTIC:
-        reason = slice_of("only the model sees the conflict");
+        reason = f->possible ? slice_of("only the model sees the conflict")
+                             : slice_of("two laws or places cannot both decide");
         break;
     }
     if (f->pair.status == ANALYSIS_SUPERSEDED || f->pair.status == ANALYSIS_RESOLVED) {
