@@ -359,7 +359,7 @@ static void ask_row(struct analysis *an, int64_t set, const json_t *r, bool with
     else
         t->none_right += none;
     bool is_short = strcmp(str(j, "answer_is"), "words_of_the_quote") == 0;
-    if (is_short && answerable && hit1) {
+    if (is_short && answerable && hit1 && json_object_get(r, "answer")) {
         t->shown_short++;
         t->f1_short += f1(str(j, "answer"), str(r, "answer"));
     }
