@@ -20,9 +20,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv) {
     (void)argc, (void)argv;
     struct tiny_model t = TINY_MODEL;
     struct error e = {0};
-    struct jamba_model_options o = {.n_threads = 1};
     t.n_layer = 2;
-    if (tiny_model_open(&model, &t, &o, &e)) abort();
+    if (tiny_model_open(&model, &t, &(struct jamba_model_options){.n_threads = 1}, &e)) abort();
     return 0;
 }
 
