@@ -21,7 +21,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define SNAPSHOT_VERSION 2u /* 2: the avx2 path keeps keys and values in fixed point */
+#define SNAPSHOT_VERSION 3u /* 2: the avx2 path keeps keys and values in fixed point; 3: avx512-vnni too */
 #define BLOCK ((size_t)4096)
 #define BUFFER_BLOCKS ((size_t)64)
 #define READ_BLOCKS ((size_t)16)

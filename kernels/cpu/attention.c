@@ -90,13 +90,6 @@ static void f32_step(struct attention_page *p, const void *page, float *k, float
 }
 const struct kv_ops kv_ops_f32 = {.value_bytes = 4, .append = f32_append, .step = f32_step};
 
-void scalar_to_f16(const float *x, uint16_t *y, size_t n) {
-    for (size_t i = 0; i < n; i++) y[i] = f32_to_f16(x[i]);
-}
-void scalar_from_f16(const uint16_t *x, float *y, size_t n) {
-    for (size_t i = 0; i < n; i++) y[i] = f16_to_f32(x[i]);
-}
-
 /* ---- the driver ---- */
 static void state_clear(float *state, size_t hd) {
     memset(state, 0, ATTENTION_STATE(hd) * sizeof(float));

@@ -69,8 +69,6 @@ struct cpu_ops {
     void (*swiglu)(const float *gate, const float *up, float *y, size_t n);
     void (*conv1d)(const struct kernel_conv1d *a, const struct kernel_mamba_item *it, size_t c0, size_t c1);
     void (*scan)(const struct kernel_scan *a, const struct kernel_mamba_item *it, size_t c0, size_t c1);
-    void (*to_f16)(const float *x, uint16_t *y, size_t n);
-    void (*from_f16)(const uint16_t *x, float *y, size_t n);
     void (*log_sum_exp)(const float *x, size_t n, float *max, double *sum);
 };
 extern const struct cpu_ops cpu_ops_scalar, cpu_ops_scalar_int8, cpu_ops_avx2, cpu_ops_avx512;
@@ -88,7 +86,7 @@ struct kv_ops {
     /* page: a head's K and V as stored; k, v: f32 scratch of a page each, if the step wants them unpacked */
     void (*step)(struct attention_page *p, const void *page, float *k, float *v);
 };
-extern const struct kv_ops kv_ops_f32, kv_ops_fixed_avx2, kv_ops_f16_avx512, kv_ops_bf16_avx512, kv_ops_amx;
+extern const struct kv_ops kv_ops_f32, kv_ops_fixed_avx2, kv_ops_fixed_avx512, kv_ops_bf16_avx512, kv_ops_amx;
 
 struct kernel_device {
     const char *path;
@@ -118,8 +116,6 @@ void scalar_swiglu(const float *gate, const float *up, float *y, size_t n);
 void scalar_conv1d(const struct kernel_conv1d *a, const struct kernel_mamba_item *it, size_t c0, size_t c1);
 void scalar_scan(const struct kernel_scan *a, const struct kernel_mamba_item *it, size_t c0, size_t c1);
 void scalar_attention_page(const struct attention_page *p);
-void scalar_to_f16(const float *x, uint16_t *y, size_t n);
-void scalar_from_f16(const uint16_t *x, float *y, size_t n);
 void scalar_log_sum_exp(const float *x, size_t n, float *max, double *sum);
 /* of avx512-bf16, for the AMX path: the same pages */
 #define BF16_MAX_HEAD_DIM 512 /* of the fast steps: tiles of queries lie on the stack */

@@ -21,7 +21,7 @@ static bool has_avx512bf16(void) {
     return has_avx512() && __builtin_cpu_supports("avx512bf16");
 }
 /* Chosen by itself only where vdpbf16ps does twice the work of an f32 fma: AMD. Intel's Xeons have one unit for it and
- * two for fma, so the f16 path is as fast there and more exact (RESULTS.md). */
+ * two for fma and for vpdpwssd, so the fixed point of avx512-vnni is faster there and more exact (RESULTS.md). */
 static bool prefers_bf16(void) {
     return has_avx512bf16() && __builtin_cpu_is("amd");
 }
@@ -49,7 +49,7 @@ static const struct path {
 } paths[] = {                         /* best first */
              {"amx-int8", "amx", &cpu_ops_avx512, &kv_ops_amx, has_amx, has_amx, cpu_ops_to_amx},
              {"avx512-bf16", "avx512-bf16", &cpu_ops_avx512, &kv_ops_bf16_avx512, has_avx512bf16, prefers_bf16, NULL},
-             {"avx512-vnni", "avx512", &cpu_ops_avx512, &kv_ops_f16_avx512, has_avx512, has_avx512, NULL},
+             {"avx512-vnni", "avx512", &cpu_ops_avx512, &kv_ops_fixed_avx512, has_avx512, has_avx512, NULL},
              {"avx2", "avx2", &cpu_ops_avx2, &kv_ops_fixed_avx2, has_avx2, has_avx2, NULL},
              {"scalar-int8", "scalar-int8", &cpu_ops_scalar_int8, &kv_ops_f32, always, always, NULL},
              {"scalar", "scalar", &cpu_ops_scalar, &kv_ops_f32, always, always, NULL}};

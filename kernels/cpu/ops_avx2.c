@@ -159,6 +159,4 @@ const struct cpu_ops cpu_ops_avx2 = {.int8 = true,
                                      .swiglu = vector_swiglu,
                                      .conv1d = vector_conv1d,
                                      .scan = vector_scan,
-                                     .to_f16 = vector_to_f16,
-                                     .from_f16 = vector_from_f16,
                                      .log_sum_exp = vector_log_sum_exp};

@@ -6,7 +6,6 @@
 
 typedef __m512 vf;
 #define VL 16
-#define TILE_Q 4 /* queries of one attention tile: 4 x 4 accumulators */
 #define SCAN_UNROLL 1
 
 static inline vf v_load(const float *p) {
@@ -69,9 +68,6 @@ static inline float v_top(vf a) {
 }
 static inline vf v_from_f16(const uint16_t *p) {
     return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)p));
-}
-static inline void v_to_f16(uint16_t *p, vf v) {
-    _mm256_storeu_si256((__m256i *)(void *)p, _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT));
 }
 static inline vf v_from_bf16(const uint16_t *p) {
     return _mm512_castsi512_ps(

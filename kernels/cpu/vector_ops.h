@@ -28,17 +28,6 @@ static void vector_swiglu(const float *gate, const float *up, float *y, size_t n
     scalar_swiglu(gate + i, up + i, y + i, n - i);
 }
 
-static void vector_to_f16(const float *x, uint16_t *y, size_t n) {
-    size_t i = 0;
-    for (; i + VL <= n; i += VL) v_to_f16(y + i, v_load(x + i));
-    scalar_to_f16(x + i, y + i, n - i);
-}
-static void vector_from_f16(const uint16_t *x, float *y, size_t n) {
-    size_t i = 0;
-    for (; i + VL <= n; i += VL) v_store(y + i, v_from_f16(x + i));
-    scalar_from_f16(x + i, y + i, n - i);
-}
-
 static void vector_log_sum_exp(const float *x, size_t n, float *max, double *sum) {
     if (n % VL) {
         scalar_log_sum_exp(x, n, max, sum);
