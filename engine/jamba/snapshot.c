@@ -133,7 +133,7 @@ struct source {
     const char *path;
     uint64_t payload; /* bytes */
     pthread_mutex_t mutex;
-    uint64_t failed; /* the first block found bad, UINT64_MAX: none; guards e */
+    uint64_t failed; /* the first block found bad, UINT64_MAX: none; it and e are under the mutex */
     struct error *e;
 };
 
