@@ -134,6 +134,7 @@ struct source {
     uint64_t payload; /* bytes */
     pthread_mutex_t mutex;
     uint64_t failed; /* the first block found bad, UINT64_MAX: none; it and e are under the mutex */
+    int code;        /* of that fault */
     struct error *e;
 };
 
@@ -148,6 +149,7 @@ __attribute__((format(printf, 4, 5))) static int fault(struct source *s, uint64_
     pthread_mutex_lock(&s->mutex);
     if (block < s->failed) {
         s->failed = block;
+        s->code = code;
         error_set(s->e, code, s->path, "%s", text);
     }
     pthread_mutex_unlock(&s->mutex);
@@ -248,6 +250,7 @@ int jamba_session_restore(struct jamba_session **out, struct jamba_model *m, con
         goto done;
     }
     rc = m->backend->state_read(m->backend_ctx, s->state, n_tokens, take, &in, e);
+    if (rc && in.failed != UINT64_MAX) rc = in.code; /* what e tells */
     uint64_t end = BLOCK_BYTES + in.payload + (in.payload + BLOCK - 1) / BLOCK * 8;
     if (!rc && pread(in.fd, &extra, 1, (off_t)end) != 0)
         rc = error_set(e, ERR_FORMAT, path, "The saved reading goes on behind its end.");
