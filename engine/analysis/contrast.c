@@ -321,6 +321,16 @@ bool contrast_parallel(const struct detect_set *s, const struct subject_statemen
     return false;
 }
 
+/* A frame's heavy words in the statement, its lead-in or column header; parties aside. */
+static uint32_t own_words(const struct detect_set *s, const struct frame *f) {
+    uint32_t n = 0;
+    for (uint32_t k = 0; k < f->n_words; k++) {
+        const struct frame_word *w = &s->frame_words[f->word + k];
+        n += w->place < 2 && w->class != WORD_ENTITY && !(s->lexicon.items[w->id].flags & LEXICON_LIGHT);
+    }
+    return n;
+}
+
 /* "The discount rate applied was 9.5 %." after a sentence on one acquisition, "... was 16 %." after one on another: in
  * a long report a short sentence goes on with what the one before it names. Contracts repeat what they speak of. */
 #define TOPIC_WORDS 4
@@ -333,12 +343,8 @@ bool contrast_topic(const struct detect_set *s, const struct frame *a, const str
         return false;
     for (int side = 0; side < 2; side++) {
         const struct frame *f = side ? b : a;
-        uint32_t heavy = 0;
-        for (uint32_t k = 0; k < f->n_words; k++) {
-            const struct frame_word *w = &s->frame_words[f->word + k];
-            heavy += w->place < 2 && w->class != WORD_ENTITY && !(s->lexicon.items[w->id].flags & LEXICON_LIGHT);
-        }
-        if (heavy <= TOPIC_WORDS) return shared_words(s, u - 1, v - 1) < 0.6f || shared_words(s, v - 1, u - 1) < 0.6f;
+        if (own_words(s, f) <= TOPIC_WORDS)
+            return shared_words(s, u - 1, v - 1) < 0.6f || shared_words(s, v - 1, u - 1) < 0.6f;
     }
     return false;
 }
@@ -682,12 +688,7 @@ bool contrast_headings(const struct detect_set *s, const struct frame *a, const 
     if (!heavy[0] || !heavy[1] || shared) return false;
     for (int side = 0; side < 2; side++) {
         const struct frame *f = side ? b : a;
-        uint32_t n = 0;
-        for (uint32_t k = 0; k < f->n_words; k++) {
-            const struct frame_word *w = &s->frame_words[f->word + k];
-            n += w->place < 2 && w->class != WORD_ENTITY && !(s->lexicon.items[w->id].flags & LEXICON_LIGHT);
-        }
-        if (n <= 3) return true;
+        if (own_words(s, f) <= 3) return true;
     }
     return false;
 }

@@ -6,8 +6,7 @@
  * - family.c: documents -> parties, kind, date, version; which speak of the same deal
  * - precedence.c: amendments of single clauses, clauses on what prevails, status of a conflict
  * - candidates.c: pairs of frames that share words, without comparing all with all
- * - value.c, value_words.c, detect_value.c; detect_modality.c, detect_table.c, detect_term.c, detect_role.c: the
- * conflicts
+ * - value.c, value_words.c, detect_value.c; detect_modality.c, detect_table.c, detect_term.c, detect_role.c: conflicts
  * - detect.c: runs all, sorts, says each conflict once
  *
  * Everything lives in one scratch arena for the run; only the pairs and their `why` go to the caller's arena.

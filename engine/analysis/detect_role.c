@@ -1,8 +1,7 @@
 /* detect_role.c: what only one can be or have: who bears a cost or risk, who owns a thing, whether a right is
- * exclusive, which law governs, which
- * place decides, whether it costs extra, how many times it may be done. Owns the sentence patterns and the table below.
- * Refuses sentences under a condition, negated ones, and what two papers say each of itself: a guarantee may have
- * another law than the loan.
+ * exclusive, which law governs, which place decides, whether it costs extra, how many times it may be done. Owns the
+ * sentence patterns and the table below. Refuses sentences under a condition, negated ones, and what two papers say
+ * each of itself: a guarantee may have another law than the loan.
  *
  *   kind       pattern                                                        conflict
  *   bearer     E bears O; O is borne by E; E is responsible for O             other E, same O
@@ -11,7 +10,6 @@
  *   exclusive  exclusive | non-exclusive N                                    the one against the other, same N
  *   law        governed by the law of P; P law applies                        other P
  *   seat       the seat is P; the courts of P have exclusive jurisdiction     other P
- *
  *   free       O is free of charge | O is not included in the fee             the one against the other, same O
  *   count      O once, twice, three times (not "a year")                      other count, same O
  *

@@ -111,18 +111,18 @@ static bool is_pointer(const struct detect_set *s, uint32_t doc, const struct in
 
 /* "Service Hours" means 08.00 to 18.00, or 07.00 to 19.00: definitions by figures, of which one kind has none in
  * common. */
-static bool values_differ(const struct ingest_document *dx, const struct ingest_fact *fx,
-                          const struct ingest_document *dy, const struct ingest_fact *fy) {
+static bool values_differ(const struct detect_set *s, const struct term *tx, const struct term *ty) {
+    const struct ingest_fact *xs = s->docs[tx->doc]->facts, *ys = s->docs[ty->doc]->facts;
+    const struct subject_statement *u = &s->units[s->first_unit[tx->doc] + xs[tx->fact].statement],
+                                   *v = &s->units[s->first_unit[ty->doc] + ys[ty->fact].statement];
     bool met = false;
-    for (size_t i = 0; i < dx->n_facts; i++) {
-        const struct ingest_fact *x = &dx->facts[i];
-        if (x->statement != fx->statement || !subject_is_value(x->kind) || x->span.start < fx->object.start) continue;
-        for (size_t k = 0; k < dy->n_facts; k++) {
-            const struct ingest_fact *y = &dy->facts[k];
-            if (y->statement != fy->statement || y->kind != x->kind || y->span.start < fy->object.start ||
-                !slice_equal(x->unit, y->unit))
+    for (uint32_t i = u->first_fact; i < u->first_fact + u->n_facts; i++) {
+        if (!subject_is_value(xs[i].kind) || xs[i].span.start < xs[tx->fact].object.start) continue;
+        for (uint32_t k = v->first_fact; k < v->first_fact + v->n_facts; k++) {
+            if (ys[k].kind != xs[i].kind || ys[k].span.start < ys[ty->fact].object.start ||
+                !slice_equal(xs[i].unit, ys[k].unit))
                 continue;
-            if (x->value == y->value) return false;
+            if (xs[i].value == ys[k].value) return false;
             met = true;
         }
     }
@@ -144,7 +144,7 @@ static int compare_terms(struct detect_set *s, const struct term *x, const struc
     }
     uint32_t a[64], b[64];
     uint32_t na = words_of(s, x->doc, fx, a), nb = words_of(s, y->doc, fy, b);
-    bool figures = values_differ(dx, fx, dy, fy);
+    bool figures = values_differ(s, x, y);
     if (!figures && (na < DEFINITION_WORDS || nb < DEFINITION_WORDS)) return 0;
     float dice = na + nb ? 2.0f * (float)family_shared(a, na, b, nb) / (float)(na + nb) : 0;
     if (dice >= SAME_DEFINITION) return 0; /* values inside near-equal definitions are the value detectors' part */
