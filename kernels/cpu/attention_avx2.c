@@ -36,8 +36,4 @@ INLINE vf v_times_power(vf p, vf t) {
 
 #include "kernels/cpu/attention_fixed.h"
 
-const struct kv_ops kv_ops_fixed_avx2 = {.value_bytes = 2,
-                                         .scale_bytes = 2 * PAGE * sizeof(float),
-                                         .append = fixed_append,
-                                         .queries = fixed_queries,
-                                         .step = fixed_step};
+const struct kv_ops kv_ops_fixed_avx2 = FIXED_KV_OPS;

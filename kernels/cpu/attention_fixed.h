@@ -209,3 +209,9 @@ static void fixed_step(struct attention_page *p, const void *page, float *k, flo
     for (; i + 3 <= p->n_q; i += 3) tile_pairs(p, page, i, 3); /* a decode step's heads */
     for (; i < p->n_q; i++) tile_pairs(p, page, i, 1);
 }
+
+#define FIXED_KV_OPS                                                                                                   \
+    {                                                                                                                  \
+        .value_bytes = 2, .scale_bytes = 2 * PAGE * sizeof(float), .append = fixed_append, .queries = fixed_queries,   \
+        .step = fixed_step                                                                                             \
+    }
