@@ -323,7 +323,7 @@ int blob_read(struct slice blob, const struct ingest_options *o, struct ingest_d
         struct check c = {.d = d};
         require(&c, !io.bad && last == BLOB_MAGIC && io.in.len == 0, "its length");
         require(&c, d->text.len <= o->max_text && utf8_valid(d->text.data, d->text.len), "the text");
-        require(&c, good_string(d->name, 4096) && good_string(d->title, 4096) && (unsigned)d->format <= INGEST_DOCX,
+        require(&c, good_string(d->name, 4096) && good_string(d->title, 4096) && (unsigned)d->format < INGEST_FORMATS,
                 "name or title");
         if (!c.broken) check_pages(&c, o);
         if (!c.broken) check_words_blocks(&c);

@@ -238,7 +238,7 @@ static void para_end(struct body *b) {
 }
 
 static void call_note(struct body *b, const char **a) {
-    const char *id = docx_attribute(a, "id");
+    const char *id = package_attribute(a, "id");
     struct para *p = top(b);
     if (!id || !p || b->reading_notes) return;
     long n = strtol(id, NULL, 10);
@@ -253,7 +253,7 @@ static void call_note(struct body *b, const char **a) {
 }
 
 static void paragraph_property(struct body *b, struct para *p, const char *name, const char **a) {
-    const char *v = docx_attribute(a, "val");
+    const char *v = package_attribute(a, "val");
     if (is(name, "pStyle"))
         snprintf(p->style, sizeof p->style, "%s", v ? v : "");
     else if (is(name, "numId"))
@@ -271,13 +271,13 @@ static void paragraph_property(struct body *b, struct para *p, const char *name,
 }
 
 static void run_property(struct body *b, struct para *p, const char *name, const char **a) {
-    const char *v = docx_attribute(a, "val");
-    if (is(name, "vanish") && docx_on(a))
+    const char *v = package_attribute(a, "val");
+    if (is(name, "vanish") && package_on(a))
         p->hidden = true;
-    else if ((is(name, "strike") || is(name, "dstrike")) && docx_on(a)) /* a deletion shown by hand */
+    else if ((is(name, "strike") || is(name, "dstrike")) && package_on(a)) /* a deletion shown by hand */
         p->hidden = b->struck = true;
     else if (is(name, "b"))
-        p->bold = docx_on(a), p->bold_set = true;
+        p->bold = package_on(a), p->bold_set = true;
     else if (is(name, "vertAlign"))
         p->raised = v && is(v, "superscript");
 }
@@ -332,7 +332,7 @@ static void on_start(void *context, const char *name, const char **a) {
     } else if (is(name, "footnoteReference") || is(name, "endnoteReference")) {
         call_note(b, a);
     } else if ((is(name, "footnote") || is(name, "endnote")) && b->reading_notes) {
-        const char *id = docx_attribute(a, "id"), *type = docx_attribute(a, "type");
+        const char *id = package_attribute(a, "id"), *type = package_attribute(a, "type");
         b->note_id = id && !type ? strtol(id, NULL, 10) : -1;
         b->note_text.len = 0;
     } else if (is(name, "tbl") && !b->reading_notes) {
@@ -342,18 +342,18 @@ static void on_start(void *context, const char *name, const char **a) {
         table_row(b->w, &b->table);
         b->row_header = false;
     } else if (is(name, "tblHeader") && b->tables == 1) {
-        b->row_header = docx_on(a);
+        b->row_header = package_on(a);
     } else if (is(name, "tc") && b->tables == 1) {
         b->cell_open = true;
         b->cell_span = 1;
         b->cell_flags = 0;
         b->cell_continued = false;
     } else if (is(name, "gridSpan") && b->tables == 1) {
-        const char *v = docx_attribute(a, "val");
+        const char *v = package_attribute(a, "val");
         long n = v ? strtol(v, NULL, 10) : 1;
         b->cell_span = n >= 1 && n <= (long)READER_MAX_COLUMNS ? (uint32_t)n : 1;
     } else if (is(name, "vMerge") && b->tables == 1) {
-        const char *v = docx_attribute(a, "val");
+        const char *v = package_attribute(a, "val");
         b->cell_continued = !v || !is(v, "restart");
     } else if (p && p->in_run) {
         run_property(b, p, name, a);
@@ -424,24 +424,21 @@ static void title_text(void *context, const char *s, int len) {
     if (t->in && t->text.len < 300) buf_append(&t->text, s, (size_t)len);
 }
 
-int docx_read(struct writer *w, int fd, uint64_t n_bytes) {
-    struct docx_package *package = NULL;
+int docx_read(struct writer *w, struct package *package) {
     struct docx_numbering numbering = {0};
     struct body *b = calloc(1, sizeof *b);
     struct title t = {.in = false};
-    (void)n_bytes;
     if (!b) return writer_fail(w, ERR_NOMEM, w->o->name, "out of memory while reading DOCX");
     b->w = w;
     b->numbering = &numbering;
-    if (docx_package_open(&package, w, fd)) goto done;
     if (docx_numbering_read(&numbering, package, w)) goto done;
     b->reading_notes = true;
     b->note_id = -1;
-    if (docx_package_parse(package, "footnotes.xml", on_start, on_end, on_text, b)) goto done;
+    if (package_parse(package, "footnotes.xml", on_start, on_end, on_text, b)) goto done;
     while (b->n_para) buf_free(&b->stack[--b->n_para].text);
     b->reading_notes = b->joined = false;
     b->skip = 0;
-    if (docx_package_parse(package, "", on_start, on_end, on_text, b)) goto done;
+    if (package_parse(package, "", on_start, on_end, on_text, b)) goto done;
     while (b->n_para && !w->code) { /* its mark was deleted and none came behind */
         struct para *p = &b->stack[--b->n_para];
         flush_para(b, p);
@@ -451,7 +448,7 @@ int docx_read(struct writer *w, int fd, uint64_t n_bytes) {
     if (b->tracked)
         writer_warn(w, INGEST_NONE, "the document has tracked changes: insertions were read, deletions were not");
     if (b->struck) writer_warn(w, INGEST_NONE, "struck-through text was not read");
-    if (docx_package_parse(package, "/docProps/core.xml", title_start, title_end, title_text, &t)) goto done;
+    if (package_parse(package, "/docProps/core.xml", title_start, title_end, title_text, &t)) goto done;
     if (slice_trim(buf_slice(&t.text)).len) {
         struct buf clean = {0};
         text_clean(&clean, slice_trim(buf_slice(&t.text)), false);
@@ -466,7 +463,6 @@ done:
     buf_free(&t.text);
     table_free(&b->table);
     docx_numbering_free(&numbering);
-    docx_package_close(package);
     free(b);
     return w->code;
 }

@@ -1,11 +1,8 @@
-/* docx.h: the parts of a DOCX file (ECMA-376): package.c opens the ZIP and feeds parts to expat, numbering.c knows
- * styles and numbering, docx.c reads the body. */
+/* docx.h: the parts of a DOCX file (ECMA-376): numbering.c knows styles and numbering, docx.c reads the body. */
 #ifndef ANTINOMY_INGEST_DOCX_H
 #define ANTINOMY_INGEST_DOCX_H
 
-#include "ingest/reader.h"
-
-#include <expat.h>
+#include "ingest/package.h"
 
 #define DOCX_LEVELS 9
 #define DOCX_NAME 80 /* bytes kept of style ids and names */
@@ -42,25 +39,7 @@ struct docx_numbering {
     size_t n_nums, cap_nums;
 };
 
-struct docx_part; /* an XML part being read */
-typedef void (*docx_start)(void *context, const char *name, const char **attributes);
-typedef void (*docx_end)(void *context, const char *name);
-typedef void (*docx_text)(void *context, const char *s, int len);
-
-struct docx_package;
-/* ERR_UNSUPPORTED for other ZIP files (says which), ERR_FORMAT, ERR_ENCRYPTED, ERR_LIMIT. */
-int docx_package_open(struct docx_package **out, struct writer *w, int fd);
-void docx_package_close(struct docx_package *p);
-/* Reads a part beside the main one ("styles.xml"; "" is the main part itself; "/docProps/core.xml" from the root).
- * Names come as local names of the WordprocessingML namespace ("p", "tbl"), others with their namespace's last word
- * before a colon. A missing part is no error. */
-int docx_package_parse(struct docx_package *p, const char *part, docx_start start, docx_end end, docx_text text,
-                       void *context);
-
-const char *docx_attribute(const char **attributes, const char *name); /* by local name; NULL when absent */
-bool docx_on(const char **attributes);                                 /* <w:b/>, w:val="1|true|on" */
-
-int docx_numbering_read(struct docx_numbering *n, struct docx_package *p, struct writer *w);
+int docx_numbering_read(struct docx_numbering *n, struct package *p, struct writer *w);
 void docx_numbering_free(struct docx_numbering *n);
 const struct docx_style *docx_style(const struct docx_numbering *n, const char *id);
 /* Advances the counters and writes the number of the next paragraph of this list level: "4.2", "(a)", "-"; false when

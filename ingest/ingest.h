@@ -26,7 +26,16 @@ struct ingest_span {
     uint32_t start, end; /* bytes into the document's text, end exclusive */
 };
 
-enum ingest_format { INGEST_TEXT, INGEST_MARKDOWN, INGEST_HTML, INGEST_PDF, INGEST_DOCX };
+enum ingest_format { /* stored: new ones at the end */
+    INGEST_TEXT,
+    INGEST_MARKDOWN,
+    INGEST_HTML,
+    INGEST_PDF,
+    INGEST_DOCX,
+    INGEST_XLSX,
+    INGEST_CSV,
+    INGEST_FORMATS /* how many */
+};
 
 struct ingest_page {
     struct ingest_span span;

@@ -25,7 +25,7 @@ static void copy(char *out, size_t cap, const char *s) {
 }
 
 static int integer(const char **a, const char *name, int fallback, int max) {
-    const char *v = docx_attribute(a, name);
+    const char *v = package_attribute(a, name);
     if (!v) return fallback;
     char *end;
     long x = strtol(v, &end, 10);
@@ -48,13 +48,13 @@ static void style_start(void *context, const char *name, const char **a) {
         r->style = &n->styles[n->n_styles++];
         memset(r->style, 0, sizeof *r->style);
         r->style->outline = r->style->num = r->style->level = -1;
-        copy(r->style->id, sizeof r->style->id, docx_attribute(a, "styleId"));
+        copy(r->style->id, sizeof r->style->id, package_attribute(a, "styleId"));
     } else if (!r->style) {
         return;
     } else if (!strcmp(name, "name")) {
-        copy(r->style->name, sizeof r->style->name, docx_attribute(a, "val"));
+        copy(r->style->name, sizeof r->style->name, package_attribute(a, "val"));
     } else if (!strcmp(name, "basedOn")) {
-        copy(r->style->based_on, sizeof r->style->based_on, docx_attribute(a, "val"));
+        copy(r->style->based_on, sizeof r->style->based_on, package_attribute(a, "val"));
     } else if (!strcmp(name, "outlineLvl")) {
         r->style->outline = integer(a, "val", -1, 9);
     } else if (!strcmp(name, "numId")) {
@@ -62,7 +62,7 @@ static void style_start(void *context, const char *name, const char **a) {
     } else if (!strcmp(name, "ilvl")) {
         r->style->level = integer(a, "val", -1, 8);
     } else if (!strcmp(name, "b")) {
-        r->style->bold = docx_on(a);
+        r->style->bold = package_on(a);
     }
 }
 
@@ -94,11 +94,11 @@ static void numbering_start(void *context, const char *name, const char **a) {
     } else if (!strcmp(name, "start") && l && !r->num) {
         l->start = integer(a, "val", 1, 1000000);
     } else if (!strcmp(name, "numFmt") && l && !r->num) {
-        copy(l->format, sizeof l->format, docx_attribute(a, "val"));
+        copy(l->format, sizeof l->format, package_attribute(a, "val"));
     } else if (!strcmp(name, "lvlText") && l && !r->num) {
-        copy(l->text, sizeof l->text, docx_attribute(a, "val"));
+        copy(l->text, sizeof l->text, package_attribute(a, "val"));
     } else if (!strcmp(name, "isLgl") && l && !r->num) {
-        l->legal = docx_on(a);
+        l->legal = package_on(a);
     } else if (!strcmp(name, "num") && n->n_nums < MAX_NUMS) {
         if (array_grow((void **)&n->nums, &n->cap_nums, n->n_nums + 1, sizeof *n->nums, r->w->e)) {
             nomem(r);
@@ -125,10 +125,10 @@ static void numbering_end(void *context, const char *name) {
     if (!strcmp(name, "num")) r->num = NULL;
 }
 
-int docx_numbering_read(struct docx_numbering *n, struct docx_package *p, struct writer *w) {
+int docx_numbering_read(struct docx_numbering *n, struct package *p, struct writer *w) {
     struct reading r = {.n = n, .w = w, .level = -1};
-    int code = docx_package_parse(p, "styles.xml", style_start, style_end, NULL, &r);
-    if (!code) code = docx_package_parse(p, "numbering.xml", numbering_start, numbering_end, NULL, &r);
+    int code = package_parse(p, "styles.xml", style_start, style_end, NULL, &r);
+    if (!code) code = package_parse(p, "numbering.xml", numbering_start, numbering_end, NULL, &r);
     return code;
 }
 

@@ -1,8 +1,9 @@
-/* package.c: the ZIP container of a DOCX file (ECMA-376 part 2) and its XML parts, by libzip and expat. Owns the limits
- * on hostile archives: entries, size and ratio of what is unpacked, names, nesting, no DTD at all. Says what other ZIP
- * files are. Nothing is ever unpacked to disk. */
-#include "ingest/docx.h"
+/* package.c: the ZIP container of DOCX and XLSX (ECMA-376 part 2) and its XML parts, by libzip and expat. Owns the
+ * limits on hostile archives: entries, size and ratio of what is unpacked, names, nesting, no DTD at all. Says what
+ * other ZIP files are. Nothing is ever unpacked to disk. */
+#include "ingest/package.h"
 
+#include <expat.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,9 +17,17 @@
 #define ZIP_MAX_RATIO 400 /* unpacked / packed of a part over 16 MiB; text reaches 30, XML of tables 100 */
 #define XML_MAX_DEPTH 512
 
-struct docx_package {
+/* What the main part's place says of the format. */
+static const struct {
+    const char *name, *folder, *main, *another; /* another: a part that no such file lacks */
+} formats[] = {[PACKAGE_DOCX] = {"DOCX", "word/", "word/document.xml", "word/styles.xml"},
+               [PACKAGE_XLSX] = {"XLSX", "xl/", "xl/workbook.xml", "xl/styles.xml"}};
+#define N_FORMATS (sizeof formats / sizeof *formats)
+
+struct package {
     zip_t *zip;
     struct writer *w;
+    enum package_kind kind;
     char main[300];
     uint64_t unpacked;
 };
@@ -27,8 +36,7 @@ static const char *what_else(zip_t *z) {
     static const struct {
         const char *entry, *what;
     } kinds[] = {
-        {"xl/workbook.xml", "an Excel workbook (XLSX), which is not read; print the sheets to PDF"},
-        {"xl/workbook.bin", "an Excel workbook (XLSB), which is not read; print the sheets to PDF"},
+        {"xl/workbook.bin", "an Excel workbook (XLSB), which is not read; save it as XLSX"},
         {"ppt/presentation.xml", "a PowerPoint file (PPTX), which is not read; save it as PDF"},
         {"META-INF/container.xml", "an e-book (EPUB), which is not read; convert it to PDF or HTML"},
         {"content.xml", "an OpenDocument file (ODT, ODS, ODP), which is not read; save it as DOCX or PDF"},
@@ -41,8 +49,12 @@ static const char *what_else(zip_t *z) {
     return "a ZIP archive; unpack it and load the documents in it";
 }
 
-static int fail(struct docx_package *p, int code, const char *part, const char *message) {
-    char where[1200];
+static int fail(struct package *p, int code, const char *part, const char *fmt, ...) {
+    char where[1200], message[300];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(message, sizeof message, fmt, ap);
+    va_end(ap);
     snprintf(where, sizeof where, "%s%s%s", p->w->o->name, part[0] ? ", part " : "", part);
     return writer_fail(p->w, code, where, "%s", message);
 }
@@ -55,15 +67,32 @@ static void rels_start(void *context, const char *name, const char **attributes)
     struct rels *r = context;
     const char *colon = strrchr(name, ':');
     if (strcmp(colon ? colon + 1 : name, "Relationship") || r->target[0]) return;
-    const char *type = docx_attribute(attributes, "Type"), *target = docx_attribute(attributes, "Target");
+    const char *type = package_attribute(attributes, "Type"), *target = package_attribute(attributes, "Target");
     if (!type || !target) return;
     size_t n = strlen(type);
     if (n >= 15 && !strcmp(type + n - 15, "/officeDocument"))
         snprintf(r->target, sizeof r->target, "%s", target[0] == '/' ? target + 1 : target);
 }
 
-int docx_package_open(struct docx_package **out, struct writer *w, int fd) {
-    struct docx_package *p = calloc(1, sizeof *p);
+/* The main part and with it the format: by the package's relationships, else by the usual place. */
+static int find_main(struct package *p) {
+    struct rels r = {""};
+    if (package_has(p, "/_rels/.rels") && package_parse(p, "/_rels/.rels", rels_start, NULL, NULL, &r))
+        return p->w->code;
+    for (size_t i = 0; i < N_FORMATS; i++) {
+        bool named = !strncmp(r.target, formats[i].folder, strlen(formats[i].folder));
+        snprintf(p->main, sizeof p->main, "%s", named ? r.target : formats[i].main);
+        p->kind = (enum package_kind)i;
+        if (zip_name_locate(p->zip, p->main, 0) >= 0) return 0;
+        if (zip_name_locate(p->zip, formats[i].another, 0) >= 0)
+            return fail(p, ERR_FORMAT, p->main, "this %s file is damaged: its main part is missing", formats[i].name);
+    }
+    if (zip_get_num_entries(p->zip, 0) == 0) return fail(p, ERR_FORMAT, "", "this ZIP file is empty");
+    return fail(p, ERR_UNSUPPORTED, "", "this is %s", what_else(p->zip));
+}
+
+int package_open(struct package **out, struct writer *w, int fd) {
+    struct package *p = calloc(1, sizeof *p);
     *out = NULL;
     if (!p) return writer_fail(w, ERR_NOMEM, w->o->name, "out of memory while opening the file");
     p->w = w;
@@ -72,7 +101,7 @@ int docx_package_open(struct docx_package **out, struct writer *w, int fd) {
     p->zip = own < 0 ? NULL : zip_fdopen(own, 0, &err);
     if (!p->zip) {
         if (own >= 0) close(own);
-        fail(p, ERR_FORMAT, "", "this DOCX or ZIP file is damaged or cut off: its directory cannot be read");
+        fail(p, ERR_FORMAT, "", "this ZIP file (DOCX, XLSX) is damaged or cut off: its directory cannot be read");
         goto failed;
     }
     zip_int64_t n = zip_get_num_entries(p->zip, 0);
@@ -98,34 +127,24 @@ int docx_package_open(struct docx_package **out, struct writer *w, int fd) {
             goto failed;
         }
         if ((st.valid & ZIP_STAT_ENCRYPTION_METHOD) && st.encryption_method != ZIP_EM_NONE &&
-            !strncmp(name, "word/", 5)) {
+            (!strncmp(name, "word/", 5) || !strncmp(name, "xl/", 3))) {
             fail(p, ERR_ENCRYPTED, "", "this file asks for a password; save it without one and load it again");
             goto failed;
         }
     }
-    struct rels r = {""};
-    if (zip_name_locate(p->zip, "_rels/.rels", 0) >= 0 &&
-        docx_package_parse(p, "/_rels/.rels", rels_start, NULL, NULL, &r))
-        goto failed;
-    snprintf(p->main, sizeof p->main, "%s", strncmp(r.target, "word/", 5) ? "word/document.xml" : r.target);
-    if (zip_name_locate(p->zip, p->main, 0) < 0) {
-        char message[200];
-        bool word = zip_name_locate(p->zip, "word/styles.xml", 0) >= 0;
-        snprintf(message, sizeof message, "this is %s", what_else(p->zip));
-        if (word)
-            fail(p, ERR_FORMAT, p->main, "this DOCX file is damaged: its main part is missing");
-        else
-            fail(p, n == 0 ? ERR_FORMAT : ERR_UNSUPPORTED, "", n == 0 ? "this ZIP file is empty" : message);
-        goto failed;
-    }
+    if (find_main(p)) goto failed;
     *out = p;
     return 0;
 failed:
-    docx_package_close(p);
+    package_close(p);
     return w->code;
 }
 
-void docx_package_close(struct docx_package *p) {
+enum package_kind package_kind(const struct package *p) {
+    return p->kind;
+}
+
+void package_close(struct package *p) {
     if (!p) return;
     if (p->zip) zip_discard(p->zip);
     free(p);
@@ -133,11 +152,11 @@ void docx_package_close(struct docx_package *p) {
 
 /* ---- XML ---- */
 struct parse {
-    struct docx_package *package;
+    struct package *package;
     XML_Parser xml;
-    docx_start start;
-    docx_end end;
-    docx_text text;
+    package_start start;
+    package_end end;
+    package_text text;
     void *context;
     int depth;
     const char *stopped;
@@ -149,10 +168,12 @@ struct parse {
 static const char *local(const char *name, char *out, size_t cap) {
     const char *bar = strrchr(name, '|');
     if (!bar) return name;
-    static const char *const word[] = {"http://schemas.openxmlformats.org/wordprocessingml/2006/main",
-                                       "http://purl.oclc.org/ooxml/wordprocessingml/main"};
-    for (size_t i = 0; i < 2; i++)
-        if ((size_t)(bar - name) == strlen(word[i]) && !memcmp(name, word[i], (size_t)(bar - name))) return bar + 1;
+    static const char *const own[] = {"http://schemas.openxmlformats.org/wordprocessingml/2006/main",
+                                      "http://purl.oclc.org/ooxml/wordprocessingml/main",
+                                      "http://schemas.openxmlformats.org/spreadsheetml/2006/main",
+                                      "http://purl.oclc.org/ooxml/spreadsheetml/main"};
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+        if ((size_t)(bar - name) == strlen(own[i]) && !memcmp(name, own[i], (size_t)(bar - name))) return bar + 1;
     const char *slash = bar;
     while (slash > name && slash[-1] != '/') slash--;
     snprintf(out, cap, "%.*s:%s", (int)(bar - slash), slash, bar + 1);
@@ -190,11 +211,11 @@ static void XMLCALL on_doctype(void *context, const XML_Char *name, const XML_Ch
                                int internal) {
     struct parse *p = context;
     (void)name, (void)sysid, (void)pubid, (void)internal;
-    p->stopped = "it declares a document type, which DOCX forbids (an attack by entities)", p->code = ERR_FORMAT;
+    p->stopped = "it declares a document type, which the format forbids (an attack by entities)", p->code = ERR_FORMAT;
     XML_StopParser(p->xml, XML_FALSE);
 }
 
-const char *docx_attribute(const char **attributes, const char *name) {
+const char *package_attribute(const char **attributes, const char *name) {
     for (; attributes && attributes[0]; attributes += 2) {
         const char *bar = strrchr(attributes[0], '|');
         if (!strcmp(bar ? bar + 1 : attributes[0], name)) return attributes[1];
@@ -202,36 +223,46 @@ const char *docx_attribute(const char **attributes, const char *name) {
     return NULL;
 }
 
-bool docx_on(const char **attributes) {
-    const char *v = docx_attribute(attributes, "val");
+bool package_on(const char **attributes) {
+    const char *v = package_attribute(attributes, "val");
     return !v || !(!strcmp(v, "0") || !strcmp(v, "false") || !strcmp(v, "off") || !strcmp(v, "none"));
 }
 
-int docx_package_parse(struct docx_package *p, const char *part, docx_start start, docx_end end, docx_text text,
-                       void *context) {
+static void part_name(const struct package *p, const char *part, char *name, size_t cap) {
+    const char *slash = strrchr(p->main, '/');
+    if (part[0] == '/')
+        snprintf(name, cap, "%s", part + 1);
+    else if (part[0] == 0)
+        snprintf(name, cap, "%s", p->main);
+    else
+        snprintf(name, cap, "%.*s%s", slash ? (int)(slash - p->main) + 1 : 0, p->main, part);
+}
+
+bool package_has(struct package *p, const char *part) {
     char name[700];
-    if (part[0] == '/') {
-        snprintf(name, sizeof name, "%s", part + 1);
-    } else if (part[0] == 0) {
-        snprintf(name, sizeof name, "%s", p->main);
-    } else {
-        const char *slash = strrchr(p->main, '/');
-        snprintf(name, sizeof name, "%.*s%s", slash ? (int)(slash - p->main) + 1 : 0, p->main, part);
-    }
+    part_name(p, part, name, sizeof name);
+    return zip_name_locate(p->zip, name, 0) >= 0;
+}
+
+int package_parse(struct package *p, const char *part, package_start start, package_end end, package_text text,
+                  void *context) {
+    const char *format = p->main[0] ? formats[p->kind].name : "ZIP"; /* not known before the main part */
+    char name[700];
+    part_name(p, part, name, sizeof name);
     zip_stat_t st;
     if (zip_stat(p->zip, name, 0, &st)) return 0;
     zip_file_t *f = zip_fopen(p->zip, name, 0);
     if (!f) {
         bool locked = zip_error_code_zip(zip_get_error(p->zip)) == ZIP_ER_NOPASSWD;
-        return fail(p, locked ? ERR_ENCRYPTED : ERR_FORMAT, name,
-                    locked ? "this file asks for a password; save it without one and load it again"
-                           : "this DOCX file is damaged: a part of it cannot be unpacked");
+        if (locked)
+            return fail(p, ERR_ENCRYPTED, name, "this file asks for a password; save it without one and load it again");
+        return fail(p, ERR_FORMAT, name, "this %s file is damaged: a part of it cannot be unpacked", format);
     }
     struct parse x = {.package = p, .start = start, .end = end, .text = text, .context = context};
     x.xml = XML_ParserCreateNS(NULL, '|');
     if (!x.xml) {
         zip_fclose(f);
-        return fail(p, ERR_NOMEM, name, "out of memory while reading DOCX");
+        return fail(p, ERR_NOMEM, name, "out of memory while reading %s", format);
     }
     XML_SetUserData(x.xml, &x);
     XML_SetElementHandler(x.xml, on_start, on_end);
@@ -242,7 +273,7 @@ int docx_package_parse(struct docx_package *p, const char *part, docx_start star
         char piece[32768];
         zip_int64_t n = zip_fread(f, piece, sizeof piece);
         if (n < 0) {
-            fail(p, ERR_FORMAT, name, "this DOCX file is damaged: a part of it cannot be unpacked");
+            fail(p, ERR_FORMAT, name, "this %s file is damaged: a part of it cannot be unpacked", format);
             break;
         }
         more = n > 0;
@@ -254,13 +285,11 @@ int docx_package_parse(struct docx_package *p, const char *part, docx_start star
             break;
         }
         if (XML_Parse(x.xml, piece, (int)n, !more) == XML_STATUS_OK) continue;
-        char message[300];
         if (x.stopped)
-            snprintf(message, sizeof message, "this DOCX file is refused: %s", x.stopped);
+            fail(p, x.code, name, "this %s file is refused: %s", format, x.stopped);
         else
-            snprintf(message, sizeof message, "this DOCX file is damaged: its XML goes wrong at line %lu (%s)",
-                     XML_GetCurrentLineNumber(x.xml), XML_ErrorString(XML_GetErrorCode(x.xml)));
-        fail(p, x.stopped ? x.code : ERR_FORMAT, name, message);
+            fail(p, ERR_FORMAT, name, "this %s file is damaged: its XML goes wrong at line %lu (%s)", format,
+                 XML_GetCurrentLineNumber(x.xml), XML_ErrorString(XML_GetErrorCode(x.xml)));
     }
     XML_ParserFree(x.xml);
     zip_fclose(f);

@@ -1,7 +1,7 @@
 /* read.c: one opened file -> a document: what it is (sniff.c), its bytes as UTF-8 (encoding.c), the reader of its
  * format, then the structure and the facts over the text. Steps 3 to 6 of the path from bytes to an answer. Runs in the
  * child process. */
-#include "ingest/reader.h"
+#include "ingest/package.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -144,6 +144,23 @@ static int read_text(struct writer *w, int fd, uint64_t n_bytes, enum sniffed wh
     return w->code;
 }
 
+int zip_read(struct writer *w, int fd) {
+    struct package *p = NULL;
+    if (package_open(&p, w, fd)) return w->code;
+    switch (package_kind(p)) {
+    case PACKAGE_DOCX:
+        w->d->format = INGEST_DOCX;
+        docx_read(w, p);
+        break;
+    case PACKAGE_XLSX:
+        writer_fail(w, ERR_UNSUPPORTED, w->o->name,
+                    "this is an Excel workbook (XLSX), which is not read; print the sheets to PDF");
+        break;
+    }
+    package_close(p);
+    return w->code;
+}
+
 int document_read(struct ingest_document *d, int fd, const struct ingest_options *o, struct error *e) {
     struct stat st;
     const char *where = o->name;
@@ -168,8 +185,7 @@ int document_read(struct ingest_document *d, int fd, const struct ingest_options
         d->format = INGEST_PDF;
         pdf_read(&w, fd);
     } else if (what == SNIFF_ZIP) {
-        d->format = INGEST_DOCX;
-        docx_read(&w, fd, d->n_bytes);
+        zip_read(&w, fd);
     } else {
         read_text(&w, fd, d->n_bytes, what);
     }

@@ -118,7 +118,9 @@ int text_read(struct writer *w, struct slice utf8);
 int markdown_read(struct writer *w, struct slice utf8);
 int html_read(struct writer *w, struct slice utf8);
 int xml_read(struct writer *w, struct slice utf8);
-int docx_read(struct writer *w, int fd, uint64_t n_bytes);
+struct package; /* package.h */
+int docx_read(struct writer *w, struct package *p);
+int zip_read(struct writer *w, int fd); /* whatever format the archive holds (read.c) */
 int pdf_read(struct writer *w, int fd);
 
 /* The whole way for one opened file: sniff, decode, read, ingest_structure, ingest_facts (read.c). Runs in the child,

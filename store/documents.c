@@ -299,6 +299,12 @@ static const char *mime_of(enum ingest_format format) {
         return "application/pdf";
     case INGEST_DOCX:
         return "application/vnd.openxmlformats-officedocument.wordprocessingml.document";
+    case INGEST_XLSX:
+        return "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
+    case INGEST_CSV:
+        return "text/csv";
+    case INGEST_FORMATS:
+        break;
     }
     return "application/octet-stream";
 }
@@ -367,7 +373,7 @@ static int load_row(sqlite3_stmt *st, struct ingest_document *d, struct error *e
             e, ERR_FORMAT, "",
             "This document is stored in a form this program does not know; delete it and add the file again");
     int format = sqlite3_column_int(st, 1);
-    if (format < INGEST_TEXT || format > INGEST_DOCX)
+    if (format < INGEST_TEXT || format >= INGEST_FORMATS)
         return error_set(e, ERR_FORMAT, "",
                          "The stored form of this document is damaged; delete it and add the file again");
     d->format = (enum ingest_format)format;

@@ -58,7 +58,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     o.name = "fuzz.docx";
     if (d && written == (ssize_t)len) {
         writer_open(&w, d, &o, &e);
-        docx_read(&w, fd, len);
+        zip_read(&w, fd);
         int code = writer_finish(&w);
         writer_close(&w);
         if (!code) {

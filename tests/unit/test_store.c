@@ -304,7 +304,7 @@ static struct ingest_document *doc_random(size_t scale) {
     struct buf text = {0};
     size_t len = 1 + roll(4000);
     for (size_t i = 0; i < len; i++) buf_append(&text, &(char){(char)('a' + roll(26))}, 1);
-    d->format = (enum ingest_format)roll(INGEST_DOCX + 1);
+    d->format = (enum ingest_format)roll(INGEST_FORMATS);
     d->name = arena_slice(&d->arena, slice_of("random.pdf"));
     d->title = arena_slice(&d->arena, slice_of(roll(2) ? "A title" : "random.pdf"));
     d->text = arena_slice(&d->arena, buf_slice(&text));

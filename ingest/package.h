@@ -1,0 +1,29 @@
+/* package.h: a document that is a ZIP file of XML parts (ECMA-376 part 2): the archive by libzip, its parts by expat,
+ * with the limits on hostile ones. Says which format it holds; read.c hands it to that format's reader. Inside ingest
+ * only. */
+#ifndef ANTINOMY_INGEST_PACKAGE_H
+#define ANTINOMY_INGEST_PACKAGE_H
+
+#include "ingest/reader.h"
+
+enum package_kind { PACKAGE_DOCX, PACKAGE_XLSX };
+
+/* ERR_UNSUPPORTED for ZIP files that hold none of these (says which), ERR_FORMAT, ERR_ENCRYPTED, ERR_LIMIT. */
+int package_open(struct package **out, struct writer *w, int fd);
+void package_close(struct package *p);
+enum package_kind package_kind(const struct package *p);
+
+typedef void (*package_start)(void *context, const char *name, const char **attributes);
+typedef void (*package_end)(void *context, const char *name);
+typedef void (*package_text)(void *context, const char *s, int len);
+/* Reads a part beside the main one ("styles.xml"; "" is the main part itself; "/docProps/core.xml" from the root).
+ * Names come as local names of the format's own namespace ("p", "tbl"; "row", "c"), others with their namespace's last
+ * word before a colon. A missing part is no error. */
+int package_parse(struct package *p, const char *part, package_start start, package_end end, package_text text,
+                  void *context);
+bool package_has(struct package *p, const char *part);
+
+const char *package_attribute(const char **attributes, const char *name); /* by local name; NULL when absent */
+bool package_on(const char **attributes);                                 /* <w:b/>, w:val="1|true|on" */
+
+#endif
