@@ -145,14 +145,13 @@ INLINE vf weight_exp2(vf x) {
 }
 
 /* Scores to weights times their values' scales, in fixed point; returns what one unit of them is worth. */
-INLINE float softmax_pairs(const struct attention_page *p, size_t i, const float *s, const float *scales,
-                           float *weights) {
+INLINE float softmax_keys(const struct attention_page *p, size_t i, const float *s, const float *scales, float *weights,
+                          const bool all) {
     float *state = p->state + i * ATTENTION_STATE(p->head_dim);
-    int seen = p->seen[i];
-    bool all = seen == PAGE; /* but in a row's last page */
+    const int seen = all ? (int)PAGE : p->seen[i];
     vf score[PAGE / VL], sum = v_set(0), most = v_set(0);
-    float q_scale = p->q[i * p->head_dim + p->head_dim / 2],
-          max = fmaxf(state[0], page_scores(score, s, seen, -INFINITY) * q_scale);
+    float q_scale = p->q[i * p->head_dim + p->head_dim / 2], top = page_scores(score, s, seen, -INFINITY) * q_scale,
+          max = top > state[0] ? top : state[0];
 #pragma GCC unroll 8
     for (int j = 0; j < PAGE / VL; j++) {
         vf weight = weight_exp2(v_fma(score[j], v_set(q_scale), v_set(-max))),
@@ -175,6 +174,16 @@ INLINE float softmax_pairs(const struct attention_page *p, size_t i, const float
     return largest / PAGE_LIMIT;
 }
 
+/* Functions of their own for the same reason: a row's last page, and all others. */
+static __attribute__((noinline)) float softmax_last(const struct attention_page *p, size_t i, const float *s,
+                                                    const float *scales, float *weights) {
+    return softmax_keys(p, i, s, scales, weights, false);
+}
+static __attribute__((noinline)) float softmax_whole(const struct attention_page *p, size_t i, const float *s,
+                                                     const float *scales, float *weights) {
+    return softmax_keys(p, i, s, scales, weights, true);
+}
+
 INLINE void tile_pairs(const struct attention_page *p, const int16_t *keys, size_t i, const int nq) {
     size_t hd = p->head_dim, ldo = ATTENTION_STATE(hd), d = 0;
     const int16_t *values = keys + hd * PAGE;
@@ -186,8 +195,9 @@ INLINE void tile_pairs(const struct attention_page *p, const int16_t *keys, size
         else
             scores_pairs(q, keys + 2 * j, scales + j, s + j, hd, nq);
     }
-    for (int r = 0; r < nq; r++)
-        unit[r] = softmax_pairs(p, i + (size_t)r, s + r * PAGE, scales + PAGE, weights + r * (PAGE / 2));
+    for (size_t r = 0; r < (size_t)nq; r++)
+        unit[r] = (p->seen[i + r] == PAGE ? softmax_whole : softmax_last)(p, i + r, s + r * PAGE, scales + PAGE,
+                                                                          weights + r * (PAGE / 2));
     size_t pairs =
         ((size_t)p->seen[i + (size_t)nq - 1] + 1) / 2; /* the last query sees most; the others' weights are 0 there */
     for (; d + TILE_V * VL <= hd; d += TILE_V * VL) {

@@ -6,7 +6,6 @@
 
 typedef __m512 vf;
 #define VL 16
-#define SCAN_UNROLL 1
 
 static inline vf v_load(const float *p) {
     return _mm512_loadu_ps(p);

@@ -66,9 +66,11 @@ INLINE void gemm_f32_rows(const struct gemm *g, size_t row, const int rows, cons
     }
 #pragma GCC unroll 8
     for (int r = 0; r < rows; r++) {
-        float out[GROUP], *y = g->y + (row + (size_t)r) * g->ldy;
-        for (int j = 0; j < N; j++) v_store(out + j * VL, acc[r][j]);
-        for (size_t i = 0; i < g->n_out; i++) y[i] = g->add ? y[i] + out[i] : out[i];
+        float *y = g->y + (row + (size_t)r) * g->ldy;
+        for (size_t j = 0; j < N && j * VL < g->n_out; j++) {
+            size_t left = g->n_out - j * VL;
+            v_store_first(y + j * VL, acc[r][j], left < VL ? left : VL, g->add);
+        }
     }
 }
 INLINE void gemm_f32_type(const struct gemm *g, const int type) {
@@ -110,7 +112,9 @@ static void vector_conv1d(const struct kernel_conv1d *a, const struct kernel_mam
 }
 
 /* VL channels through all rows of an item; the state stays in registers (AVX-512) or the first-level cache. A is taken
- * times log2 e, so that a decay is one exp2. */
+ * times log2 e, so that a decay is one exp2. What does not hang on the state is computed for some rows ahead: in one
+ * loop with the recurrence the latencies of softplus, decay and output would follow one another row by row. */
+#define SCAN_AHEAD ((size_t)16)
 INLINE void scan_group(const struct kernel_scan *a, const struct kernel_mamba_item *it, size_t c, const size_t N, vf *h,
                        vf *a2) {
     size_t D = a->d_inner;
@@ -119,19 +123,24 @@ INLINE void scan_group(const struct kernel_scan *a, const struct kernel_mamba_it
         h[n] = v_load(it->ssm_state + n * D + c);
         a2[n] = v_load(a->a + n * D + c) * v_set(0x1.715476p+0f);
     }
-    vf bias = v_load(a->dt_bias + c), skip = v_load(a->d + c);
-    for (size_t t = 0; t < it->n_rows; t++) {
-        size_t row = it->row + t;
-        const float *b = a->b + row * a->ldbc, *cc = a->c + row * a->ldbc;
-        vf raw = v_load(a->dt + row * a->lddt + c) + bias;
-        vf delta = v_select_gt(raw, v_set(20), raw, v_log1p(v_exp(raw)));
-        vf u = v_load(a->u + row * a->ldu + c), du = delta * u, y = v_set(0);
-#pragma GCC unroll 16
-        for (size_t n = 0; n < N; n++) {
-            h[n] = v_fma(v_exp2(delta * a2[n]), h[n], du * v_set(b[n]));
-            y = v_fma(v_set(cc[n]), h[n], y);
+    vf bias = v_load(a->dt_bias + c), skip = v_load(a->d + c), step[SCAN_AHEAD], gate[SCAN_AHEAD];
+    for (size_t t0 = 0; t0 < it->n_rows; t0 += SCAN_AHEAD) {
+        size_t first = it->row + t0, rows = it->n_rows - t0 < SCAN_AHEAD ? it->n_rows - t0 : SCAN_AHEAD;
+        for (size_t t = 0; t < rows; t++) {
+            vf raw = v_load(a->dt + (first + t) * a->lddt + c) + bias;
+            step[t] = v_select_gt(raw, v_set(20), raw, v_log1p(v_exp(raw)));
+            gate[t] = v_silu(v_load(a->z + (first + t) * a->ldz + c));
         }
-        v_store(a->y + row * a->ldy + c, v_fma(skip, u, y) * v_silu(v_load(a->z + row * a->ldz + c)));
+        for (size_t t = 0; t < rows; t++) {
+            const float *b = a->b + (first + t) * a->ldbc, *cc = a->c + (first + t) * a->ldbc;
+            vf delta = step[t], u = v_load(a->u + (first + t) * a->ldu + c), du = delta * u, y = v_set(0);
+#pragma GCC unroll 16
+            for (size_t n = 0; n < N; n++) {
+                h[n] = v_fma(v_exp2(delta * a2[n]), h[n], du * v_set(b[n]));
+                y = v_fma(v_set(cc[n]), h[n], y);
+            }
+            v_store(a->y + (first + t) * a->ldy + c, v_fma(skip, u, y) * gate[t]);
+        }
     }
 #pragma GCC unroll 16
     for (size_t n = 0; n < N; n++) v_store(it->ssm_state + n * D + c, h[n]);
