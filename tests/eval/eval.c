@@ -9,7 +9,8 @@
  *
  *   tests/eval/questions.jsonl   questions over whole real documents (../shared/data/samples): the same columns, and
  * the answers that showed another statement than the right one; in groups: dev (the rules were chosen on them), held
- * (looked at while they were), fresh (only after), script (in another language or script than the documents)
+ * (looked at while they were), fresh (asked only after), later (asked only after the next attempt), script (in another
+ * language or script than the documents)
  *
  * The program's own path is measured: a store in a temporary directory, ingest, analysis_ask.
  */
@@ -569,7 +570,7 @@ static int64_t set_of(struct bench *b, const struct options *o, const json_t *r,
 
 /* Rows over the same files follow one another and share a set. */
 static void questions(const struct options *o, const char *folder, const char *file) {
-    static const char *const groups[] = {"", "dev", "held", "fresh", "script"};
+    static const char *const groups[] = {"", "dev", "held", "fresh", "later", "script"};
     enum { GROUPS = sizeof groups / sizeof *groups };
     size_t n_all;
     json_t **rows = rows_of(folder, file, &n_all);
