@@ -120,6 +120,9 @@ int encoding_decode(struct slice s, const char *declared, struct buf *out, struc
         from_utf16((struct slice){s.data + 2, s.len - 2}, p[0] == 0xfe, out);
     } else if ((utf16 = utf16_without_mark(s)) != 0) {
         from_utf16(s, utf16 == 2, out);
+    } else if (declared && (!strncasecmp(declared, "iso-2022-", 9) || !strcasecmp(declared, "utf-7")) &&
+               charset_name(declared, name) && from_iconv(name, s, out)) {
+        /* 7-bit charsets look like ASCII */
     } else if (utf8_valid(s.data, s.len)) {
         /* a wrong declaration is common, bytes that are valid UTF-8 by accident are not */
         from_utf8(s, out);

@@ -52,6 +52,7 @@ int child_run(const char *const arguments[], int input, double timeout_s, uint64
                                     .memory_bytes = SANITIZED ? 0 : CHILD_MEMORY,
                                     .cpu_s = (uint64_t)ceil(timeout_s) + 2,
                                     .max_output = max_output,
+                                    .max_file = CHILD_MAX_FILE,
                                     .may_fork = true};
     return process_run(argv, input, &limits, sink, context, result, e);
 }

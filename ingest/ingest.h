@@ -34,6 +34,10 @@ enum ingest_format { /* stored: new ones at the end */
     INGEST_DOCX,
     INGEST_XLSX,
     INGEST_CSV,
+    INGEST_EML,
+    INGEST_ODT,
+    INGEST_PPTX,
+    INGEST_EPUB,
     INGEST_FORMATS /* how many */
 };
 

@@ -108,7 +108,7 @@ int process_run(const char *const argv[], int input, const struct process_limits
     if (limits->memory_bytes) set_limit(pid, RLIMIT_AS, limits->memory_bytes);
     if (limits->cpu_s) set_limit(pid, RLIMIT_CPU, limits->cpu_s);
     set_limit(pid, RLIMIT_CORE, 0);
-    set_limit(pid, RLIMIT_FSIZE, 0); /* pipes are no files: output still flows */
+    set_limit(pid, RLIMIT_FSIZE, limits->max_file);
     if (!limits->may_fork) set_limit(pid, RLIMIT_NPROC, 0);
 
     bool out_open = true, err_open = true, kill_it = false;

@@ -13,6 +13,7 @@ struct process_limits {
     uint64_t memory_bytes; /* RLIMIT_AS; 0 = none */
     uint64_t cpu_s;        /* RLIMIT_CPU; 0 = none */
     uint64_t max_output;   /* bytes of stdout; more is ERR_LIMIT */
+    uint64_t max_file;     /* bytes it may write into a file; pipes are none */
     bool may_fork;         /* else RLIMIT_NPROC 0 where it can be set */
 };
 

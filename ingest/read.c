@@ -144,6 +144,15 @@ static int read_text(struct writer *w, int fd, uint64_t n_bytes, enum sniffed wh
     return w->code;
 }
 
+static int read_mail(struct writer *w, int fd, uint64_t n_bytes) {
+    struct buf bytes = {0};
+    w->d->format = INGEST_EML;
+    w->code = read_fd(fd, n_bytes, &bytes, w->o->name, w->e);
+    if (!w->code) eml_read(w, buf_slice(&bytes));
+    buf_free(&bytes);
+    return w->code;
+}
+
 int zip_read(struct writer *w, int fd) {
     struct package *p = NULL;
     if (package_open(&p, w, fd)) return w->code;
@@ -161,6 +170,35 @@ int zip_read(struct writer *w, int fd) {
     return w->code;
 }
 
+int document_blocks(struct ingest_document *d, int fd, uint64_t n_bytes, const struct ingest_options *o,
+                    unsigned nested, struct error *e) {
+    struct buf head = {0};
+    enum sniffed what = SNIFF_TEXT;
+    int code = read_fd(fd, n_bytes < HEAD_BYTES ? n_bytes : HEAD_BYTES, &head, o->name, e);
+    if (!code) code = sniff(buf_slice(&head), n_bytes, o->name, &what, e);
+    buf_free(&head);
+    if (code) return code;
+
+    struct writer w;
+    writer_open(&w, d, o, e);
+    w.nested = nested;
+    if (what == SNIFF_PDF) {
+        d->format = INGEST_PDF;
+        pdf_read(&w, fd);
+    } else if (what == SNIFF_ZIP) {
+        zip_read(&w, fd);
+    } else if (what == SNIFF_MAIL) {
+        read_mail(&w, fd, n_bytes);
+    } else {
+        read_text(&w, fd, n_bytes, what);
+    }
+    code = writer_finish(&w);
+    writer_close(&w);
+    if (!code && d->text.len == 0 && d->n_pages_without_text == 0)
+        code = error_set(e, ERR_FORMAT, o->name, "there is no text in this file");
+    return code;
+}
+
 int document_read(struct ingest_document *d, int fd, const struct ingest_options *o, struct error *e) {
     struct stat st;
     const char *where = o->name;
@@ -172,28 +210,8 @@ int document_read(struct ingest_document *d, int fd, const struct ingest_options
     int code = hash_fd(fd, d->sha256, &d->n_bytes, where, e);
     if (code) return code;
     d->name = arena_slice(&d->arena, slice_of(where));
-    struct buf head = {0};
-    enum sniffed what = SNIFF_TEXT;
-    code = read_fd(fd, d->n_bytes < HEAD_BYTES ? d->n_bytes : HEAD_BYTES, &head, where, e);
-    if (!code) code = sniff(buf_slice(&head), d->n_bytes, where, &what, e);
-    buf_free(&head);
+    code = document_blocks(d, fd, d->n_bytes, o, 0, e);
     if (code) return code;
-
-    struct writer w;
-    writer_open(&w, d, o, e);
-    if (what == SNIFF_PDF) {
-        d->format = INGEST_PDF;
-        pdf_read(&w, fd);
-    } else if (what == SNIFF_ZIP) {
-        zip_read(&w, fd);
-    } else {
-        read_text(&w, fd, d->n_bytes, what);
-    }
-    code = writer_finish(&w);
-    writer_close(&w);
-    if (code) return code;
-    if (d->text.len == 0 && d->n_pages_without_text == 0)
-        return error_set(e, ERR_FORMAT, where, "there is no text in this file");
     find_title(d);
     code = ingest_structure(d, e);
     if (!code) code = ingest_facts(d, e);

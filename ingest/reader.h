@@ -25,7 +25,8 @@ struct writer {
     struct ingest_document *d;
     const struct ingest_options *o;
     struct error *e;
-    int code; /* first error */
+    int code;        /* first error */
+    unsigned nested; /* how many messages this document is attached to, one in the other */
     struct buf text;
     struct ingest_block *blocks;
     size_t n_blocks, cap_blocks;
@@ -70,6 +71,10 @@ void writer_word(struct writer *w, uint32_t page, float x0, float y0, float x1, 
                  bool glued);
 void writer_end(struct writer *w);
 
+/* Appends a document that was read apart (an attachment called `name`): a heading with its name, then its blocks, pages
+ * ("NAME, page 3") and warnings. Its words stay behind: their boxes lie on pages of another file. */
+void writer_append(struct writer *w, const struct ingest_document *part, const char *name);
+
 /* Tables: rows of cells; writer_cell begins a block. A row without any text leaves nothing behind. */
 void writer_table_begin(struct writer *w);
 void writer_row_begin(struct writer *w);
@@ -107,6 +112,7 @@ void text_clean(struct buf *out, struct slice s, bool keep_lines);
 /* "12" -> "\u00b9\u00b2" for raised figures, so that a footnote's mark never becomes part of an amount; other text
  * unchanged. */
 void text_superscript(struct buf *out, struct slice s);
+struct slice text_cut(struct slice s, size_t max); /* its first bytes, at most max, no character cut */
 /* UTF-8 of any bytes: by byte order mark, else by `declared` (a charset's name or NULL), else UTF-8 if valid, else
  * Windows-1252. */
 int encoding_decode(struct slice bytes, const char *declared, struct buf *out, struct error *e);
@@ -118,6 +124,7 @@ int text_read(struct writer *w, struct slice utf8);
 int markdown_read(struct writer *w, struct slice utf8);
 int html_read(struct writer *w, struct slice utf8);
 int xml_read(struct writer *w, struct slice utf8);
+int eml_read(struct writer *w, struct slice bytes); /* as they came: each part says its charset */
 struct package; /* package.h */
 int docx_read(struct writer *w, struct package *p);
 int zip_read(struct writer *w, int fd); /* whatever format the archive holds (read.c) */
@@ -126,10 +133,14 @@ int pdf_read(struct writer *w, int fd);
 /* The whole way for one opened file: sniff, decode, read, ingest_structure, ingest_facts (read.c). Runs in the child,
  * or in this process for tests. d is zeroed but for nothing; the caller frees it on failure too. */
 int document_read(struct ingest_document *d, int fd, const struct ingest_options *o, struct error *e);
+/* Its middle: text, blocks, pages, words, warnings of what the file holds, for a file of n_bytes that is attached to
+ * `nested` messages. */
+int document_blocks(struct ingest_document *d, int fd, uint64_t n_bytes, const struct ingest_options *o,
+                    unsigned nested, struct error *e);
 struct ingest_options options_resolve(const struct ingest_options *o); /* zero fields -> defaults */
 
 /* ---- format from bytes (sniff.c) ---- */
-enum sniffed { SNIFF_TEXT, SNIFF_HTML, SNIFF_XML, SNIFF_PDF, SNIFF_ZIP };
+enum sniffed { SNIFF_TEXT, SNIFF_HTML, SNIFF_XML, SNIFF_PDF, SNIFF_ZIP, SNIFF_MAIL };
 /* Refuses what we don't read with ERR_UNSUPPORTED, ERR_ENCRYPTED or ERR_FORMAT that says what it is. head: the first
  * bytes (up to 64 KiB). */
 int sniff(struct slice head, uint64_t n_bytes, const char *where, enum sniffed *out, struct error *e);

@@ -111,7 +111,8 @@ const char *sandbox_enter(int input_fd, bool may_exec) {
                                   SCMP_SYS(mknodat),
                                   SCMP_SYS(userfaultfd),
                                   SCMP_SYS(io_uring_setup),
-                                  SCMP_SYS(open_by_handle_at)};
+                                  SCMP_SYS(open_by_handle_at),
+                                  SCMP_SYS(openat2)};
     static const int exec[] = {SCMP_SYS(execve), SCMP_SYS(execveat), SCMP_SYS(fork), SCMP_SYS(vfork)};
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
     if (!filter) return NULL;
@@ -127,11 +128,15 @@ const char *sandbox_enter(int input_fd, bool may_exec) {
     /* files can be opened to read, never to write */
     const struct {
         int call;
-        unsigned flags;
+        unsigned flags; /* which argument */
     } opens[] = {{SCMP_SYS(open), 1}, {SCMP_SYS(openat), 2}};
-    for (unsigned i = 0; i < 2 && ok; i++) {
-        int rc = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), opens[i].call, 1,
-                                  SCMP_CMP(opens[i].flags, SCMP_CMP_MASKED_EQ, O_CREAT, O_CREAT));
+    static const struct {
+        unsigned mask, value;
+    } writing[] = {{O_CREAT, O_CREAT}, {O_ACCMODE, O_WRONLY}, {O_ACCMODE, O_RDWR}};
+    for (unsigned i = 0; i < 6 && ok; i++) {
+        int rc = seccomp_rule_add(
+            filter, SCMP_ACT_ERRNO(EPERM), opens[i / 3].call, 1,
+            SCMP_CMP(opens[i / 3].flags, SCMP_CMP_MASKED_EQ, writing[i % 3].mask, writing[i % 3].value));
         ok = rc == 0 || rc == -EDOM;
     }
     if (ok) {

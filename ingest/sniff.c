@@ -83,12 +83,15 @@ static int ole(struct slice head, const char *where, struct error *e) {
                      "this is an old Office or other OLE file (.doc, .xls, .ppt, .msg); save it as DOCX or PDF");
 }
 
-/* A message: header lines from the first byte on, MIME-Version or Received among them. Its attachments would come as
- * base64 noise. */
-static bool is_mail(struct slice s) {
-    bool mime = false, from = false;
+#define MAIL_HEAD_LINES 1000 /* relays and filters put some 200 before the sender's */
+
+/* A message: header lines from the first byte on, From among them, and MIME-Version or Received unless it is called
+ * .eml. */
+static bool is_mail(struct slice s, const char *name) {
+    const char *dot = strrchr(name, '.');
+    bool mime = dot && !strcasecmp(dot, ".eml"), from = false;
     size_t i = 0, n_lines = 0;
-    while (i < s.len && n_lines < 60) {
+    while (i < s.len && n_lines < MAIL_HEAD_LINES) {
         const char *end = memchr(s.data + i, '\n', s.len - i);
         struct slice line = {s.data + i, end ? (size_t)(end - (s.data + i)) : s.len - i};
         i += line.len + 1;
@@ -157,6 +160,10 @@ int sniff(struct slice head, uint64_t n_bytes, const char *where, enum sniffed *
             return error_set(e, ERR_UNSUPPORTED, where, "this is %.*s, which is not read%s", (int)strcspn(k->what, ";"),
                              k->what, k->what + strcspn(k->what, ";"));
     }
+    if (is_mail(head, where)) { /* before PDF: one may be attached as it is */
+        *out = SNIFF_MAIL;
+        return 0;
+    }
     /* ISO 32000-1 H.3, note 13: the header may stand anywhere in the first 1,024 bytes */
     struct slice start = {head.data, head.len < 1024 ? head.len : 1024};
     if (contains(start, "%PDF-", 5)) {
@@ -180,10 +187,7 @@ int sniff(struct slice head, uint64_t n_bytes, const char *where, enum sniffed *
     if (strange * 100 > t.len) {
         code =
             error_set(e, ERR_UNSUPPORTED, where,
-                      "this is a binary file of a kind that is not known; PDF, DOCX, HTML, Markdown and text are read");
-    } else if (is_mail(t)) {
-        code = error_set(e, ERR_UNSUPPORTED, where,
-                         "this is an e-mail message, which is not read; save it as PDF or text");
+                      "this is a binary file of a kind that is not known; PDF, DOCX, mail, HTML, Markdown and text are read");
     } else {
         *out = markup(t);
     }

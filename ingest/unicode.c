@@ -196,3 +196,10 @@ void text_superscript(struct buf *out, struct slice s) {
     }
     for (size_t i = 0; i < s.len; i++) buf_puts(out, raised[s.data[i] - '0']);
 }
+
+struct slice text_cut(struct slice s, size_t max) {
+    if (s.len <= max) return s;
+    s.len = max;
+    while (s.len && ((unsigned char)s.data[s.len] & 0xc0) == 0x80) s.len--;
+    return s;
+}

@@ -443,6 +443,63 @@ void writer_table_end(struct writer *w) {
     w->n_tables++;
 }
 
+/* ---- a document in the document ---- */
+#define LABEL_MAX 99 /* bytes of a page's label */
+
+static void attached_page(struct writer *w, const struct ingest_document *part, size_t i, struct slice name) {
+    const struct ingest_page *p = &part->pages[i];
+    struct slice own = p->label;
+    struct buf label = {0};
+    if (part->n_pages == 1 && p->width_pt <= 0) own.len = 0; /* a format without pages */
+    if (slice_starts_with(own, SLICE_LITERAL("attached "))) {
+        buf_append(&label, own.data, own.len);
+    } else {
+        const char *before = !own.len ? "" : memchr(own.data, ' ', own.len) ? ", " : ", page ";
+        own = text_cut(own, LABEL_MAX / 2);
+        name = text_cut(name, LABEL_MAX - strlen("attached ") - strlen(before) - own.len);
+        buf_printf(&label, "attached %.*s%s%.*s", (int)name.len, name.data, before, (int)own.len, own.data);
+    }
+    if (label.failed) writer_nomem(w);
+    writer_page(w, buf_slice(&label), 0, 0);
+    buf_free(&label);
+}
+
+void writer_append(struct writer *w, const struct ingest_document *part, const char *name) {
+    for (size_t i = 0; i < part->n_pages && !w->code; i++) {
+        attached_page(w, part, i, slice_of(name));
+        if (i == 0 && writer_begin(w, INGEST_BLOCK_HEADING, 1)) {
+            writer_text(w, SLICE_LITERAL("Attachment: "));
+            writer_text(w, slice_of(name));
+            writer_end(w);
+            if (part->text.len) buf_puts(&w->text, "\n");
+        } else if (i && !w->code) {
+            w->pages[w->n_pages - 1].span.start = (uint32_t)w->text.len + part->pages[i].span.start;
+            w->page_pending = false;
+        }
+    }
+    if (!writer_room(w, part->text.len)) return;
+    uint32_t base = (uint32_t)w->text.len, n_tables = w->n_tables;
+    buf_append(&w->text, part->text.data, part->text.len);
+    if (array_grow((void **)&w->blocks, &w->cap_blocks, w->n_blocks + part->n_blocks, sizeof *w->blocks, w->e)) {
+        writer_nomem(w);
+        return;
+    }
+    for (size_t i = 0; i < part->n_blocks; i++) {
+        struct ingest_block b = part->blocks[i];
+        b.span.start += base, b.span.end += base;
+        b.number.start += base, b.number.end += base;
+        if (b.table != INGEST_NONE) {
+            b.table += n_tables;
+            w->n_tables = b.table + 1;
+        }
+        w->blocks[w->n_blocks++] = b;
+    }
+    w->d->n_pages_without_text += part->n_pages_without_text;
+    for (size_t i = 0; i < part->n_warnings; i++)
+        writer_warn(w, INGEST_NONE, "attachment \"%s\": %.*s", name, (int)part->warnings[i].message.len,
+                    part->warnings[i].message.data);
+}
+
 /* ---- end ---- */
 static void *into_arena(struct writer *w, const void *items, size_t n, size_t size) {
     void *p = arena_array(&w->d->arena, n ? n : 1, size);
@@ -455,14 +512,6 @@ static void *into_arena(struct writer *w, const void *items, size_t n, size_t si
 }
 
 #define TITLE_MAX 500 /* bytes; an unclosed <title> would hold the whole page */
-
-static struct slice cut_title(struct slice t) {
-    t = slice_trim(t);
-    if (t.len <= TITLE_MAX) return t;
-    t.len = TITLE_MAX;
-    while (t.len && ((unsigned char)t.data[t.len] & 0xc0) == 0x80) t.len--;
-    return t;
-}
 
 int writer_finish(struct writer *w) {
     if (w->in_block) writer_end(w);
@@ -479,7 +528,7 @@ int writer_finish(struct writer *w) {
     }
     if (w->code) return w->code;
     struct ingest_document *d = w->d;
-    d->title = cut_title(d->title);
+    d->title = text_cut(slice_trim(d->title), TITLE_MAX);
     if (w->page_pending) w->pages[w->n_pages - 1].span.start = (uint32_t)w->text.len;
     for (size_t i = 0; i < w->n_pages; i++)
         w->pages[i].span.end = i + 1 < w->n_pages ? w->pages[i + 1].span.start : (uint32_t)w->text.len;

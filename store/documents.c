@@ -303,6 +303,14 @@ static const char *mime_of(enum ingest_format format) {
         return "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
     case INGEST_CSV:
         return "text/csv";
+    case INGEST_EML:
+        return "message/rfc822";
+    case INGEST_ODT:
+        return "application/vnd.oasis.opendocument.text";
+    case INGEST_PPTX:
+        return "application/vnd.openxmlformats-officedocument.presentationml.presentation";
+    case INGEST_EPUB:
+        return "application/epub+zip";
     case INGEST_FORMATS:
         break;
     }

@@ -1,5 +1,5 @@
-/* fuzz_readers.c: the text readers on any bytes, by the first byte: plain text, Markdown, HTML, XML, poppler's output,
- * or the whole way of a file that is none of them (encoding, sniffing). What comes out must hold as a document
+/* fuzz_readers.c: the text readers on any bytes, by the first byte: plain text, Markdown, HTML, XML, mail, poppler's
+ * output, or the whole way of a file that is none of them (encoding, sniffing). What comes out must hold as a document
  * (blob_read checks every range). */
 #include "ingest/blob.h"
 #include "ingest/pdf.h"
@@ -37,6 +37,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
             break;
         case 3:
             xml_read(&w, buf_slice(&text));
+            break;
+        case 4:
+            eml_read(&w, (struct slice){(const char *)data + 1, size - 1});
             break;
         default:
             if (pdf_words_parse(&p, (struct slice){(const char *)data + 1, size - 1}, &o, &e) == 0) pdf_write(&w, &p);

@@ -1,67 +1,12 @@
 /* test_ingest_readers.c: text, Markdown, HTML, XML and DOCX become the right blocks; bad files get one clear reason
  * each; the child process is confined and ends on time. Expected texts of tests/data/ingest were written by somebody
  * else (MANIFEST.tsv). */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <stdint.h>
-#include <cmocka.h>
+#include "tests/unit/ingest_fixture.h"
 
 #include "ingest/blob.h"
-#include "ingest/blocks.h"
-#include "ingest/ingest.h"
 #include "ingest/reader.h"
 
-#include <ctype.h>
 #include <pthread.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-#include <zip.h>
-
-static char path[128];
-static int load_bytes(struct ingest_document **d, const char *name, const void *bytes, size_t n,
-                      const struct ingest_options *given, struct error *e) {
-    struct ingest_options o = given ? *given : ingest_options_default();
-    struct error io;
-    memset(e, 0, sizeof *e);
-    snprintf(path, sizeof path, "/tmp/antinomy-readers-%d", (int)getpid());
-    assert_int_equal(file_write_atomic(path, bytes, n, &io), 0);
-    o.name = name;
-    int code = ingest_document_load(d, path, &o, e);
-    unlink(path);
-    return code;
-}
-
-/* Blocks as lines: "H1 Title", "L2[(a)] text", "C0.1.2 cell" (table.row.column, * for a header). */
-static void dump(const struct ingest_document *d, struct buf *out) {
-    static const char *const kinds[] = {"P", "H", "L", "C", "PRE", "F", "Q"};
-    for (size_t i = 0; i < d->n_blocks; i++) {
-        const struct ingest_block *b = &d->blocks[i];
-        struct slice t = ingest_text(d, b->span), number = ingest_text(d, b->number);
-        buf_puts(out, kinds[b->kind]);
-        if (b->kind == INGEST_BLOCK_CELL)
-            buf_printf(out, "%u.%u.%u%s", b->table, b->row, b->column, b->flags & INGEST_BLOCK_HEADER ? "*" : "");
-        if (b->level) buf_printf(out, "%u", b->level);
-        if (number.len) buf_printf(out, "[%.*s]", (int)number.len, number.data);
-        buf_printf(out, " %.*s\n", (int)t.len, t.data);
-    }
-}
-
-static void check_blocks(const char *name, const char *bytes, size_t n, const char *expected) {
-    struct ingest_document *d = NULL;
-    struct error e;
-    struct buf out = {0};
-    int code = load_bytes(&d, name, bytes, n, NULL, &e);
-    if (code) print_message("%s: %s\n", name, e.message);
-    assert_int_equal(code, 0);
-    dump(d, &out);
-    assert_string_equal(out.data ? out.data : "", expected);
-    buf_free(&out);
-    ingest_document_free(d);
-}
-#define CHECK(name, bytes, expected) check_blocks(name, bytes, sizeof(bytes) - 1, expected)
 
 /* ---- text ---- */
 static void test_wrapped_lines_become_paragraphs(void **state) {
@@ -286,75 +231,14 @@ static void test_xml_of_a_regulation(void **state) {
 }
 
 /* ---- somebody else's expected text ---- */
-/* Letters and figures only, lower case: markup of the two sides differs, the words may not. */
-static void letters(struct buf *out, struct slice s, bool markdown) {
-    bool line_start = true;
-    for (size_t i = 0; i < s.len; i++) {
-        char c = s.data[i];
-        if (markdown && c == '<' && i + 4 < s.len && !memcmp(s.data + i, "<!--", 4)) {
-            const char *end = memmem(s.data + i, s.len - i, "-->", 3);
-            if (end) i = (size_t)(end - s.data) + 2;
-            continue;
-        }
-        if (isalnum((unsigned char)c)) {
-            c = (char)tolower((unsigned char)c);
-            buf_append(out, &c, 1);
-        }
-        line_start = c == '\n';
-    }
-    (void)line_start;
-}
-
 static void test_published_files_give_their_expected_text(void **state) {
     (void)state;
     static const char *const files[] = {"docx_lists.docx", "unit_test_headers_numbered.docx",
                                         "html_description_list.html"};
-    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
-        char name[200];
-        struct ingest_document *d = NULL;
-        struct error e = {0};
-        struct buf raw = {0}, want = {0}, have = {0};
-        snprintf(name, sizeof name, "tests/data/ingest/%s", files[i]);
-        assert_int_equal(ingest_document_load(&d, name, NULL, &e), 0);
-        strcat(name, ".expected.md");
-        assert_int_equal(file_read(name, 1 << 20, &raw, &e), 0);
-        letters(&want, buf_slice(&raw), true);
-        for (size_t k = 0; k < d->n_blocks; k++) { /* numbers of lists: theirs are Markdown's, ours are Word's */
-            struct ingest_span s = d->blocks[k].span;
-            letters(&have, ingest_text(d, s), false);
-        }
-        assert_string_equal(have.data, want.data);
-        buf_free(&raw);
-        buf_free(&want);
-        buf_free(&have);
-        ingest_document_free(d);
-    }
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) check_published(files[i]);
 }
 
 /* ---- DOCX made here ---- */
-struct entry {
-    const char *name, *text;
-};
-
-static size_t make_zip(char *out, size_t cap, const struct entry *entries, size_t n) {
-    char name[128];
-    int err = 0;
-    snprintf(name, sizeof name, "/tmp/antinomy-zip-%d", (int)getpid());
-    unlink(name);
-    zip_t *z = zip_open(name, ZIP_CREATE | ZIP_TRUNCATE, &err);
-    assert_non_null(z);
-    for (size_t i = 0; i < n; i++)
-        assert_true(zip_file_add(z, entries[i].name, zip_source_buffer(z, entries[i].text, strlen(entries[i].text), 0),
-                                 ZIP_FL_ENC_UTF_8) >= 0);
-    assert_int_equal(zip_close(z), 0);
-    FILE *f = fopen(name, "rb");
-    assert_non_null(f);
-    size_t len = fread(out, 1, cap, f);
-    fclose(f);
-    unlink(name);
-    return len;
-}
-
 #define W "xmlns:w=\"http://schemas.openxmlformats.org/wordprocessingml/2006/main\""
 static const char numbering_xml[] =
     "<w:numbering " W "><w:abstractNum w:abstractNumId=\"7\"><w:lvl w:ilvl=\"0\"><w:start w:val=\"4\"/><w:numFmt "
@@ -413,16 +297,6 @@ static void test_docx_numbers_tables_footnotes_and_changes(void **state) {
 }
 
 /* ---- bad files ---- */
-static void refuse(const char *name, const void *bytes, size_t n, int code, const char *says) {
-    struct ingest_document *d = NULL;
-    struct error e;
-    int got = load_bytes(&d, name, bytes, n, NULL, &e);
-    if (got != code || !strstr(e.message, says)) print_message("%s: %d, \"%s\"\n", name, got, e.message);
-    assert_int_equal(got, code);
-    assert_non_null(strstr(e.message, says));
-    assert_null(d);
-}
-
 static void test_bad_files_get_one_clear_reason_each(void **state) {
     (void)state;
     static char bytes[200000];
@@ -569,6 +443,7 @@ static void test_fetch_refuses_what_it_must(void **state) {
     (void)state;
     struct error e = {0};
     char name[256];
+    char path[128];
     snprintf(path, sizeof path, "/tmp/antinomy-fetch-%d", (int)getpid());
     assert_int_equal(ingest_fetch("file:///etc/passwd", path, 1000, 5, true, name, &e), ERR_ARG);
     static const char *const private[] = {"http://127.0.0.1:1/x", "http://[::1]:1/x",
