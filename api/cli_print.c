@@ -170,12 +170,13 @@ static void print_place(const json_t *c) {
     const char *label = text_of(c, "page_label"), *section = text_of(c, "section");
     cli_put(stdout, text_of(c, "document"));
     if (label[0] != '\0') {
-        printf(", page ");
+        printf(text_of(c, "cell")[0] != '\0' ? ", " : ", page ");
         cli_put(stdout, label);
     } else if (number_of(c, "page") > 0) {
         printf(", page %lld", number_of(c, "page"));
     }
-    if (section[0] != '\0') {
+    if (section[0] != '\0' &&
+        strcmp(section, text_of(c, "sheet")) != 0) { /* a sheet's name stands in the cell's place */
         printf(", section ");
         cli_put(stdout, section);
     }

@@ -202,7 +202,7 @@ static void check_pages(struct check *c, const struct ingest_options *o) {
     for (size_t i = 0; i < d->n_pages && !c->broken; i++) {
         const struct ingest_page *p = &d->pages[i];
         require(c, good_span(d, p->span) && p->span.start == (i ? d->pages[i - 1].span.end : 0), "order of pages");
-        require(c, good_string(p->label, 100) && good_float(p->width_pt) && good_float(p->height_pt), "a page");
+        require(c, good_string(p->label, 200) && good_float(p->width_pt) && good_float(p->height_pt), "a page");
     }
     if (!c->broken) require(c, d->pages[d->n_pages - 1].span.end == d->text.len, "end of the last page");
     require(c, d->n_pages_without_text <= d->n_pages, "pages without text");

@@ -405,29 +405,9 @@ static void on_text(void *context, const char *s, int len) {
     if (b->in_text && !b->skip) add(b, (struct slice){s, (size_t)len});
 }
 
-/* ---- title ---- */
-struct title {
-    struct buf text;
-    bool in;
-};
-static void title_start(void *context, const char *name, const char **a) {
-    struct title *t = context;
-    (void)a;
-    t->in = strstr(name, ":title") != NULL;
-}
-static void title_end(void *context, const char *name) {
-    (void)name;
-    ((struct title *)context)->in = false;
-}
-static void title_text(void *context, const char *s, int len) {
-    struct title *t = context;
-    if (t->in && t->text.len < 300) buf_append(&t->text, s, (size_t)len);
-}
-
 int docx_read(struct writer *w, struct package *package) {
     struct docx_numbering numbering = {0};
     struct body *b = calloc(1, sizeof *b);
-    struct title t = {.in = false};
     if (!b) return writer_fail(w, ERR_NOMEM, w->o->name, "out of memory while reading DOCX");
     b->w = w;
     b->numbering = &numbering;
@@ -448,19 +428,12 @@ int docx_read(struct writer *w, struct package *package) {
     if (b->tracked)
         writer_warn(w, INGEST_NONE, "the document has tracked changes: insertions were read, deletions were not");
     if (b->struck) writer_warn(w, INGEST_NONE, "struck-through text was not read");
-    if (package_parse(package, "/docProps/core.xml", title_start, title_end, title_text, &t)) goto done;
-    if (slice_trim(buf_slice(&t.text)).len) {
-        struct buf clean = {0};
-        text_clean(&clean, slice_trim(buf_slice(&t.text)), false);
-        w->d->title = arena_slice(&w->d->arena, buf_slice(&clean));
-        buf_free(&clean);
-    }
+    package_title(package);
 done:
     while (b->n_para) buf_free(&b->stack[--b->n_para].text);
     for (size_t i = 0; i < b->n_notes; i++) free(b->notes[i].text);
     free(b->notes);
     buf_free(&b->note_text);
-    buf_free(&t.text);
     table_free(&b->table);
     docx_numbering_free(&numbering);
     free(b);

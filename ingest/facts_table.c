@@ -186,6 +186,12 @@ static int add_value(struct facts *f, struct value *v, struct ingest_span label,
     return rc;
 }
 
+/* A row that tells of cells (a sheet's formulas) and says nothing itself. */
+static bool remark(const struct ingest_document *d, struct ingest_span row) {
+    size_t i = block_at(d, row.start);
+    return i < d->n_blocks && d->blocks[i].flags & INGEST_BLOCK_REMARK;
+}
+
 int facts_table_row(struct facts *f, struct error *e) {
     struct ingest_document *d = f->d;
     struct lex *x = &f->lex;
@@ -217,7 +223,7 @@ int facts_table_row(struct facts *f, struct error *e) {
     bool heading_row = n_headers == 0 && f->statement + 1 < d->n_statements &&
                        d->statements[f->statement + 1].lead_in.start == f->s->span.start &&
                        d->statements[f->statement + 1].lead_in.end > f->s->span.start;
-    if (heading_row) return 0;
+    if (heading_row || remark(d, f->s->span)) return 0;
 
     for (size_t i = 0; i < n; i++) {
         struct slice text = ingest_text(d, cells[i].span);
@@ -241,7 +247,7 @@ int facts_table_row(struct facts *f, struct error *e) {
         while (first < x->n && x->tokens[first].start < cells[i].span.start) first++;
         size_t end = first;
         while (end < x->n && x->tokens[end].start < cells[i].span.end) end++;
-        if (first == end) continue;
+        if (first == end || text.data[0] == '=') continue; /* a formula whose value is not known */
         bool is_label = cells[i].span.start == label.start && cells[i].span.end == label.end;
         bool sentence = text.len > 80 && has_letter(text);
         /* "(1,234)" and "-" and "$ (5)" */

@@ -43,14 +43,16 @@ enum ingest_format { /* stored: new ones at the end */
 
 struct ingest_page {
     struct ingest_span span;
-    struct slice label;         /* what is printed or stored as the page's label: "iv", "12"; page number if there is none */
+    struct slice label;         /* what is printed or stored as the page's label: "iv", "12"; a sheet's name; page number if
+                                 * there is none */
     float width_pt, height_pt;  /* 0 where the format has no pages (then there is exactly one) */
 };
 
-struct ingest_word { /* only where the format gives boxes (PDF) */
+struct ingest_word { /* only where the format gives boxes: PDF, spreadsheets */
     struct ingest_span span;
     uint32_t page;              /* index into pages */
-    float x0, y0, x1, y1;       /* points (1/72 inch), origin at the page's top left, as displayed (rotation applied) */
+    float x0, y0, x1, y1;       /* points (1/72 inch), origin at the page's top left, as displayed (rotation applied); of a
+                                 * spreadsheet the columns and rows that the cell covers, from 0, ends exclusive */
 };
 
 /* Section tree in document order; section 0 is the document itself (empty number, heading = title). */
@@ -200,6 +202,16 @@ struct ingest_rect {
     float x0, y0, x1, y1;
 };
 size_t ingest_rects(const struct ingest_document *d, struct ingest_span span, struct ingest_rect *out, size_t cap);
+
+/* Where a range stands in a spreadsheet: the least rectangle of cells around its words on the sheet of the first; false in
+ * other formats and where no cell is met. Rows and columns from 0, ends exclusive. */
+struct ingest_cells {
+    uint32_t row, column, row_end, column_end;
+};
+bool ingest_cells_at(const struct ingest_document *d, struct ingest_span span, struct ingest_cells *out);
+void ingest_cells_name(struct buf *out, const struct ingest_cells *c); /* appends "B17", "A17:F17" */
+/* Appends "Prices!B17", "'Q1 2024'!A17:F17", in CSV "B17"; nothing where ingest_cells_at finds none. */
+void ingest_cells_place(struct buf *out, const struct ingest_document *d, struct ingest_span span);
 
 /* ---- parts, public for the tests and for whoever has plain text already ---- */
 /* Builds sections, statements and facts over d->text, d->pages (and block marks left by the readers). Idempotent. */

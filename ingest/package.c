@@ -295,3 +295,34 @@ int package_parse(struct package *p, const char *part, package_start start, pack
     zip_fclose(f);
     return p->w->code;
 }
+
+/* ---- title ---- */
+struct title {
+    struct buf text;
+    bool in;
+};
+static void title_start(void *context, const char *name, const char **a) {
+    struct title *t = context;
+    (void)a;
+    t->in = strstr(name, ":title") != NULL;
+}
+static void title_end(void *context, const char *name) {
+    (void)name;
+    ((struct title *)context)->in = false;
+}
+static void title_text(void *context, const char *s, int len) {
+    struct title *t = context;
+    if (t->in && t->text.len < 300) buf_append(&t->text, s, (size_t)len);
+}
+
+int package_title(struct package *p) {
+    struct title t = {.in = false};
+    struct buf clean = {0};
+    if (!package_parse(p, "/docProps/core.xml", title_start, title_end, title_text, &t)) {
+        text_clean(&clean, slice_trim(buf_slice(&t.text)), false);
+        if (clean.len) p->w->d->title = arena_slice(&p->w->d->arena, buf_slice(&clean));
+    }
+    buf_free(&clean);
+    buf_free(&t.text);
+    return p->w->code;
+}

@@ -23,6 +23,9 @@ int package_parse(struct package *p, const char *part, package_start start, pack
                   void *context);
 bool package_has(struct package *p, const char *part);
 
+/* Gives the document the title that its properties say (docProps/core.xml), if they say one. */
+int package_title(struct package *p);
+
 const char *package_attribute(const char **attributes, const char *name); /* by local name; NULL when absent */
 bool package_on(const char **attributes);                                 /* <w:b/>, w:val="1|true|on" */
 

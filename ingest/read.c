@@ -162,8 +162,8 @@ int zip_read(struct writer *w, int fd) {
         docx_read(w, p);
         break;
     case PACKAGE_XLSX:
-        writer_fail(w, ERR_UNSUPPORTED, w->o->name,
-                    "this is an Excel workbook (XLSX), which is not read; print the sheets to PDF");
+        w->d->format = INGEST_XLSX;
+        xlsx_read(w, p);
         break;
     }
     package_close(p);

@@ -127,6 +127,7 @@ int xml_read(struct writer *w, struct slice utf8);
 int eml_read(struct writer *w, struct slice bytes); /* as they came: each part says its charset */
 struct package; /* package.h */
 int docx_read(struct writer *w, struct package *p);
+int xlsx_read(struct writer *w, struct package *p);
 int zip_read(struct writer *w, int fd); /* whatever format the archive holds (read.c) */
 int pdf_read(struct writer *w, int fd);
 

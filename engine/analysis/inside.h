@@ -196,7 +196,8 @@ struct span_place {
 };
 int places_same(const struct corpus *c, const struct place *p, struct arena *a, struct span_place **out, size_t *n,
                 struct error *e);
-/* {"document","document_id","page","page_label","section","quote","start","end","marks","also"}; NULL on no memory. */
+/* {"document","document_id","page","page_label","section","quote","start","end","marks","also"}, in spreadsheets "cell"
+ * and "sheet" too; NULL on no memory. */
 json_t *place_citation(const struct corpus *c, const struct place *p, const struct ingest_span *marks, size_t n_marks,
                        bool with_also, struct error *e);
 uint64_t text_characters(const struct ingest_document *d, uint32_t offset);  /* byte offset -> character offset */

@@ -182,14 +182,31 @@ static json_t *mark_json(const struct ingest_document *d, struct ingest_span s) 
                      (json_int_t)text_characters(d, s.end));
 }
 
+/* In a spreadsheet the place is a cell: "cell", with "sheet" where it has a name, and as the page's label "Prices!B17".
+ */
+static void add_cell(json_t *j, const struct ingest_document *d, struct ingest_span at) {
+    struct buf name = {0}, place = {0};
+    struct ingest_cells cells;
+    if (!ingest_cells_at(d, at, &cells)) return;
+    ingest_cells_name(&name, &cells);
+    ingest_cells_place(&place, d, at);
+    json_object_set_new(j, "page_label", json_slice(buf_slice(&place)));
+    json_object_set_new(j, "cell", json_slice(buf_slice(&name)));
+    if (place.len > name.len) json_object_set_new(j, "sheet", json_slice(text_page_label(d, at.start)));
+    buf_free(&name);
+    buf_free(&place);
+}
+
+/* `at`: the words that answer, for the cell of a spreadsheet; the span itself where none are marked. */
 static json_t *position_json(const struct corpus *c, size_t doc, uint32_t statement, struct ingest_span span,
-                             struct slice quote, struct arena *a) {
+                             struct ingest_span at, struct slice quote, struct arena *a) {
     const struct corpus_document *d = &c->docs[doc];
     json_t *j = json_object();
     json_object_set_new(j, "document", json_slice(d->entry.name));
     json_object_set_new(j, "document_id", json_integer(d->entry.id));
     json_object_set_new(j, "page", json_integer(text_page_number(d->doc, span.start)));
     json_object_set_new(j, "page_label", json_slice(text_page_label(d->doc, span.start)));
+    add_cell(j, d->doc, at);
     json_object_set_new(
         j, "section",
         json_slice(statement != INGEST_NONE ? statement_section(d->doc, statement, a) : (struct slice){0}));
@@ -213,7 +230,12 @@ json_t *place_citation(const struct corpus *c, const struct place *p, const stru
                   "A quote could not be verified against the text of its document, so it is not shown.");
         goto done;
     }
-    j = position_json(c, p->doc, p->statement, place_statement(c, p)->span, quote, &a);
+    struct ingest_span span = place_statement(c, p)->span, at = n_marks ? marks[0] : span;
+    for (size_t i = 1; i < n_marks; i++) {
+        if (marks[i].start < at.start) at.start = marks[i].start;
+        if (marks[i].end > at.end) at.end = marks[i].end;
+    }
+    j = position_json(c, p->doc, p->statement, span, at, quote, &a);
     json_t *m = json_array();
     for (size_t i = 0; i < n_marks; i++) json_array_append_new(m, mark_json(d, marks[i]));
     json_object_set_new(j, "marks", m);
@@ -230,8 +252,8 @@ json_t *place_citation(const struct corpus *c, const struct place *p, const stru
         for (size_t i = 0; i < n; i++) {
             const struct ingest_document *o = c->docs[same[i].doc].doc;
             uint32_t st = o->n_statements ? ingest_statement_at(o, same[i].span.start) : INGEST_NONE;
-            json_array_append_new(also,
-                                  position_json(c, same[i].doc, st, same[i].span, ingest_text(o, same[i].span), &a));
+            json_array_append_new(
+                also, position_json(c, same[i].doc, st, same[i].span, same[i].span, ingest_text(o, same[i].span), &a));
         }
     }
     json_object_set_new(j, "also", also);

@@ -156,9 +156,10 @@ static void put_quote(struct buf *b, const json_t *side) {
 static void put_where(struct buf *b, const json_t *side) {
     buf_puts(b, "<p class=\"where\"><b>");
     put_text(b, side, "document");
-    buf_puts(b, "</b> <span>· page ");
+    buf_puts(b, has_text(side, "cell") ? "</b> <span>· " : "</b> <span>· page ");
     put_text(b, side, has_text(side, "page_label") ? "page_label" : "page");
-    if (has_text(side, "section")) {
+    /* a sheet's name stands in its cell's place already */
+    if (has_text(side, "section") && !json_equal(json_object_get(side, "section"), json_object_get(side, "sheet"))) {
         buf_puts(b, " · ");
         put_text(b, side, "section");
     }

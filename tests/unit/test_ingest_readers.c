@@ -311,9 +311,9 @@ static void test_bad_files_get_one_clear_reason_each(void **state) {
     for (size_t i = 0; i < 5000; i++) bytes[i] = (char)(i * 7919 >> 3);
     refuse("noise", bytes, 5000, ERR_UNSUPPORTED, "binary");
     refuse("white.txt", "  \n \n", 5, ERR_FORMAT, "no text");
-    const struct entry sheet[] = {{"xl/workbook.xml", "<workbook/>"}}, other[] = {{"readme.txt", "hello"}},
+    const struct entry sheet[] = {{"xl/workbook.bin", "x"}}, other[] = {{"readme.txt", "hello"}},
                        up[] = {{"../evil", "x"}};
-    refuse("a.xlsx", bytes, make_zip(bytes, sizeof bytes, sheet, 1), ERR_UNSUPPORTED, "Excel");
+    refuse("a.xlsb", bytes, make_zip(bytes, sizeof bytes, sheet, 1), ERR_UNSUPPORTED, "XLSB");
     refuse("a.zip", bytes, make_zip(bytes, sizeof bytes, other, 1), ERR_UNSUPPORTED, "ZIP archive");
     refuse("up.zip", bytes, make_zip(bytes, sizeof bytes, up, 1), ERR_FORMAT, "outside itself");
     const struct entry broken[] = {{"word/document.xml", "<w:document " W "><w:body><w:p>"}};
