@@ -160,6 +160,8 @@ async function refresh() {
 
 const stageWords = { extract: 'reading the file', index: 'indexing', embed: 'making vectors', read: 'reading the set', search: 'searching', decide: 'deciding whether the documents answer', quote: 'quoting', judge: 'judging pairs', rules: 'comparing statements', detect: 'comparing statements' };
 
+const isSheet = d => d.mime.endsWith('.spreadsheetml.sheet') || d.mime === 'text/csv';
+
 function drawDocuments() {
   const running = new Map();
   let reading = null;
@@ -172,7 +174,7 @@ function drawDocuments() {
     let words;
     if (d.state === 'failed') words = d.error ? d.error.message + (d.error.where && d.error.where !== d.name ? ' (' + d.error.where + ')' : '') : 'could not be read';
     else if (d.state === 'queued') words = job && job.state === 'running' ? (stageWords[job.stage] || 'working') + ' …' : 'waiting …';
-    else words = (d.pages > 1 || d.mime === 'application/pdf' ? plural(d.pages, 'page') + ' · ' : '') + plural(d.statements, 'statement') + (d.pages_without_text ? ' · ' + plural(d.pages_without_text, 'page') + ' without text, not read' : '') + (d.duplicate_of ? ' · same bytes as another document' : '');
+    else words = (d.pages > 1 || d.mime === 'application/pdf' ? plural(d.pages, isSheet(d) ? 'sheet' : 'page') + ' · ' : '') + plural(d.statements, 'statement') + (d.pages_without_text ? ' · ' + plural(d.pages_without_text, 'page') + ' without text, not read' : '') + (d.duplicate_of ? ' · same bytes as another document' : '');
     return el('li', { class: 'document ' + d.state, 'data-document': d.id },
       d.state === 'ready'
         ? el('button', { type: 'button', class: 'document-name', title: 'Open ' + d.name, onclick: () => openViewer({ document_id: d.id, document: d.name, page: 1, start: 0, end: 0 }) }, d.name)
@@ -317,6 +319,7 @@ function quoteNodes(c) {
 
 function placeText(c) {
   const d = state.documents.find(x => x.id === c.document_id);
+  if (c.cell) return c.document + ', ' + c.page_label + (c.section && c.section !== c.sheet ? ', section ' + c.section : '');
   const paged = !d || d.pages > 1 || d.mime === 'application/pdf'; /* a web page has no page numbers */
   const label = paged ? c.page_label || (c.page ? String(c.page) : '') : '';
   return c.document + (label ? ', page ' + label : '') + (c.section ? ', section ' + c.section : '');
