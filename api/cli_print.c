@@ -170,7 +170,7 @@ static void print_place(const json_t *c) {
     const char *label = text_of(c, "page_label"), *section = text_of(c, "section");
     cli_put(stdout, text_of(c, "document"));
     if (label[0] != '\0') {
-        printf(text_of(c, "cell")[0] != '\0' ? ", " : ", page ");
+        printf(text_of(c, "cell")[0] != '\0' || strchr(label, ' ') ? ", " : ", page "); /* "slide 3" says it itself */
         cli_put(stdout, label);
     } else if (number_of(c, "page") > 0) {
         printf(", page %lld", number_of(c, "page"));

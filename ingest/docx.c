@@ -129,62 +129,25 @@ static void flush_para(struct body *b, struct para *p) {
     if (b->tables) {
         cell_begin(b);
         if (b->cell_continued || !text.len) return;
-        if (docx_number(b->numbering, num, level, number, sizeof number, &bullet)) {
-            table_text(w, &b->table, slice_of(number));
-            table_text(w, &b->table, SLICE_LITERAL(" "));
-        }
-        table_text(w, &b->table, text);
-        table_text(w, &b->table, SLICE_LITERAL("\n"));
-        if (b->table.n_cells) {
-            struct table_cell *c = &b->table.cells[b->table.n_cells - 1];
-            if (bold && (c->flags & INGEST_BLOCK_BOLD ||
-                         c->text + text.len + 1 + (number[0] ? strlen(number) + 1 : 0) == b->table.text.len))
-                c->flags |= INGEST_BLOCK_BOLD;
-            else
-                c->flags &= ~(uint32_t)INGEST_BLOCK_BOLD;
-        }
+        docx_number(b->numbering, num, level, number, sizeof number, &bullet);
+        table_paragraph(w, &b->table, slice_of(number), text, bold);
         return;
     }
     if (!text.len) return; /* an empty numbered paragraph shows its number, but says nothing */
     uint32_t heading = heading_level(b, p, &title);
     bool numbered = docx_number(b->numbering, num, level, number, sizeof number, &bullet);
-    bool first = true;
-    size_t i = 0;
-    while (i < text.len && !w->code) {
-        size_t end = i;
-        while (end < text.len) { /* a line break stays one unless the sentence goes on in lower case */
-            const char *nl = memchr(text.data + end, '\n', text.len - end);
-            if (!nl) {
-                end = text.len;
-                break;
-            }
-            end = (size_t)(nl - text.data);
-            size_t next = end;
-            while (next < text.len && isspace((unsigned char)text.data[next])) next++;
-            if (heading || (next < text.len && islower((unsigned char)text.data[next]) && end > i &&
-                            !strchr(".;:?!", text.data[end - 1]))) {
-                end = next;
-                continue;
-            }
-            break;
-        }
-        struct slice piece = slice_trim((struct slice){text.data + i, end - i});
-        i = end + 1;
-        if (!piece.len) continue;
-        enum ingest_block_kind kind = heading    ? INGEST_BLOCK_HEADING
-                                      : numbered ? INGEST_BLOCK_LIST_ITEM
-                                                 : INGEST_BLOCK_PARAGRAPH;
-        struct ingest_block *k = writer_begin(w, kind, heading ? heading : numbered ? (uint32_t)level + 1 : 0);
-        if (!k) return;
-        k->flags |= (title ? INGEST_BLOCK_TITLE : 0) | (p->centered ? INGEST_BLOCK_CENTERED : 0) |
-                    (bold ? INGEST_BLOCK_BOLD : 0) | (numbered && !bullet ? INGEST_BLOCK_ORDERED : 0);
-        if (caption_style(docx_style(b->numbering, p->style))) k->flags |= INGEST_BLOCK_CAPTION;
-        if (numbered && first) writer_number(w, slice_of(number));
-        writer_text(w, piece);
-        writer_end(w);
-        first = false;
-    }
-    put_notes(b);
+    uint32_t flags = (title ? INGEST_BLOCK_TITLE : 0) | (p->centered ? INGEST_BLOCK_CENTERED : 0) |
+                     (bold ? INGEST_BLOCK_BOLD : 0) | (numbered && !bullet ? INGEST_BLOCK_ORDERED : 0) |
+                     (caption_style(docx_style(b->numbering, p->style)) ? INGEST_BLOCK_CAPTION : 0);
+    enum ingest_block_kind kind = heading    ? INGEST_BLOCK_HEADING
+                                  : numbered ? INGEST_BLOCK_LIST_ITEM
+                                             : INGEST_BLOCK_PARAGRAPH;
+    writer_paragraph(w, kind,
+                     heading    ? heading
+                     : numbered ? (uint32_t)level + 1
+                                : 0,
+                     flags, numbered ? slice_of(number) : (struct slice){"", 0}, text);
+    if (!b->n_para) put_notes(b); /* those called so far by the paragraph that a text box hangs on come behind it */
 }
 
 /* ---- elements ---- */

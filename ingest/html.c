@@ -156,27 +156,6 @@ static void put(struct html *h, struct slice s) {
 }
 
 /* ---- lists ---- */
-static void roman_number(unsigned long n, char *out, bool upper) {
-    static const struct {
-        unsigned long value;
-        const char *s;
-    } steps[] = {{1000, "m"}, {900, "cm"}, {500, "d"}, {400, "cd"}, {100, "c"}, {90, "xc"}, {50, "l"},
-                 {40, "xl"},  {10, "x"},   {9, "ix"},  {5, "v"},    {4, "iv"},  {1, "i"}};
-    size_t j = 0;
-    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++)
-        for (; n >= steps[i].value && j + 3 < 24; n -= steps[i].value)
-            for (const char *p = steps[i].s; *p; p++) out[j++] = upper ? (char)toupper((unsigned char)*p) : *p;
-    out[j] = 0;
-}
-
-static void letter_number(unsigned long n, char *out, bool upper) {
-    char rev[16];
-    size_t k = 0, j = 0;
-    for (; n && k < sizeof rev; n = (n - 1) / 26) rev[k++] = (char)((upper ? 'A' : 'a') + (int)((n - 1) % 26));
-    while (k) out[j++] = rev[--k];
-    out[j] = 0;
-}
-
 static char list_style(const xmlNode *list) {
     char v[200];
     xmlChar *type = xmlGetProp(list, (const xmlChar *)"type");
@@ -216,9 +195,9 @@ static void walk_list(struct html *h, const xmlNode *list, int depth) {
         next = (unsigned long)number_attribute(c, "value", (long)next, 1000000);
         char digits[26];
         if (style == 'i' || style == 'I')
-            roman_number(next, digits, style == 'I');
+            ordinal_roman(next, style == 'I', digits, sizeof digits);
         else if (style == 'a' || style == 'A')
-            letter_number(next, digits, style == 'A');
+            ordinal_letters(next, style == 'A', false, digits, sizeof digits);
         else
             snprintf(digits, sizeof digits, "%lu", next);
         if (style == '-')

@@ -146,29 +146,6 @@ const struct docx_style *docx_style(const struct docx_numbering *n, const char *
 }
 
 /* ---- numbers ---- */
-static void letters(long v, char *out, size_t cap, bool upper) { /* Word: z, aa, bb, cc ... */
-    size_t n = (size_t)((v - 1) / 26 + 1);
-    char c = (char)((upper ? 'A' : 'a') + (int)((v - 1) % 26));
-    if (n > 8) n = 8;
-    if (n + 1 > cap) n = cap - 1;
-    memset(out, c, n);
-    out[n] = 0;
-}
-
-static void roman(long v, char *out, size_t cap, bool upper) {
-    static const struct {
-        long value;
-        const char *lower, *upper;
-    } steps[] = {{1000, "m", "M"}, {900, "cm", "CM"}, {500, "d", "D"},  {400, "cd", "CD"}, {100, "c", "C"},
-                 {90, "xc", "XC"}, {50, "l", "L"},    {40, "xl", "XL"}, {10, "x", "X"},    {9, "ix", "IX"},
-                 {5, "v", "V"},    {4, "iv", "IV"},   {1, "i", "I"}};
-    size_t n = 0;
-    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++)
-        for (; v >= steps[i].value && n + 3 < cap; v -= steps[i].value)
-            n += (size_t)snprintf(out + n, cap - n, "%s", upper ? steps[i].upper : steps[i].lower);
-    out[n] = 0;
-}
-
 static void format_number(const struct docx_level *l, long v, bool legal, char *out, size_t cap) {
     out[0] = 0;
     if (v < 0) v = 0;
@@ -177,13 +154,13 @@ static void format_number(const struct docx_level *l, long v, bool legal, char *
     else if (!strcmp(l->format, "decimalZero"))
         snprintf(out, cap, "%02ld", v);
     else if (!strcmp(l->format, "lowerLetter") && v > 0)
-        letters(v, out, cap, false);
+        ordinal_letters((unsigned long)v, false, true, out, cap);
     else if (!strcmp(l->format, "upperLetter") && v > 0)
-        letters(v, out, cap, true);
+        ordinal_letters((unsigned long)v, true, true, out, cap);
     else if (!strcmp(l->format, "lowerRoman") && v < 5000)
-        roman(v, out, cap, false);
+        ordinal_roman((unsigned long)v, false, out, cap);
     else if (!strcmp(l->format, "upperRoman") && v < 5000)
-        roman(v, out, cap, true);
+        ordinal_roman((unsigned long)v, true, out, cap);
     else if (!strcmp(l->format, "ordinal"))
         snprintf(out, cap, "%ld%s", v,
                  v % 100 / 10 == 1 ? "th"

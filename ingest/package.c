@@ -1,6 +1,6 @@
-/* package.c: the ZIP container of DOCX and XLSX (ECMA-376 part 2) and its XML parts, by libzip and expat. Owns the
- * limits on hostile archives: entries, size and ratio of what is unpacked, names, nesting, no DTD at all. Says what
- * other ZIP files are. Nothing is ever unpacked to disk. */
+/* package.c: the ZIP container of DOCX, XLSX (ECMA-376 part 2) and ODT (OpenDocument part 3) and its XML parts, by
+ * libzip and expat. Owns the limits on hostile archives: entries, size and ratio of what is unpacked, names, nesting,
+ * no DTD at all. Says what other ZIP files are. Nothing is ever unpacked to disk. */
 #include "ingest/package.h"
 
 #include <expat.h>
@@ -19,9 +19,12 @@
 
 /* What the main part's place says of the format. */
 static const struct {
-    const char *name, *folder, *main, *another; /* another: a part that no such file lacks */
-} formats[] = {[PACKAGE_DOCX] = {"DOCX", "word/", "word/document.xml", "word/styles.xml"},
-               [PACKAGE_XLSX] = {"XLSX", "xl/", "xl/workbook.xml", "xl/styles.xml"}};
+    const char *name, *folder, *main;
+    const char *another;    /* a part that no such file lacks */
+    const char *properties; /* where the title stands */
+} formats[] = {[PACKAGE_DOCX] = {"DOCX", "word/", "word/document.xml", "word/styles.xml", "/docProps/core.xml"},
+               [PACKAGE_XLSX] = {"XLSX", "xl/", "xl/workbook.xml", "xl/styles.xml", "/docProps/core.xml"},
+               [PACKAGE_ODT] = {"OpenDocument", "content.xml", "content.xml", "META-INF/manifest.xml", "/meta.xml"}};
 #define N_FORMATS (sizeof formats / sizeof *formats)
 
 struct package {
@@ -39,7 +42,6 @@ static const char *what_else(zip_t *z) {
         {"xl/workbook.bin", "an Excel workbook (XLSB), which is not read; save it as XLSX"},
         {"ppt/presentation.xml", "a PowerPoint file (PPTX), which is not read; save it as PDF"},
         {"META-INF/container.xml", "an e-book (EPUB), which is not read; convert it to PDF or HTML"},
-        {"content.xml", "an OpenDocument file (ODT, ODS, ODP), which is not read; save it as DOCX or PDF"},
         {"visio/document.xml", "a Visio drawing, which is not read; save it as PDF"},
         {"AndroidManifest.xml", "an Android program"},
         {"META-INF/MANIFEST.MF", "a Java program"},
@@ -101,7 +103,7 @@ int package_open(struct package **out, struct writer *w, int fd) {
     p->zip = own < 0 ? NULL : zip_fdopen(own, 0, &err);
     if (!p->zip) {
         if (own >= 0) close(own);
-        fail(p, ERR_FORMAT, "", "this ZIP file (DOCX, XLSX) is damaged or cut off: its directory cannot be read");
+        fail(p, ERR_FORMAT, "", "this ZIP file (DOCX, XLSX, ODT) is damaged or cut off: its directory cannot be read");
         goto failed;
     }
     zip_int64_t n = zip_get_num_entries(p->zip, 0);
@@ -174,7 +176,12 @@ static const char *local(const char *name, char *out, size_t cap) {
                                       "http://purl.oclc.org/ooxml/spreadsheetml/main"};
     for (size_t i = 0; i < sizeof own / sizeof *own; i++)
         if ((size_t)(bar - name) == strlen(own[i]) && !memcmp(name, own[i], (size_t)(bar - name))) return bar + 1;
-    const char *slash = bar;
+    const char *slash = bar, *odf = "urn:oasis:names:tc:opendocument:xmlns:";
+    if (!strncmp(name, odf, strlen(odf))) { /* "urn:...:xmlns:text:1.0|p" -> "text:p" */
+        name += strlen(odf);
+        snprintf(out, cap, "%.*s:%s", (int)strcspn(name, ":|"), name, bar + 1);
+        return out;
+    }
     while (slash > name && slash[-1] != '/') slash--;
     snprintf(out, cap, "%.*s:%s", (int)(bar - slash), slash, bar + 1);
     return out;
@@ -318,7 +325,7 @@ static void title_text(void *context, const char *s, int len) {
 int package_title(struct package *p) {
     struct title t = {.in = false};
     struct buf clean = {0};
-    if (!package_parse(p, "/docProps/core.xml", title_start, title_end, title_text, &t)) {
+    if (!package_parse(p, formats[p->kind].properties, title_start, title_end, title_text, &t)) {
         text_clean(&clean, slice_trim(buf_slice(&t.text)), false);
         if (clean.len) p->w->d->title = arena_slice(&p->w->d->arena, buf_slice(&clean));
     }

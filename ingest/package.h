@@ -6,7 +6,7 @@
 
 #include "ingest/reader.h"
 
-enum package_kind { PACKAGE_DOCX, PACKAGE_XLSX };
+enum package_kind { PACKAGE_DOCX, PACKAGE_XLSX, PACKAGE_ODT };
 
 /* ERR_UNSUPPORTED for ZIP files that hold none of these (says which), ERR_FORMAT, ERR_ENCRYPTED, ERR_LIMIT. */
 int package_open(struct package **out, struct writer *w, int fd);
@@ -18,12 +18,12 @@ typedef void (*package_end)(void *context, const char *name);
 typedef void (*package_text)(void *context, const char *s, int len);
 /* Reads a part beside the main one ("styles.xml"; "" is the main part itself; "/docProps/core.xml" from the root).
  * Names come as local names of the format's own namespace ("p", "tbl"; "row", "c"), others with their namespace's last
- * word before a colon. A missing part is no error. */
+ * word before a colon, OpenDocument's with their usual prefix ("text:p"). A missing part is no error. */
 int package_parse(struct package *p, const char *part, package_start start, package_end end, package_text text,
                   void *context);
 bool package_has(struct package *p, const char *part);
 
-/* Gives the document the title that its properties say (docProps/core.xml), if they say one. */
+/* Gives the document the title that its properties say, if they say one. */
 int package_title(struct package *p);
 
 const char *package_attribute(const char **attributes, const char *name); /* by local name; NULL when absent */

@@ -65,6 +65,10 @@ void writer_page(struct writer *w, struct slice label, float width_pt, float hei
 /* The block that is begun, for flags, size and so on; NULL after an error. Blocks don't nest: a begin ends the block
  * before. */
 struct ingest_block *writer_begin(struct writer *w, enum ingest_block_kind kind, uint32_t level);
+/* A whole paragraph. A line break in it ('\n') begins a block, unless this is a heading or the sentence clearly goes on;
+ * the first has the number. */
+void writer_paragraph(struct writer *w, enum ingest_block_kind kind, uint32_t level, uint32_t flags,
+                      struct slice number, struct slice text);
 void writer_number(struct writer *w, struct slice number); /* first thing in a block; a space follows */
 void writer_text(struct writer *w, struct slice text);     /* UTF-8; white space collapses except in PRE */
 void writer_word(struct writer *w, uint32_t page, float x0, float y0, float x1, float y1, struct slice text,
@@ -100,6 +104,8 @@ struct table {
 void table_row(struct writer *w, struct table *t);
 void table_cell(struct writer *w, struct table *t, uint32_t n_columns, uint32_t n_rows, uint32_t flags);
 void table_text(struct writer *w, struct table *t, struct slice text);
+/* A paragraph of the cell; the cell is bold when all of them are. */
+void table_paragraph(struct writer *w, struct table *t, struct slice number, struct slice text, bool bold);
 void table_cell_end(struct table *t);
 void table_write(struct writer *w, struct table *t); /* ends the table */
 void table_free(struct table *t);
@@ -119,6 +125,11 @@ int encoding_decode(struct slice bytes, const char *declared, struct buf *out, s
 /* Length of a "(a)", "4.2", "-" or "•" at the start of s, without the space behind it; 0 when there is none. */
 size_t list_mark(struct slice s);
 
+/* ---- what lists count in (ordinals.c); 0 gives nothing ---- */
+void ordinal_roman(unsigned long n, bool upper, char *out, size_t cap);
+/* 27 is "aa"; 28 is "bb" where letters are doubled (Word), else "ab" (HTML, OpenDocument) */
+void ordinal_letters(unsigned long n, bool upper, bool doubled, char *out, size_t cap);
+
 /* ---- readers: bytes (decoded for the text formats) -> blocks ---- */
 int text_read(struct writer *w, struct slice utf8);
 int markdown_read(struct writer *w, struct slice utf8);
@@ -128,6 +139,7 @@ int eml_read(struct writer *w, struct slice bytes); /* as they came: each part s
 struct package; /* package.h */
 int docx_read(struct writer *w, struct package *p);
 int xlsx_read(struct writer *w, struct package *p);
+int odt_read(struct writer *w, struct package *p);
 int zip_read(struct writer *w, int fd); /* whatever format the archive holds (read.c) */
 int pdf_read(struct writer *w, int fd);
 

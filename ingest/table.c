@@ -83,6 +83,22 @@ void table_text(struct writer *w, struct table *t, struct slice text) {
     if (t->text.failed) nomem(w);
 }
 
+void table_paragraph(struct writer *w, struct table *t, struct slice number, struct slice text, bool bold) {
+    if (w->code || !t->in_cell) return;
+    struct table_cell *c = &t->cells[t->n_cells - 1];
+    bool first = c->text == t->text.len;
+    if (number.len) {
+        table_text(w, t, number);
+        table_text(w, t, SLICE_LITERAL(" "));
+    }
+    table_text(w, t, text);
+    table_text(w, t, SLICE_LITERAL("\n"));
+    if (bold && (first || c->flags & INGEST_BLOCK_BOLD))
+        c->flags |= INGEST_BLOCK_BOLD;
+    else
+        c->flags &= ~(uint32_t)INGEST_BLOCK_BOLD;
+}
+
 void table_cell_end(struct table *t) {
     if (!t->in_cell) return;
     struct table_cell *c = &t->cells[t->n_cells - 1];

@@ -3,6 +3,7 @@
 #include "ingest/reader.h"
 
 #include <assert.h>
+#include <ctype.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -262,6 +263,40 @@ void writer_end(struct writer *w) {
         b->span.start = b->span.end = (uint32_t)w->text.len;
     } else {
         w->n_blocks--;
+    }
+}
+
+void writer_paragraph(struct writer *w, enum ingest_block_kind kind, uint32_t level, uint32_t flags,
+                      struct slice number, struct slice text) {
+    size_t i = 0;
+    while (i < text.len && !w->code) {
+        size_t end = i;
+        while (end < text.len) { /* a line break stays one unless the sentence goes on in lower case */
+            const char *nl = memchr(text.data + end, '\n', text.len - end);
+            if (!nl) {
+                end = text.len;
+                break;
+            }
+            end = (size_t)(nl - text.data);
+            size_t next = end;
+            while (next < text.len && isspace((unsigned char)text.data[next])) next++;
+            if (kind == INGEST_BLOCK_HEADING || (next < text.len && islower((unsigned char)text.data[next]) &&
+                                                 end > i && !strchr(".;:?!", text.data[end - 1]))) {
+                end = next;
+                continue;
+            }
+            break;
+        }
+        struct slice piece = slice_trim((struct slice){text.data + i, end - i});
+        i = end + 1;
+        if (!piece.len) continue;
+        struct ingest_block *k = writer_begin(w, kind, level);
+        if (!k) return;
+        k->flags |= flags;
+        writer_number(w, number);
+        number.len = 0;
+        writer_text(w, piece);
+        writer_end(w);
     }
 }
 

@@ -322,7 +322,7 @@ function placeText(c) {
   if (c.cell) return c.document + ', ' + c.page_label + (c.section && c.section !== c.sheet ? ', section ' + c.section : '');
   const paged = !d || d.pages > 1 || d.mime === 'application/pdf'; /* a web page has no page numbers */
   const label = paged ? c.page_label || (c.page ? String(c.page) : '') : '';
-  return c.document + (label ? ', page ' + label : '') + (c.section ? ', section ' + c.section : '');
+  return c.document + (label ? (label.includes(' ') ? ', ' : ', page ') + label : '') + (c.section ? ', section ' + c.section : '');
 }
 
 function placeButton(c) {

@@ -156,7 +156,9 @@ static void put_quote(struct buf *b, const json_t *side) {
 static void put_where(struct buf *b, const json_t *side) {
     buf_puts(b, "<p class=\"where\"><b>");
     put_text(b, side, "document");
-    buf_puts(b, has_text(side, "cell") ? "</b> <span>· " : "</b> <span>· page ");
+    const char *label = json_string_value(json_object_get(side, "page_label"));
+    /* "slide 3" and a cell's place say what they are */
+    buf_puts(b, has_text(side, "cell") || (label && strchr(label, ' ')) ? "</b> <span>· " : "</b> <span>· page ");
     put_text(b, side, has_text(side, "page_label") ? "page_label" : "page");
     /* a sheet's name stands in its cell's place already */
     if (has_text(side, "section") && !json_equal(json_object_get(side, "section"), json_object_get(side, "sheet"))) {

@@ -1,0 +1,180 @@
+/* test_ingest_office.c: OpenDocument texts become headings, numbered items, tables and notes as their pages show them;
+ * what is left out is told. Expected texts of tests/data/ingest were written by somebody else (MANIFEST.tsv). */
+#include "tests/unit/ingest_fixture.h"
+
+static char bytes[1 << 20];
+
+/* ---- ODT ---- */
+#define ODF(x) "urn:oasis:names:tc:opendocument:xmlns:" x ":1.0"
+#define ODF_NAMES                                                                                                      \
+    " xmlns:office=\"" ODF("office") "\" xmlns:text=\"" ODF("text") "\" xmlns:table=\"" ODF(                           \
+        "table") "\" xmlns:style=\"" ODF("style") "\" xmlns:draw=\"" ODF("drawing") "\" xmlns:fo=\"" ODF("xsl-fo-"     \
+                                                                                                         "compatible") "\" xmlns:svg=\"" ODF("svg-compatible") "\""
+#define CONTENT(styles, body)                                                                                          \
+    "<office:document-content" ODF_NAMES "><office:automatic-styles>" styles                                           \
+    "</office:automatic-styles><office:body><office:text>" body                                                        \
+    "</office:text></office:body></office:document-content>"
+
+static void check_odt(const char *content, const char *styles, const char *expected) {
+    const struct entry entries[] = {
+        {"mimetype", "application/vnd.oasis.opendocument.text"}, {"content.xml", content}, {"styles.xml", styles}};
+    check_document("a.odt", bytes, make_zip(bytes, sizeof bytes, entries, styles ? 3 : 2), expected);
+}
+
+static const char outline_xml[] =
+    "<office:document-styles" ODF_NAMES "><office:styles><style:style style:name=\"Heading_20_1\" "
+    "style:family=\"paragraph\"><style:text-properties fo:font-weight=\"bold\"/></style:style><text:outline-style "
+    "style:name=\"Outline\"><text:outline-level-style text:level=\"1\" style:num-format=\"1\" "
+    "style:num-suffix=\".\" text:start-value=\"4\"/><text:outline-level-style text:level=\"2\" style:num-format=\"1\" "
+    "text:display-levels=\"2\"/></text:outline-style><text:list-style style:name=\"L\"><text:list-level-style-number "
+    "text:level=\"1\" style:num-format=\"a\" style:num-prefix=\"(\" style:num-suffix=\")\"/>"
+    "<text:list-level-style-number text:level=\"2\" style:num-format=\"i\" num-list-format=\"%1%.%2%)\"/>"
+    "<text:list-level-style-bullet text:level=\"3\" text:bullet-char=\"*\"/></text:list-style></office:styles>"
+    "</office:document-styles>";
+
+#define ITEM(text) "<text:list-item><text:p>" text "</text:p></text:list-item>"
+static void test_odt_numbers_are_computed(void **state) {
+    (void)state;
+    check_odt(
+        CONTENT(
+            "",
+            "<text:h text:style-name=\"Heading_20_1\" text:outline-level=\"1\">Payment</text:h>"
+            "<text:h text:outline-level=\"2\">Invoices</text:h><text:p>The Buyer shall:</text:p>"
+            "<text:list xml:id=\"l1\" text:style-name=\"L\">" ITEM(
+                "pay;") "<text:list-item><text:p>report:</text:p>"
+                        "<text:p>in writing</text:p><text:list>" ITEM("monthly") ITEM(
+                            "yearly") "</text:list></text:list-item>"
+                                      "</text:list><text:p>Words between.</text:p>"
+                                      "<text:list text:continue-list=\"l1\">" ITEM(
+                                          "insure.") "</text:list>"
+                                                     "<text:list text:style-name=\"L\" "
+                                                     "text:continue-numbering=\"true\">" ITEM(
+                                                         "store.") "</text:list>"
+                                                                   "<text:list "
+                                                                   "text:style-name=\"L\"><text:list-header><text:p>No "
+                                                                   "number</text:p></text:list-header>"
+                                                                   "<text:list-item "
+                                                                   "text:start-value=\"28\"><text:p>far<text:line-"
+                                                                   "break/>Down</"
+                                                                   "text:p><text:list><text:list-item><text:list>" ITEM(
+                                                                       "dot") "</text:list></text:list-item></"
+                                                                              "text:list></text:list-item></text:list>"
+                                                                              "<text:h "
+                                                                              "text:outline-level=\"2\">Interest</"
+                                                                              "text:h><text:h text:outline-level=\"1\" "
+                                                                              "text:is-list-header=\"true\">Annex</"
+                                                                              "text:h><text:h "
+                                                                              "text:outline-level=\"1\">Term</text:h>"
+                                                                              "<text:h "
+                                                                              "text:outline-level=\"2\"><text:number>5."
+                                                                              "7</text:number>Renewal</text:h>"),
+        outline_xml,
+        "H1[4.] 4. Payment\nH2[4.1] 4.1 Invoices\nP The Buyer shall:\nL1[(a)] (a) pay;\nL1[(b)] (b) report:\nL1 in "
+        "writing\nL2[b.i)] b.i) monthly\nL2[b.ii)] b.ii) yearly\nP Words between.\nL1[(c)] (c) insure.\nL1[(d)] (d) "
+        "store.\nL1 No number\nL1[(ab)] (ab) far\nL1 Down\nL3[-] - dot\nH2[4.2] 4.2 Interest\nH1 Annex\nH1[5.] 5. "
+        "Term\nH2[5.7] 5.7 Renewal\n");
+}
+
+static void test_odt_shows_what_its_page_shows(void **state) {
+    (void)state;
+    check_odt(
+        CONTENT("<style:style style:name=\"S\" style:family=\"text\"><style:text-properties "
+                "style:text-line-through-style=\"solid\"/></style:style><style:style style:name=\"H\" "
+                "style:family=\"text\"><style:text-properties text:display=\"none\"/></style:style><style:style "
+                "style:name=\"U\" style:family=\"text\" style:parent-style-name=\"V\"/><style:style style:name=\"V\" "
+                "style:family=\"text\"><style:text-properties style:text-position=\"super 58%\"/></style:style>"
+                "<style:style style:name=\"N\" style:family=\"paragraph\"><style:text-properties "
+                "text:display=\"none\"/></style:style>",
+                "<text:tracked-changes><text:changed-region><text:deletion><text:p>The price is "
+                "100.</text:p></text:deletion></text:changed-region></text:tracked-changes>"
+                "<text:table-of-content><text:index-body><text:p>Payment 3</text:p></text:index-body></"
+                "text:table-of-content><text:p text:style-name=\"N\">Hidden.</text:p>"
+                "<text:p>The<text:s text:c=\"2\"/>price<text:change text:change-id=\"1\"/> is\n<text:span "
+                "text:style-name=\"S\">not </text:span><text:span text:style-name=\"H\">never</text:span>200<text:note "
+                "text:note-class=\"footnote\"><text:note-citation>7</text:note-citation><text:note-body><text:p>Net of "
+                "tax.</text:p><text:p>Twice.</text:p></text:note-body></text:note> euros a m<text:span "
+                "text:style-name=\"U\">2</text:span>.<office:annotation><text:p>Really?</text:p></office:annotation>"
+                "<draw:frame><draw:text-box><text:p>Boxed.</text:p></draw:text-box></draw:frame><draw:frame>"
+                "<draw:object><office:x/></draw:object><svg:desc>A chart</svg:desc></draw:frame></text:p>"
+                "<text:section text:display=\"none\"><text:p>Secret.</text:p></text:section><text:section>"
+                "<text:p>Open.</text:p></text:section>"),
+        NULL,
+        "P Boxed.\nP The price is 200\xe2\x81\xb7 euros a m\xc2\xb2.\nF[7] 7 Net of tax. Twice.\nP Open.\n! the "
+        "document "
+        "has tracked changes: insertions were read, deletions were not\n! struck-through text was not read\n! comments "
+        "were not read (1)\n! embedded objects (charts, formulas) were not read (1)\n");
+}
+
+#define CELL(text) "<table:table-cell><text:p>" text "</text:p></table:table-cell>"
+static void test_odt_tables(void **state) {
+    (void)state;
+    check_odt(
+        CONTENT(
+            "",
+            "<table:table><table:table-header-rows><table:table-row>" CELL("Item") CELL("Price") CELL(
+                "Note") "</table:table-row></table:table-header-rows><table:table-row>"
+                        "<table:table-cell "
+                        "table:number-rows-spanned=\"2\"><text:p>Pump</text:p></table:table-cell>" CELL(
+                            "5") "<table:table-cell><text:list text:style-name=\"L\">" ITEM("new")
+                            ITEM("old") "</text:list></"
+                                        "table:table-cell></table:table-row><table:table-row><table:covered-table-cell/"
+                                        "><table:table-cell "
+                                        "table:number-columns-spanned=\"2\"><table:table><table:table-row>" CELL("6")
+                                            CELL("7") "</table:table-row></table:table></"
+                                                      "table:table-cell><table:covered-table-cell/></table:table-row>"
+                                                      "</table:table><text:p>After.</text:p>"),
+        outline_xml,
+        "C0.0.0* Item\nC0.0.1* Price\nC0.0.2* Note\nC0.1.0 Pump\nC0.1.1 5\nC0.1.2 (a) new (b) old\nC0.2.0 \nC0.2.1 6 "
+        "7\nP After.\n");
+}
+
+static void test_odt_of_another_program(void **state) {
+    (void)state;
+    /* theirs counts on where the file has a bullet */
+    check_published_but("text_document_01.odt", "3numberedlist3", "numberedlist3");
+}
+
+static void test_odt_has_the_title_of_its_properties(void **state) {
+    (void)state;
+    const struct entry entries[] = {
+        {"content.xml", CONTENT("", "<text:h>Payment</text:h>")},
+        {"meta.xml", "<office:document-meta" ODF_NAMES " xmlns:dc=\"http://purl.org/dc/elements/1.1/\"><office:meta>"
+                     "<dc:title>Supply &amp; Service</dc:title></office:meta></office:document-meta>"}};
+    struct ingest_document *d = NULL;
+    struct error e;
+    assert_int_equal(load_bytes(&d, "a.odt", bytes, make_zip(bytes, sizeof bytes, entries, 2), NULL, &e), 0);
+    assert_string_equal(d->title.data, "Supply & Service");
+    assert_int_equal(d->format, INGEST_ODT);
+    ingest_document_free(d);
+}
+
+static void test_opendocuments_that_are_refused(void **state) {
+    (void)state;
+    const struct entry sheet[] = {{"content.xml",
+                                   "<office:document-content" ODF_NAMES
+                                   "><office:body><office:spreadsheet/></office:body></office:document-content>"}};
+    refuse("a.ods", bytes, make_zip(bytes, sizeof bytes, sheet, 1), ERR_UNSUPPORTED, "OpenDocument spreadsheet");
+    const struct entry locked[] = {
+        {"content.xml", "\x8f\x12\x03"},
+        {"META-INF/manifest.xml",
+         "<manifest:manifest xmlns:manifest=\"" ODF(
+             "manifest") "\"><manifest:file-entry>"
+                         "<manifest:encryption-data/></manifest:file-entry></manifest:manifest>"}};
+    refuse("a.odt", bytes, make_zip(bytes, sizeof bytes, locked, 2), ERR_ENCRYPTED, "password");
+    refuse("b.odt", bytes, make_zip(bytes, sizeof bytes, locked + 1, 1), ERR_FORMAT, "main part is missing");
+    const struct entry laughs[] = {{"content.xml", "<!DOCTYPE x [<!ENTITY a \"aaaa\">]><x>&a;</x>"}};
+    refuse("c.odt", bytes, make_zip(bytes, sizeof bytes, laughs, 1), ERR_FORMAT, "document type");
+}
+
+int main(int argc, char **argv) {
+    if (argc > 1 && !strcmp(argv[1], INGEST_CHILD_ARGUMENT)) return ingest_child_main(argc, argv);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_odt_numbers_are_computed),
+        cmocka_unit_test(test_odt_shows_what_its_page_shows),
+        cmocka_unit_test(test_odt_tables),
+        cmocka_unit_test(test_odt_of_another_program),
+        cmocka_unit_test(test_odt_has_the_title_of_its_properties),
+        cmocka_unit_test(test_opendocuments_that_are_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
