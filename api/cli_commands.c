@@ -230,6 +230,19 @@ static int ingest_wait(struct cli *c, struct ingest_file *f, size_t at, size_t n
     return cli_ask_for(c, API_GET, path, NULL, &f->result, e);
 }
 
+/* What of a document was not read or was guessed, a line each. */
+static void print_warnings(const json_t *document) {
+    const json_t *w;
+    size_t i;
+    json_array_foreach(json_object_get(document, "warnings"), i, w) {
+        const json_t *page = json_object_get(w, "page");
+        printf("        warning: ");
+        if (page != NULL) printf("page %lld: ", (long long)json_integer_value(page));
+        cli_put(stdout, json_string_value(json_object_get(w, "message")));
+        printf("\n");
+    }
+}
+
 static void ingest_report(struct cli *c, struct ingest_file *f) {
     const json_t *o = f->result;
     const char *state = json_string_value(json_object_get(o, "state"));
@@ -254,6 +267,7 @@ static void ingest_report(struct cli *c, struct ingest_file *f) {
     if (json_object_get(o, "duplicate_of") != NULL)
         printf("; the same bytes as document %lld", (long long)json_integer_value(json_object_get(o, "duplicate_of")));
     printf(" (id %lld)\n", (long long)f->document);
+    print_warnings(o);
     fflush(stdout);
 }
 
@@ -509,6 +523,7 @@ int command_documents(struct cli *c) {
                 cli_put(stdout, message);
             }
             printf("\n");
+            print_warnings(d);
         }
     json_decref(o);
     return 0;

@@ -34,6 +34,14 @@ json_t *api_document_json(const struct store_document *d) {
     json_object_set_new(o, "statements", json_integer(d->n_statements));
     json_object_set_new(o, "tokens", json_integer(d->n_tokens));
     json_object_set_new(o, "added_at", json_integer((json_int_t)d->added_at));
+    json_t *warnings = json_array();
+    for (size_t i = 0; i < d->n_warnings; i++) {
+        json_t *w = json_pack("{s:o}", "message", slice_json(d->warnings[i].message));
+        if (d->warnings[i].page != INGEST_NONE)
+            json_object_set_new(w, "page", json_integer((json_int_t)d->warnings[i].page + 1));
+        json_array_append_new(warnings, w);
+    }
+    json_object_set_new(o, "warnings", warnings);
     if (d->duplicate_of != 0) json_object_set_new(o, "duplicate_of", json_integer((json_int_t)d->duplicate_of));
     if (d->replaced_by != 0) json_object_set_new(o, "replaced_by", json_integer((json_int_t)d->replaced_by));
     if (d->state == STORE_FAILED)
@@ -69,21 +77,8 @@ int route_document(struct api *api, struct api_request *q, const struct api_args
     (void)q;
     struct arena arena = {0};
     struct store_document d;
-    struct ingest_document *text = NULL;
     int rc = store_document_find(api->store, &arena, a->id[0], &d, e);
-    if (rc == 0 && d.state == STORE_READY) rc = store_document_load(api->store, a->id[0], &text, e);
-    if (rc == 0) {
-        json_t *o = api_document_json(&d), *warnings = json_array();
-        for (size_t i = 0; text != NULL && i < text->n_warnings; i++) {
-            json_t *w = json_pack("{s:o}", "message", slice_json(text->warnings[i].message));
-            if (text->warnings[i].page != INGEST_NONE)
-                json_object_set_new(w, "page", json_integer((json_int_t)text->warnings[i].page + 1));
-            json_array_append_new(warnings, w);
-        }
-        json_object_set_new(o, "warnings", warnings);
-        api_respond(r, 200, o);
-    }
-    ingest_document_free(text);
+    if (rc == 0) api_respond(r, 200, api_document_json(&d));
     arena_free(&arena);
     return rc;
 }

@@ -247,6 +247,25 @@ static void take_end(struct reader *r) {
     if (r->p != r->end) r->bad = true;
 }
 
+static int take_outcome(const struct reader *r, struct error *e) {
+    if (r->nomem) return store_nomem(e);
+    if (r->bad)
+        return error_set(e, ERR_FORMAT, "",
+                         "The stored form of this document is damaged; delete it and add the file again");
+    return 0;
+}
+
+int body_warnings(struct slice blob, struct arena *a, struct ingest_warning **out, size_t *n, struct error *e) {
+    struct reader r = {.arena = a};
+    *out = take_array(&r, blob, 2, sizeof **out, n);
+    for (size_t i = 0; i < *n && !r.bad; i++) {
+        (*out)[i].page = take_index(&r);
+        (*out)[i].message = take_slice(&r);
+    }
+    take_end(&r);
+    return take_outcome(&r, e);
+}
+
 int body_decode(struct ingest_document *d, const struct body_blobs *b, struct error *e) {
     struct reader r = {.arena = &d->arena};
     uint32_t at = 0, page = 0;
@@ -317,17 +336,9 @@ int body_decode(struct ingest_document *d, const struct body_blobs *b, struct er
         f->flags = take_u32(&r);
     }
     take_end(&r);
-    if (!r.bad) d->warnings = take_array(&r, b->warnings, 2, sizeof *d->warnings, &d->n_warnings);
-    for (size_t i = 0; i < d->n_warnings && !r.bad; i++) {
-        d->warnings[i].page = take_index(&r);
-        d->warnings[i].message = take_slice(&r);
-    }
-    take_end(&r);
-    if (r.nomem) return store_nomem(e);
-    if (r.bad)
-        return error_set(e, ERR_FORMAT, "",
-                         "The stored form of this document is damaged; delete it and add the file again");
-    return body_check(d, e);
+    int rc = take_outcome(&r, e);
+    if (rc == 0) rc = body_warnings(b->warnings, &d->arena, &d->warnings, &d->n_warnings, e);
+    return rc ? rc : body_check(d, e);
 }
 
 /* ---- what both sides promise ---- */

@@ -30,7 +30,7 @@ enum {
     STORE_QUERY_PHRASES = STORE_QUERY_WORDS + 8 * STORE_QUERY_ITEMS,
     STORE_HITS = 10000 /* top_k at most */
 };
-#define STORE_SCHEMA_VERSION 1
+#define STORE_SCHEMA_VERSION 2
 #define STORE_APPLICATION_ID 0x416e7469 /* "Anti" */
 
 struct store {
@@ -89,6 +89,7 @@ struct body_blobs {
 };
 int body_decode(struct ingest_document *d, const struct body_blobs *b, struct error *e);
 int body_check(const struct ingest_document *d, struct error *e);
+int body_warnings(struct slice blob, struct arena *a, struct ingest_warning **out, size_t *n, struct error *e);
 
 /* ---- index.c: rows for search ---- */
 int index_write(sqlite3 *db, int64_t content, const struct ingest_document *d, int64_t *n_words,

@@ -189,7 +189,7 @@ int store_document_add(struct store *s, int64_t set, const char *path, struct sl
     " c.n_tokens, c.n_pages_without_text, c.error_code, c.error_message, c.error_where,"                               \
     " coalesce((SELECT min(d.id) FROM entries d WHERE d.set_id = e.set_id AND d.content = e.content AND d.id < e.id "  \
     "AND d.replaced_by = 0), 0),"                                                                                      \
-    " e.replaced_by, e.added_at FROM entries e JOIN contents c ON c.id = e.content "
+    " e.replaced_by, e.added_at, c.warnings FROM entries e JOIN contents c ON c.id = e.content "
 
 static int document_read(sqlite3_stmt *st, struct arena *a, struct store_document *d, struct error *e) {
     bool failed = false;
@@ -216,7 +216,12 @@ static int document_read(sqlite3_stmt *st, struct arena *a, struct store_documen
         return error_set(e, ERR_FORMAT, "",
                          "The database is damaged (a document without its SHA-256); restore it from a backup");
     memcpy(d->sha256, sha.data, 32);
-    return failed ? store_nomem(e) : 0;
+    if (failed) return store_nomem(e);
+    /* damaged ones are told when the text is loaded: the document must still be listed, so that it can be deleted */
+    struct error damaged;
+    int rc = body_warnings(db_lend(st, 19), a, &d->warnings, &d->n_warnings, &damaged);
+    if (rc) d->n_warnings = 0;
+    return rc == ERR_NOMEM ? store_nomem(e) : 0;
 }
 
 int store_documents(struct store *s, struct arena *a, int64_t set, struct store_document **out, size_t *n,
@@ -336,13 +341,12 @@ static int write_rows(sqlite3 *db, int64_t job, const struct ingest_document *d,
     if (rc == 0)
         rc = db_run(db, e,
                     "INSERT INTO bodies(content, version, ingest_version, format, text, pages, words, sections, "
-                    "statements, facts, warnings)"
-                    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                    "iiiibbbbbbb", content, (int64_t)BODY_VERSION, (int64_t)INGEST_VERSION, (int64_t)d->format,
+                    "statements, facts)"
+                    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    "iiiibbbbbb", content, (int64_t)BODY_VERSION, (int64_t)INGEST_VERSION, (int64_t)d->format,
                     (const void *)d->text.data, d->text.len, (const void *)b->pages.data, b->pages.len,
                     (const void *)b->words.data, b->words.len, (const void *)b->sections.data, b->sections.len,
-                    (const void *)b->statements.data, b->statements.len, (const void *)b->facts.data, b->facts.len,
-                    (const void *)b->warnings.data, b->warnings.len);
+                    (const void *)b->statements.data, b->statements.len, (const void *)b->facts.data, b->facts.len);
     if (rc == 0) rc = index_write(db, content, d, &n_words, &n_section_words, e);
     /* a title that is only the file's name is each entry's own */
     struct slice title = slice_equal(d->title, d->name) ? SLICE_LITERAL("") : d->title;
@@ -350,10 +354,10 @@ static int write_rows(sqlite3 *db, int64_t job, const struct ingest_document *d,
         rc = db_run(db, e,
                     "UPDATE contents SET state = ?, title = ?, mime = ?, n_pages = ?, n_statements = ?, n_tokens = ?, "
                     "n_pages_without_text = ?,"
-                    " n_words = ?, n_section_words = ? WHERE id = ?",
-                    "iTtiiiiiii", (int64_t)STORE_READY, title, slice_of(mime_of(d->format)), (int64_t)d->n_pages,
+                    " n_words = ?, n_section_words = ?, warnings = ? WHERE id = ?",
+                    "iTtiiiiiibi", (int64_t)STORE_READY, title, slice_of(mime_of(d->format)), (int64_t)d->n_pages,
                     (int64_t)d->n_statements, (int64_t)n_tokens, (int64_t)d->n_pages_without_text, n_words,
-                    n_section_words, content);
+                    n_section_words, (const void *)b->warnings.data, b->warnings.len, content);
     if (rc == 0)
         rc = db_run(db, e, "UPDATE jobs SET state = ?, done = total, finished_at = ? WHERE id = ?", "iii",
                     (int64_t)STORE_JOB_DONE, now_seconds(), job);
@@ -425,7 +429,7 @@ int store_document_load(struct store *s, int64_t document, struct ingest_documen
     if (rc == 0)
         rc = db_query(
             db, &st, e,
-            "SELECT b.version, b.format, b.text, b.pages, b.words, b.sections, b.statements, b.facts, b.warnings, "
+            "SELECT b.version, b.format, b.text, b.pages, b.words, b.sections, b.statements, b.facts, c.warnings, "
             "e.name, c.title,"
             " c.sha256, c.n_bytes, c.n_pages_without_text"
             " FROM entries e JOIN contents c ON c.id = e.content JOIN bodies b ON b.content = c.id WHERE e.id = ?",

@@ -9,7 +9,12 @@
 extern const char _binary_store_schema_sql_start[], _binary_store_schema_sql_end[];
 
 /* steps[i] leads from version i + 1 to i + 2. */
-static const char *const steps[] = {NULL};
+static const char *const steps[] = {
+    "ALTER TABLE contents ADD COLUMN warnings BLOB NOT NULL DEFAULT x'00';"
+    "UPDATE contents SET warnings = (SELECT warnings FROM bodies WHERE content = contents.id)"
+    " WHERE id IN (SELECT content FROM bodies);"
+    "ALTER TABLE bodies DROP COLUMN warnings",
+    NULL};
 #define N_STEPS (sizeof steps / sizeof *steps - 1)
 _Static_assert(N_STEPS == STORE_SCHEMA_VERSION - 1, "one step a version");
 

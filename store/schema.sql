@@ -1,4 +1,4 @@
--- schema.sql: version 1 of antinomy.db. Embedded into the program; migrate.c runs it on an empty file and raises user_version.
+-- schema.sql: version 2 of antinomy.db. Embedded into the program; migrate.c runs it on an empty file and raises user_version.
 --
 -- A document's bytes are a `contents` row (by SHA-256); a name in a set that points to them is an `entries` row. Everything that comes
 -- of the bytes hangs on contents and goes with it. Times are unix seconds. Sums and states are spelt out in store.h.
@@ -25,7 +25,8 @@ CREATE TABLE contents (
     error_code TEXT NOT NULL DEFAULT '',      -- error_name() of why ingest failed
     error_message TEXT NOT NULL DEFAULT '',   -- the sentence for people
     error_where TEXT NOT NULL DEFAULT '',     -- file, page, byte
-    added_at INTEGER NOT NULL                 -- first upload of these bytes
+    added_at INTEGER NOT NULL,                -- first upload of these bytes
+    warnings BLOB NOT NULL DEFAULT x'00'      -- struct ingest_warning [] by body.c; here, not in bodies, because every list shows them
 ) STRICT;
 
 CREATE TABLE entries (
@@ -51,8 +52,7 @@ CREATE TABLE bodies (
     words BLOB NOT NULL,                      -- struct ingest_word []
     sections BLOB NOT NULL,                   -- struct ingest_section []
     statements BLOB NOT NULL,                 -- struct ingest_statement []
-    facts BLOB NOT NULL,                      -- struct ingest_fact []
-    warnings BLOB NOT NULL                    -- struct ingest_warning []
+    facts BLOB NOT NULL                       -- struct ingest_fact []
 ) STRICT;
 
 CREATE TABLE statements (

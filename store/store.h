@@ -49,6 +49,8 @@ struct store_document {
     struct slice error_code, error_message, error_where; /* STORE_FAILED */
     int64_t duplicate_of; /* entry of the same set with the same bytes, 0 = none */
     int64_t replaced_by;  /* newer document that took the name, 0 = current */
+    struct ingest_warning *warnings; /* [n_warnings] what of it was not read, or was guessed */
+    size_t n_warnings;
     int64_t added_at;
 };
 /* Registers an uploaded file: hashes it, moves it into originals/ (or drops it when the bytes are known), adds the entry and an ingest

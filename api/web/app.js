@@ -4,7 +4,7 @@
 
 const $ = id => document.getElementById(id);
 const api = '/api/v1';
-const state = { set: 0, sets: [], documents: [], jobs: new Map(), uploads: 0, report: null, reportId: 0, asking: null, timer: 0, hidden: new Set() };
+const state = { set: 0, sets: [], documents: [], jobs: new Map(), uploads: 0, report: null, reportId: 0, asking: null, timer: 0, hidden: new Set(), warned: new Set() };
 
 function el(tag, props, ...children) {
   const node = document.createElement(tag);
@@ -162,6 +162,20 @@ const stageWords = { extract: 'reading the file', index: 'indexing', embed: 'mak
 
 const isSheet = d => d.mime.endsWith('.spreadsheetml.sheet') || d.mime === 'text/csv';
 
+/* What of a document was not read, or was guessed; only: of one page and what has no page. */
+function warningsNode(d, open, only) {
+  const list = (d.warnings || []).filter(w => !only || !w.page || w.page === only);
+  if (!list.length) return null;
+  return el('details', { class: 'warnings', open }, el('summary', {}, plural(list.length, 'warning')),
+    el('ul', {}, list.map(w => el('li', {}, (w.page && !only ? (isSheet(d) ? 'Sheet ' : 'Page ') + w.page + ': ' : '') + w.message))));
+}
+
+function documentWarnings(d) {
+  const node = warningsNode(d, state.warned.has(d.id));
+  if (node) node.addEventListener('toggle', () => { if (node.open) state.warned.add(d.id); else state.warned.delete(d.id); });
+  return node;
+}
+
 function drawDocuments() {
   const running = new Map();
   let reading = null;
@@ -181,7 +195,8 @@ function drawDocuments() {
         : el('span', { class: 'document-name' }, d.name),
       el('button', { type: 'button', class: 'remove', 'aria-label': 'Delete ' + d.name, title: 'Delete', onclick: () => askDelete(d) }, '✕'),
       el('span', { class: 'document-state' }, words,
-        d.state === 'failed' ? el('button', { type: 'button', class: 'retry', 'aria-label': 'Try ' + d.name + ' again', onclick: () => retry(d) }, 'Try again') : null));
+        d.state === 'failed' ? el('button', { type: 'button', class: 'retry', 'aria-label': 'Try ' + d.name + ' again', onclick: () => retry(d) }, 'Try again') : null),
+      documentWarnings(d));
   });
   if (!items.length) items.push(el('li', { class: 'hint' }, state.set ? 'No documents yet.' : 'Make a set, or drop files here to begin.'));
   $('documents').replaceChildren(...items);
@@ -493,11 +508,13 @@ async function openViewer(c) {
   $('viewer-title').textContent = c.document;
   $('viewer-place').textContent = c.end > c.start ? placeText(c).slice(c.document.length + 2) : '';
   $('viewer-body').replaceChildren(el('p', { class: 'page-wait' }, 'One moment …'));
+  $('viewer-warnings').replaceChildren();
   if (!dialog.open) dialog.showModal();
   $('viewer-body').focus();
   try {
     if (!d) d = await call('GET', '/documents/' + c.document_id);
     view.c = c;
+    view.document = d;
     view.id = d.id;
     view.pages = d.pages;
     view.page = c.page || 1;
@@ -525,8 +542,14 @@ function svg(tag, attributes) {
   return node;
 }
 
+function drawViewerWarnings(page) {
+  const node = warningsNode(view.document, true, page);
+  $('viewer-warnings').replaceChildren(...(node ? [node] : []));
+}
+
 function showPage() {
   const page = view.page;
+  drawViewerWarnings(page);
   $('page-back').hidden = $('page-on').hidden = view.pages < 2;
   $('page-back').disabled = page <= 1;
   $('page-on').disabled = page >= view.pages;
@@ -561,6 +584,7 @@ function showPage() {
 }
 
 async function showText(c, d, ticket) {
+  drawViewerWarnings(0);
   $('page-back').hidden = $('page-on').hidden = true;
   const before = 12000, start = Math.max(0, c.start - before);
   const t = await call('GET', '/documents/' + d.id + '/text?start=' + start + '&end=' + (Math.min(c.end, c.start + 30000) + before));

@@ -81,13 +81,24 @@ def walk(folder, width, height):
         bad = os.path.join(folder, "locked-up.pdf")
         with open(bad, "wb") as f:
             f.write(b"%PDF-1.7\nnothing more\n")
-        page.upload(*[os.path.join(SAMPLES, n) for n in ("supply-agreement.pdf", "price-schedule.pdf", "quality-policy.html", "amendment.docx")], bad)
+        warned = os.path.join(folder, "freight-note.html")
+        with open(warned, "wb") as f:
+            f.write(b"<p>Freight is <s>USD 5</s> USD 6 a pallet.</p>")
+        page.upload(*[os.path.join(SAMPLES, n) for n in ("supply-agreement.pdf", "price-schedule.pdf", "quality-policy.html", "amendment.docx")], warned, bad)
         until(lambda: page.script("""const n = s => document.querySelectorAll('#documents .document.' + s).length;
-              return n('ready') === 4 && n('failed') === 1 && n('queued') === 0 && !document.querySelector('#uploads li')"""), "four files read, one refused")
+              return n('ready') === 5 && n('failed') === 1 && n('queued') === 0 && !document.querySelector('#uploads li')"""), "five files read, one refused")
         reason = page.script("return document.querySelector('#documents .document.failed .document-state').textContent")
         check(len(reason) > 10, "the reason of the failed one: " + reason)
         page.fits("the documents")
+        warnings = page.one("#documents .warnings")
+        check("struck-through text was not read" not in warnings.text and "1 warning" in warnings.text, "folded: " + warnings.text)
+        warnings.find_element(By.TAG_NAME, "summary").send_keys(Keys.ENTER)
+        until(lambda: "struck-through text was not read" in page.one("#documents .warnings").text, "the warning in the list")
         page.shot("2-documents-" + tag)
+        page.one("#documents .document-name[title='Open freight-note.html']").click()
+        check("struck-through text was not read" in page.one("#viewer-warnings .warnings").text, "the warning beside the document")
+        page.shot("2b-warnings-" + tag)
+        page.one("#viewer-close").click()
 
         # a question
         box = page.one("#question")

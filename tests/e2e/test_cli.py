@@ -120,6 +120,18 @@ def test_bad_files_beside_a_good_one(folder):
 
 
 @test
+def test_what_was_not_read_is_said_after_ingest_and_in_the_list(folder):
+    data = os.path.join(folder, "data")
+    old = write(folder, "old.html", b"<p>The rent is <s>USD 5</s> USD 6 a month.</p>")
+    done = command(data, "ingest", "deal", old, write(folder, "plain.md", NOTICE))
+    for out in (done.out, command(data, "documents", "deal").out):
+        lines = out.splitlines()
+        at = [i for i, line in enumerate(lines) if "old.html" in line]
+        equal(lines[at[0] + 1].strip(), "warning: struck-through text was not read", "below its document")
+        equal(out.count("warning"), 1, "only there")
+
+
+@test
 def test_delete_leaves_no_word(folder):
     data = os.path.join(folder, "data")
     secret = NOTICE + b"\n3.1 The password of the vault is Quxolotl-Brannigrifft and must not be told.\n"

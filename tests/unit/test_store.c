@@ -2,6 +2,8 @@
  * results. */
 #include "tests/unit/store_fixture.h"
 
+#include "store/database.h" /* STORE_SCHEMA_VERSION */
+
 #include <sqlite3.h>
 
 static const char supply[] =
@@ -56,7 +58,9 @@ static void test_newer_foreign_and_damaged_databases_are_refused(void **state) {
     FAILS(ERR_FORMAT, store_open(&f->s, f->dir, &err));
     assert_non_null(strstr(err.message, "newer"));
     assert_non_null(strstr(err.where, "antinomy.db"));
-    patch(f->dir, "PRAGMA user_version = 1; PRAGMA application_id = 7");
+    char version[64];
+    snprintf(version, sizeof version, "PRAGMA user_version = %d; PRAGMA application_id = 7", STORE_SCHEMA_VERSION);
+    patch(f->dir, version);
     FAILS(ERR_FORMAT, store_open(&f->s, f->dir, &err));
     patch(f->dir, "PRAGMA application_id = 1097757801");
     OK(store_open(&f->s, f->dir, &err));
@@ -386,6 +390,11 @@ static void test_document_comes_back_field_by_field(void **state) {
         assert_int_equal(row.n_pages, d->n_pages);
         assert_int_equal(row.n_tokens, 17);
         assert_int_equal(row.n_pages_without_text, d->n_pages_without_text);
+        assert_int_equal(row.n_warnings, d->n_warnings);
+        for (size_t i = 0; i < row.n_warnings; i++) {
+            assert_int_equal(row.warnings[i].page, d->warnings[i].page);
+            same_slice(row.warnings[i].message, d->warnings[i].message);
+        }
         same_slice(row.title, d->title);
         doc_free(d);
         doc_free(back);
