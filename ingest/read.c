@@ -118,7 +118,8 @@ static void find_title(struct ingest_document *d) {
 static int read_text(struct writer *w, int fd, uint64_t n_bytes, enum sniffed what) {
     struct ingest_document *d = w->d;
     struct buf bytes = {0}, text = {0};
-    char charset[40];
+    static const char *const tables[] = {"csv", "tsv", "tab", NULL};
+    char charset[40], delimiter;
     int code = read_fd(fd, n_bytes, &bytes, w->o->name, w->e);
     if (!code) {
         bool declared = what != SNIFF_TEXT && declared_charset(buf_slice(&bytes), charset);
@@ -133,6 +134,9 @@ static int read_text(struct writer *w, int fd, uint64_t n_bytes, enum sniffed wh
     } else if (what == SNIFF_XML) {
         d->format = INGEST_HTML;
         xml_read(w, buf_slice(&text));
+    } else if (has_extension(w->o->name, tables) && csv_delimiter(buf_slice(&text), &delimiter)) {
+        d->format = INGEST_CSV;
+        csv_read(w, buf_slice(&text), delimiter);
     } else if (looks_markdown(w->o->name, buf_slice(&text))) {
         d->format = INGEST_MARKDOWN;
         markdown_read(w, buf_slice(&text));

@@ -133,6 +133,9 @@ void ordinal_letters(unsigned long n, bool upper, bool doubled, char *out, size_
 /* ---- readers: bytes (decoded for the text formats) -> blocks ---- */
 int text_read(struct writer *w, struct slice utf8);
 int markdown_read(struct writer *w, struct slice utf8);
+/* What parts the fields: ',', ';', tab or '|'; false when the text has no rows of fields. */
+bool csv_delimiter(struct slice utf8, char *delimiter);
+int csv_read(struct writer *w, struct slice utf8, char delimiter);
 int html_read(struct writer *w, struct slice utf8);
 int xml_read(struct writer *w, struct slice utf8);
 int eml_read(struct writer *w, struct slice bytes); /* as they came: each part says its charset */

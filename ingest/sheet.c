@@ -131,6 +131,10 @@ enum sheet_kind sheet_kind_of(struct slice t) {
     if (t.len > 4 && t.data[3] == ' ' && isupper((unsigned char)t.data[0]) && isupper((unsigned char)t.data[1]) &&
         isupper((unsigned char)t.data[2]))
         i = 4; /* "EUR 45" */
+    if (t.len > 4 && t.data[t.len - 4] == ' ' && isdigit((unsigned char)t.data[t.len - 5]) &&
+        isupper((unsigned char)t.data[t.len - 3]) && isupper((unsigned char)t.data[t.len - 2]) &&
+        isupper((unsigned char)t.data[t.len - 1]))
+        t.len -= 4; /* "45 EUR" */
     while (i < t.len && (strchr("$(+-<>~ ", t.data[i]) || (uint8_t)t.data[i] >= 0x80)) i++;
     for (; i < t.len; i++) {
         unsigned char c = (unsigned char)t.data[i];

@@ -337,6 +337,53 @@ static void test_bad_workbooks_get_one_clear_reason_each(void **state) {
     ingest_document_free(d);
 }
 
+/* ---- CSV ---- */
+static void check_csv(const char *name, const char *text, const char *expected) {
+    struct ingest_document *d = NULL;
+    struct error e;
+    assert_int_equal(load_bytes(&d, name, text, strlen(text), NULL, &e), 0);
+    assert_int_equal(d->format, INGEST_CSV);
+    check_dump(d, expected);
+    ingest_document_free(d);
+}
+
+static void test_csv_fields_are_cells(void **state) {
+    (void)state;
+    check_csv("a.csv", "\xef\xbb\xbfName,Role\r\nAnn,\"Head, sales\"\r\n\r\nBob,\"said \"\"no\"\"\r\ntwice\"\r\n",
+              "T0.0* A1 Name | B1 Role\nT0.1 A2 Ann | B2 Head, sales\nT1.0 A4 Bob | B4 said \"no\" twice\n");
+    check_csv("b.tsv", "part\tcost\n\"big\" bolt\t5\nnut\t\"7\nend\t9\n",
+              "T0.0* A1 part | B1 cost\nT0.1 A2 \"big\" bolt | B2 5\nT0.2 A3 nut | B3 \"7\nT0.3 A4 end | B4 9\n");
+    check_csv("c.csv", "sep=;\nName;Note\nA, Ltd;x, y, z\nB, Ltd;q, r\n",
+              "T0.0* A1 Name | B1 Note\nT0.1 A2 A, Ltd | B2 x, y, z\nT0.2 A3 B, Ltd | B3 q, r\n");
+    check_csv("d.csv", "Sales 2024\n\nRegion,Sales,Costs\nNorth,5,6\nSouth,7,8\n",
+              "H2 A1 Sales 2024\nT0.0* A3 Region | B3 Sales | C3 Costs\nT0.1 A4 North | B4 5 | C4 6\n"
+              "T0.2 A5 South | B5 7 | C5 8\n");
+    struct ingest_document *d = NULL;
+    struct error e;
+    static const char prose[] = "This is a note,\nwhich is no table.\nIt has three lines.\n";
+    assert_int_equal(load_bytes(&d, "n.csv", prose, sizeof prose - 1, NULL, &e), 0);
+    assert_int_equal(d->format, INGEST_TEXT);
+    ingest_document_free(d);
+}
+
+static void test_a_decimal_comma_is_read_as_one(void **state) {
+    (void)state;
+    struct ingest_document *d = NULL;
+    struct error e;
+    static const char text[] =
+        "Region;Betrag;Quote;Tag\nNord;1.234,50;12,5 %;31.12.2024\nWest;1.000;-3,125 %;1.1.2025\n";
+    assert_int_equal(load_bytes(&d, "de.csv", text, sizeof text - 1, NULL, &e), 0);
+    check_dump(
+        d, "T0.0* A1 Region | B1 Betrag | C1 Quote | D1 Tag\nT0.1 A2 Nord | B2 1,234.50 | C2 12.5 % | D2 31.12.2024\n"
+           "T0.2 A3 West | B3 1,000 | C3 -3.125 % | D3 1.1.2025\n");
+    assert_int_equal(d->n_warnings, 1);
+    assert_non_null(strstr(d->warnings[0].message.data, "decimal comma"));
+    ingest_document_free(d);
+    /* nothing says which it is: left as it stands */
+    check_csv("who.csv", "A;B\nx;1,234\ny;5,678\n", "T0.0* A1 A | B1 B\nT0.1 A2 x | B2 1,234\nT0.2 A3 y | B3 5,678\n");
+    check_csv("en.csv", "A;B\nx;1,234.5\ny;5.25\n", "T0.0* A1 A | B1 B\nT0.1 A2 x | B2 1,234.5\nT0.2 A3 y | B3 5.25\n");
+}
+
 int main(int argc, char **argv) {
     if (argc > 1 && strcmp(argv[1], INGEST_CHILD_ARGUMENT) == 0) return ingest_child_main(argc, argv);
     const struct CMUnitTest tests[] = {
@@ -347,6 +394,8 @@ int main(int argc, char **argv) {
         cmocka_unit_test(test_three_thousand_rows_each_know_their_header),
         cmocka_unit_test(test_numbers_are_written_as_their_format_says),
         cmocka_unit_test(test_bad_workbooks_get_one_clear_reason_each),
+        cmocka_unit_test(test_csv_fields_are_cells),
+        cmocka_unit_test(test_a_decimal_comma_is_read_as_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
