@@ -300,6 +300,11 @@ static int build(struct answer *x, json_t *out, struct error *e) {
     }
     uint32_t n_items = items_below(x->c, &first);
     is_short = x->said.len && n_items == 0 && short_answer_place(x->c, &first, x->said, &mark);
+    /* in a spreadsheet the column that the question names says more than the model does */
+    if (x->with_model && column_named(x->c, &first, x->question, &mark))
+        is_short = true;
+    else if (is_short)
+        is_short = !column_repeats(x->c, &first, mark);
     if (is_short)
         text = ingest_text(x->c->docs[first.doc].doc, mark);
     else

@@ -211,7 +211,8 @@ int json_to_arena(json_t *j, struct arena *a, struct slice *out, struct error *e
 struct passage {
     size_t doc;
     struct ingest_span span;
-    uint32_t n_tokens; /* with its control token and title */
+    struct ingest_span header; /* of the table whose rows begin the span, when it stands far above; else empty */
+    uint32_t n_tokens;         /* with its control token and title */
 };
 /* Ranges around the best statements, grown by neighbours, in document order, at most `window` tokens together. */
 int passages_around(struct analysis *an, const struct corpus *c, const struct place *places, size_t n, uint32_t window,
@@ -253,6 +254,12 @@ int ask_short_answer(struct analysis *an, const struct corpus *c, const struct p
 /* ---- known.c ---- */
 /* Whether at least `share` of the question's words are of Latin script or stand in the set. */
 bool words_known(const struct corpus *c, struct slice question, float share);
+
+/* ---- column.c: the cell of a spreadsheet's row that answers ---- */
+/* The cell whose column the question names; false where it names none, or two alike. */
+bool column_named(const struct corpus *c, const struct place *p, struct slice question, struct ingest_span *cell);
+/* Do these words stand in more than one cell of the row? */
+bool column_repeats(const struct corpus *c, const struct place *p, struct ingest_span words);
 
 /* ---- short_answer.c ---- */
 /* Where the short answer stands in what is shown of the statement. false: it does not, or it would drop a negation:

@@ -17,21 +17,30 @@ struct window { /* statements [first, last] of a document */
     bool wide;  /* a whole section: no neighbours wanted */
 };
 
-static struct ingest_span window_span(const struct corpus *c, const struct window *w) {
-    const struct ingest_statement *st = c->docs[w->doc].doc->statements;
-    uint32_t start = st[w->first].span.start;
-    const struct ingest_span *lead = &st[w->first].lead_in;
-    /* A list item is read with its lead-in when that stands close above it; table headers may be pages away and are not
-     * pulled in. */
-    if (lead->end > lead->start && lead->start < start && start - lead->end < 400) start = lead->start;
-    return (struct ingest_span){start, st[w->last].span.end};
+enum { LEAD_NEAR = 400, LEAD_MAX = 2000 /* bytes */ };
+
+/* The range that is read; *header: of a table that begins far above it, else empty. A list item is read with its
+ * lead-in when that stands close above it, a row behind its table's header wherever that stands: without the names of
+ * its columns a row says nothing. */
+static struct ingest_span window_span(const struct corpus *c, const struct window *w, struct ingest_span *header) {
+    const struct ingest_statement *st = &c->docs[w->doc].doc->statements[w->first];
+    struct ingest_span span = {st->span.start, c->docs[w->doc].doc->statements[w->last].span.end}, lead = st->lead_in;
+    *header = (struct ingest_span){0, 0};
+    if (lead.end <= lead.start || lead.start >= span.start) return span;
+    if (span.start - lead.end < LEAD_NEAR)
+        span.start = lead.start;
+    else if (st->kind == INGEST_TABLE_ROW && lead.end - lead.start <= LEAD_MAX)
+        *header = lead;
+    return span;
 }
 
 static size_t window_tokens(const struct corpus *c, const struct window *w) {
     const struct corpus_document *d = &c->docs[w->doc];
-    size_t first, last;
-    corpus_tokens(d, window_span(c, w), &first, &last);
-    return last - first + d->n_title_ids + 1;
+    size_t first, last, header_first, header_last;
+    struct ingest_span header;
+    corpus_tokens(d, window_span(c, w, &header), &first, &last);
+    corpus_tokens(d, header, &header_first, &header_last);
+    return last - first + header_last - header_first + d->n_title_ids + 1;
 }
 
 static size_t all_tokens(const struct corpus *c, const struct window *ws, size_t n) {
@@ -67,8 +76,11 @@ static int emit(const struct corpus *c, struct window *ws, size_t n, struct aren
     qsort(ws, n, sizeof *ws, by_position);
     *out = arena_array(a, n ? n : 1, sizeof **out);
     if (!*out) return error_set(e, ERR_NOMEM, "", "There is not enough memory to choose passages.");
-    for (size_t i = 0; i < n; i++)
-        (*out)[i] = (struct passage){ws[i].doc, window_span(c, &ws[i]), (uint32_t)window_tokens(c, &ws[i])};
+    for (size_t i = 0; i < n; i++) {
+        struct passage *p = &(*out)[i];
+        *p = (struct passage){.doc = ws[i].doc, .n_tokens = (uint32_t)window_tokens(c, &ws[i])};
+        p->span = window_span(c, &ws[i], &p->header);
+    }
     *n_out = n;
     return 0;
 }
@@ -186,8 +198,12 @@ int passages_sequence(struct analysis *an, const struct corpus *c, const struct 
         size_t n_text = 0;
         /* Tokenised again: a passage begins as a text of its own, without the space that stood before it in the
          * document. */
-        struct slice s = ingest_text(d->doc, ps[i].span);
-        if ((rc = jamba_tokenize(an->model, s.data, s.len, &text, NULL, &n_text, e))) break;
+        struct slice s = ingest_text(d->doc, ps[i].span), header = ingest_text(d->doc, ps[i].header);
+        struct arena both = {0};
+        if (header.len) s = arena_slice_printf(&both, "%.*s\n%.*s", (int)header.len, header.data, (int)s.len, s.data);
+        rc = jamba_tokenize(an->model, s.data, s.len, &text, NULL, &n_text, e);
+        arena_free(&both);
+        if (rc) break;
         if (k + 1 + d->n_title_ids + n_text > cap) {
             cap = (k + 1 + d->n_title_ids + n_text) * 2;
             int32_t *grown = realloc(out, cap * sizeof *out);

@@ -1,0 +1,114 @@
+/* column.c: which cell of a table's row answers a question. Owns: the cells of a row and the names of their columns, by
+ * the places that a spreadsheet's words carry; refuses to guess: the cell is the answer only when the question says
+ * more words of its column's name than of any other's. "What is the lead time of valve B-109?" -> the cell under "Lead
+ * time (days)" in the row of B-109. Words that stand in the row itself tell which row is meant, not which column. */
+#include "engine/analysis/inside.h"
+
+#include <ctype.h>
+#include <string.h>
+
+enum { COLUMNS_MAX = 256, STEM_MIN = 4 };
+
+struct name {
+    struct ingest_span cell;
+    uint32_t column, column_end;
+    unsigned said, words; /* how many words of its name the question says; how many it has */
+};
+
+static bool next_word(struct slice s, size_t *at, struct slice *word) {
+    size_t i = *at;
+    while (i < s.len && !isalnum((unsigned char)s.data[i]) && (unsigned char)s.data[i] < 0x80) i++;
+    size_t from = i;
+    while (i < s.len && (isalnum((unsigned char)s.data[i]) || (unsigned char)s.data[i] >= 0x80)) i++;
+    *at = i;
+    *word = (struct slice){s.data + from, i - from};
+    return word->len > 0;
+}
+
+/* Equal, or one of four letters or more begins the other: "ordered" and "order". */
+static bool same_word(struct slice a, struct slice b) {
+    struct slice less = a.len < b.len ? a : b, more = a.len < b.len ? b : a;
+    if (!slice_equal_nocase(less, (struct slice){more.data, less.len})) return false;
+    return less.len == more.len || (less.len >= STEM_MIN && more.len - less.len <= 3) ||
+           (less.len + 1 == more.len && less.len > 2 && (more.data[less.len] | 32) == 's');
+}
+
+static bool says(struct slice text, struct slice word) {
+    struct slice other;
+    for (size_t at = 0; next_word(text, &at, &other);)
+        if (same_word(word, other)) return true;
+    return false;
+}
+
+static bool asks_only(struct slice word) { /* in every question: no name of a column */
+    static const char *const words[] = {"what", "which", "who", "when", "where", "how", "is",  "are", "was", "were",
+                                        "the",  "a",     "an",  "of",   "in",    "on",  "for", "to",  "and", "or",
+                                        "does", "do",    "did", "has",  "have",  "by",  "at",  "its", "per", "with"};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (slice_equal_nocase(word, slice_of(words[i]))) return true;
+    return false;
+}
+
+/* The first of the spreadsheet's cells (words) that ends behind `offset`. */
+static size_t cell_at(const struct ingest_document *d, uint32_t offset) {
+    size_t lo = 0, hi = d->n_words;
+    while (lo < hi) {
+        size_t mid = (lo + hi) / 2;
+        if (d->words[mid].span.end <= offset)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return lo;
+}
+
+bool column_named(const struct corpus *c, const struct place *p, struct slice question, struct ingest_span *cell) {
+    const struct ingest_document *d = c->docs[p->doc].doc;
+    const struct ingest_statement *st = place_statement(c, p);
+    struct ingest_cells ignored;
+    struct name names[COLUMNS_MAX];
+    size_t n = 0;
+    if (st->kind != INGEST_TABLE_ROW || st->lead_in.end <= st->lead_in.start || !ingest_cells_at(d, st->span, &ignored))
+        return false;
+    for (size_t i = cell_at(d, st->span.start); i < d->n_words && d->words[i].span.start < st->span.end; i++)
+        if (n < COLUMNS_MAX)
+            names[n++] = (struct name){d->words[i].span, (uint32_t)d->words[i].x0, (uint32_t)d->words[i].x1, 0, 0};
+    for (size_t k = 0; k < n; k++)
+        for (size_t i = cell_at(d, st->lead_in.start); i < d->n_words && d->words[i].span.start < st->lead_in.end;
+             i++) {
+            if ((uint32_t)d->words[i].x1 <= names[k].column || (uint32_t)d->words[i].x0 >= names[k].column_end)
+                continue;
+            struct slice text = ingest_text(d, d->words[i].span), word;
+            for (size_t at = 0; next_word(text, &at, &word); names[k].words++)
+                names[k].said += !asks_only(word) && says(question, word) && !says(ingest_text(d, st->span), word);
+        }
+    const struct name *best = NULL;
+    bool tie = false;
+    for (size_t k = 0; k < n; k++) {
+        if (!names[k].said) continue;
+        bool more = !best || names[k].said > best->said;
+        bool equal = best && names[k].said == best->said;
+        if (more || (equal && names[k].words < best->words)) {
+            best = &names[k];
+            tie = false;
+        } else if (equal && names[k].words == best->words) {
+            tie = true;
+        }
+    }
+    if (!best || tie) return false;
+    *cell = best->cell;
+    return true;
+}
+
+bool column_repeats(const struct corpus *c, const struct place *p, struct ingest_span words) {
+    const struct ingest_document *d = c->docs[p->doc].doc;
+    const struct ingest_statement *st = place_statement(c, p);
+    struct ingest_cells ignored;
+    unsigned n = 0;
+    if (st->kind != INGEST_TABLE_ROW || !ingest_cells_at(d, st->span, &ignored)) return false;
+    for (size_t i = cell_at(d, st->span.start); i < d->n_words && d->words[i].span.start < st->span.end; i++) {
+        struct slice text = ingest_text(d, d->words[i].span), key = ingest_text(d, words);
+        n += key.len <= text.len && memmem(text.data, text.len, key.data, key.len) != NULL;
+    }
+    return n > 1;
+}
