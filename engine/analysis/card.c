@@ -24,7 +24,8 @@ void card_default(struct card *c, enum prompting by, uint32_t context) {
         .decide_window = 1000,
         .decide_passages = 4,
         .none_threshold = 0.5f,
-        .far = {-2, 0, 0.5f}, /* no cosine is so low */
+        .far = {-2, 0, 0.5f}, /* no cosine is so low, */
+        .value = {2, 0.5f},   /* none so high */
         .evidence_by_reading = false,
         .short_answers = true,
         .pair_possible = 0.5f,
@@ -120,10 +121,15 @@ int card_parse(struct card *c, const char *json, enum prompting by, uint32_t con
         (rc = read_number(far, "lead", 0, 100, &c->far.lead, e)) ||
         (rc = read_number(far, "threshold", 0, 1, &c->far.threshold, e)))
         goto done;
+    const json_t *value = json_object_get(j, "none_value");
+    if ((rc = read_number(value, "cosine", -2, 2, &c->value.cosine, e)) ||
+        (rc = read_number(value, "threshold", 0, 1, &c->value.threshold, e)))
+        goto done;
     const json_t *w = json_object_get(j, "search");
     if (w && ((rc = read_number(w, "vector", 0, 100, &c->vector_weight, e)) ||
               (rc = read_number(w, "bm25", 0, 100, &c->bm25_weight, e)) ||
-              (rc = read_number(w, "exact", 0, 100, &c->exact_weight, e))))
+              (rc = read_number(w, "exact", 0, 100, &c->exact_weight, e)) ||
+              (rc = read_number(w, "value", 0, 100, &c->value_weight, e))))
         goto done;
 done:
     json_decref(j);

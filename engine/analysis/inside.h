@@ -36,6 +36,10 @@ struct card {
         float lead;           /* its score less than this above the second's */
         float threshold;
     } far;
+    struct {             /* the threshold where a value is asked for and the first statement states one of its kind: */
+        float cosine;    /* it is at least this near, */
+        float threshold; /* and every figure of the question stands in it */
+    } value;
     float known_words;        /* share of the question's words that must be of Latin script or stand in the set; 0: none
                                  need (a model that reads other scripts) */
     bool evidence_by_reading; /* the quote is decoded under the pointer constraint; else the first statement of the
@@ -43,6 +47,7 @@ struct card {
     bool short_answers;       /* force quote and answer, show it when it stands in the quote */
     float pair_possible, pair_sure;
     float vector_weight, bm25_weight, exact_weight;
+    float value_weight; /* added where the statement states a value of a kind that the question asks for */
     uint32_t embed_max_tokens, pair_max_tokens;
 };
 /* by: how a model with this vocabulary can be asked; context: its longest. */
@@ -260,6 +265,14 @@ bool words_known(const struct corpus *c, struct slice question, float share);
 bool column_named(const struct corpus *c, const struct place *p, struct slice question, struct ingest_span *cell);
 /* Do these words stand in more than one cell of the row? */
 bool column_repeats(const struct corpus *c, const struct place *p, struct ingest_span words);
+
+/* ---- asked.c ---- */
+/* The kinds of value that an English question asks for, as bits 1 << enum ingest_fact_kind; 0: for no value. */
+unsigned asked_values(struct slice question);
+/* Whether the statement states a value of one of these kinds. */
+bool states_value(const struct ingest_document *d, uint32_t statement, unsigned kinds);
+/* Whether every figure of the question stands in the text ("2019", "1,000", "4.2"). */
+bool states_figures(struct slice text, struct slice question);
 
 /* ---- short_answer.c ---- */
 /* Where the short answer stands in what is shown of the statement. false: it does not, or it would drop a negation:

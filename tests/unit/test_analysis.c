@@ -245,6 +245,64 @@ static void test_what_the_search_found_moves_the_threshold(void **state) {
     an->card = card;
 }
 
+/* Among statements about the same matter the one that states the kind of value that is asked for stands first; near and
+ * with the question's own figures it is shown although P(none) is high. */
+static void test_a_statement_with_the_value_that_is_asked_for_is_preferred(void **state) {
+    (void)state;
+    static const char desk[] = "Service desk\n\nA complaint about a pump is answered by the service desk in writing. "
+                               "The desk replies within ten "
+                               "(10) working days. The manager reads each complaint about a pump.\n";
+    static const char question[] = "How quickly is a complaint about a pump answered?";
+    int64_t set;
+    OK(store_set_create(store, slice_of("service desk"), &set, &err));
+    add(set, "desk.txt", desk, strlen(desk));
+    ingest_all();
+    struct card card = an->card;
+    const struct {
+        const char *question;
+        float weight;
+        bool first;
+    } rows[] = {{question, 0, false}, {question, 1, true}, {"Who reads each complaint about a pump?", 1, false}};
+    OK(embed_missing(an, set, NULL, NULL, NULL, &err));
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct arena a = {0};
+        struct corpus *c;
+        struct place *places;
+        size_t n;
+        an->card.value_weight = rows[i].weight;
+        OK(corpus_acquire(an, set, &c, &err));
+        OK(search_places(an, c, slice_of(rows[i].question), true, 2, &a, &places, &n, &err));
+        assert_int_equal(n, 2);
+        assert_true(places[0].score >= places[1].score);
+        struct slice first = place_text(c, &places[0], &a);
+        if ((memmem(first.data, first.len, "ten (10)", 8) != NULL) != rows[i].first)
+            fail_msg("row %zu: %.*s", i, (int)first.len, first.data);
+        corpus_release(an, c);
+        arena_free(&a);
+    }
+    const struct {
+        const char *question;
+        float cosine;
+        double threshold;
+    } near[] = {
+        {question, -2, 1},
+        {question, 2, 0.5},
+        {"How quickly is a complaint about 7 pumps answered?", -2, 0.5},
+        {"Who reads each complaint about a pump?", -2, 0.5},
+    };
+    an->card.far.cosine = -2;
+    an->card.value.threshold = 1;
+    for (size_t i = 0; i < sizeof near / sizeof *near; i++) {
+        an->card.value.cosine = near[i].cosine;
+        json_t *j = ask(set, near[i].question, false);
+        double threshold = json_number_value(json_object_get(json_object_get(j, "decision"), "threshold"));
+        if (threshold != near[i].threshold) fail_msg("row %zu: threshold %g", i, threshold);
+        if (threshold == 1) assert_string_equal(str(j, "status"), "answered");
+        json_decref(j);
+    }
+    an->card = card;
+}
+
 /* The bundled model reads neither script, and P(none) does not notice: the set has no such word. A capable model (its
  * card) is asked; so is this one where the set itself is written so. */
 static void test_a_question_in_a_script_that_nobody_reads_is_not_answered(void **state) {
@@ -666,6 +724,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(test_a_shall_not_stays_in_view),
         cmocka_unit_test(test_what_the_documents_do_not_say_is_said),
         cmocka_unit_test(test_what_the_search_found_moves_the_threshold),
+        cmocka_unit_test(test_a_statement_with_the_value_that_is_asked_for_is_preferred),
         cmocka_unit_test(test_a_question_in_a_script_that_nobody_reads_is_not_answered),
         cmocka_unit_test(test_a_set_larger_than_the_window_is_read_in_parts),
         cmocka_unit_test(test_evidence_by_reading_is_a_run_of_the_documents),
