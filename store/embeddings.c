@@ -87,8 +87,11 @@ int store_embeddings_missing(struct store *s, struct arena *a, int64_t set, cons
                   "e.replaced_by = 0 AND c.state = ?)"
                   " AND NOT EXISTS (SELECT 1 FROM embeddings v WHERE v.statement = s.id AND v.model ="
                   "   (SELECT id FROM models WHERE model_id = ?))"
+                  " AND NOT (s.kind = ? AND s.content IN (SELECT b.content FROM bodies b WHERE b.format IN (?, ?) AND"
+                  "   (SELECT count(*) FROM statements r WHERE r.content = b.content AND r.kind = ?) > ?))"
                   " ORDER BY s.content, s.n",
-                  "iib", set, (int64_t)STORE_READY, (const void *)model_id, (size_t)32);
+                  "iibiiiii", set, (int64_t)STORE_READY, (const void *)model_id, (size_t)32, (int64_t)INGEST_TABLE_ROW,
+                  (int64_t)INGEST_XLSX, (int64_t)INGEST_CSV, (int64_t)INGEST_TABLE_ROW, (int64_t)STORE_SHEET_ROWS);
     while (rc == 0 && (rc = db_row(st, &row, e)) == 0 && row) {
         rc = array_grow((void **)&items, &cap, *n + 1, sizeof *items, e);
         if (rc) break;

@@ -291,6 +291,35 @@ static void test_vectors_rank_by_cosine_and_belong_to_their_model(void **state) 
     FAILS(ERR_LIMIT, store_embeddings_add(f->s, model, missing, vectors, 1, STORE_EMBEDDING_DIM + 1, &err));
 }
 
+/* Rows of a long sheet are found by their words alone: their vectors would take minutes and tell them apart by nothing.
+ */
+static void test_rows_of_a_long_sheet_have_no_vectors(void **state) {
+    struct fixture *f = *state;
+    static const uint8_t model[32] = {1};
+    for (size_t rows = STORE_SHEET_ROWS; rows <= STORE_SHEET_ROWS + 1; rows++) {
+        int64_t document, job;
+        struct store_job j;
+        struct store_statement *missing;
+        struct store_hit *hits;
+        size_t n;
+        struct buf text = {0};
+        buf_puts(&text, "A note about the prices.\n");
+        for (size_t i = 0; i < rows; i++) buf_printf(&text, "Valve%zu | %zu | %zu\n", i, i * 3, rows);
+        upload(f->s, f->set, rows > STORE_SHEET_ROWS ? "long.xlsx" : "short.xlsx", text.data, &document, &job);
+        OK(store_job_take(f->s, &f->a, STORE_JOB_INGEST, 60, &j, &err));
+        struct ingest_document *d = doc_new("sheet", text.data);
+        d->format = INGEST_XLSX;
+        for (size_t i = 1; i < d->n_statements; i++) d->statements[i].kind = INGEST_TABLE_ROW;
+        OK(store_document_write(f->s, job, d, 1, &err));
+        doc_free(d);
+        buf_free(&text);
+        OK(store_embeddings_missing(f->s, &f->a, f->set, model, &missing, &n, &err));
+        assert_int_equal(n, rows > STORE_SHEET_ROWS ? STORE_SHEET_ROWS + 2 : STORE_SHEET_ROWS + 1);
+        assert_true(search(f->s, &f->a, f->set, "Valve7", &hits) > 0);
+        assert_int_equal(hits[0].statement, 8);
+    }
+}
+
 static void test_headings_stand_behind_what_they_head(void **state) {
     struct fixture *f = *state;
     int64_t document, job;
@@ -317,6 +346,7 @@ int main(void) {
         TEST(test_no_question_is_a_syntax_error),
         TEST(test_integer_dot_is_the_same_on_every_path_and_near_the_truth),
         TEST(test_vectors_rank_by_cosine_and_belong_to_their_model),
+        TEST(test_rows_of_a_long_sheet_have_no_vectors),
         TEST(test_headings_stand_behind_what_they_head),
     };
     return cmocka_run_group_tests_name("store_search", tests, NULL, NULL);
