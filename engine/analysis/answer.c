@@ -269,6 +269,19 @@ static uint32_t items_below(const struct corpus *c, const struct place *p) {
     return n;
 }
 
+/* A spreadsheet's row answers only when it is the one asked for; else the first row found that is takes its place. */
+static bool right_row(struct answer *x) {
+    if (!column_row(x->c, &x->evidence[0]) || column_row_asked(x->c, &x->evidence[0], x->question)) return true;
+    for (size_t i = 0; i < x->n_places; i++) {
+        if (!column_row(x->c, &x->places[i]) || !column_row_asked(x->c, &x->places[i], x->question)) continue;
+        x->evidence = &x->places[i];
+        x->n_evidence = 1;
+        x->said = (struct slice){0};
+        return true;
+    }
+    return false;
+}
+
 static int build(struct answer *x, json_t *out, struct error *e) {
     int rc;
     json_t *citations = json_array();
@@ -277,8 +290,13 @@ static int build(struct answer *x, json_t *out, struct error *e) {
     struct conflict conflict = {0};
     const char *status = "answered";
     bool is_short = false, disagree = false;
-    if (x->n_places == 0 || (x->decided && x->p_none > none_threshold(x)) ||
-        (x->with_model && !words_known(x->c, x->question, x->an->card.known_words))) {
+    bool none = x->n_places == 0 || (x->decided && x->p_none > none_threshold(x)) ||
+                (x->with_model && !words_known(x->c, x->question, x->an->card.known_words));
+    if (!none) {
+        if ((rc = choose_evidence(x, e))) goto fail;
+        none = x->with_model && x->n_evidence && !right_row(x);
+    }
+    if (none) {
         status = "not_in_documents";
         x->n_evidence = 0;
         bool all = x->reading.whole || x->c->n_docs == 0;
@@ -287,7 +305,6 @@ static int build(struct answer *x, json_t *out, struct error *e) {
                                  : SLICE_LITERAL("Not in the parts read.");
         goto finish;
     }
-    if ((rc = choose_evidence(x, e))) goto fail;
     struct place first = x->evidence[0];
     if ((rc = find_conflict(x, &first, &conflict, e))) goto fail;
     if (conflict.pair && conflict.pair->status == ANALYSIS_SUPERSEDED) {

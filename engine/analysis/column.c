@@ -15,11 +15,19 @@ struct name {
     unsigned said, words; /* how many words of its name the question says; how many it has */
 };
 
+static bool word_byte(unsigned char c) {
+    return isalnum(c) || c >= 0x80;
+}
+
+/* Marks inside a word belong to it: "B-109", "12.5", "A/4". */
 static bool next_word(struct slice s, size_t *at, struct slice *word) {
     size_t i = *at;
-    while (i < s.len && !isalnum((unsigned char)s.data[i]) && (unsigned char)s.data[i] < 0x80) i++;
+    while (i < s.len && !word_byte((unsigned char)s.data[i])) i++;
     size_t from = i;
-    while (i < s.len && (isalnum((unsigned char)s.data[i]) || (unsigned char)s.data[i] >= 0x80)) i++;
+    while (i < s.len &&
+           (word_byte((unsigned char)s.data[i]) ||
+            (i > from && strchr("-./_", s.data[i]) && i + 1 < s.len && word_byte((unsigned char)s.data[i + 1]))))
+        i++;
     *at = i;
     *word = (struct slice){s.data + from, i - from};
     return word->len > 0;
@@ -100,12 +108,64 @@ bool column_named(const struct corpus *c, const struct place *p, struct slice qu
     return true;
 }
 
+/* Letters and digits, or digits parted by marks: the name of one thing. */
+static bool is_code(struct slice word) {
+    bool digit = false, other = false;
+    for (size_t i = 0; i < word.len; i++) {
+        unsigned char c = (unsigned char)word.data[i];
+        if (isdigit(c))
+            digit = true;
+        else
+            other = other || isalpha(c) || c == '-' || c == '/';
+    }
+    return digit && other;
+}
+
+bool column_row(const struct corpus *c, const struct place *p) {
+    struct ingest_cells ignored;
+    const struct ingest_statement *st = place_statement(c, p);
+    return st->kind == INGEST_TABLE_ROW && ingest_cells_at(c->docs[p->doc].doc, st->span, &ignored);
+}
+
+/* Column names themselves: the rows behind have them for their header. */
+static bool is_header(const struct ingest_document *d, uint32_t statement) {
+    const struct ingest_statement *st = &d->statements[statement];
+    for (uint32_t i = statement + 1; i < d->n_statements && d->statements[i].table == st->table; i++) {
+        struct ingest_span lead = d->statements[i].lead_in;
+        if (lead.end > lead.start) return lead.start <= st->span.start && st->span.end <= lead.end;
+    }
+    return false;
+}
+
+bool column_row_asked(const struct corpus *c, const struct place *p, struct slice question) {
+    const struct ingest_document *d = c->docs[p->doc].doc;
+    const struct ingest_statement *st = place_statement(c, p);
+    struct ingest_span ignored;
+    struct slice row = ingest_text(d, st->span), word, around[8] = {ingest_text(d, st->lead_in), d->name, d->title};
+    size_t n_around = 3;
+    if (is_header(d, p->statement)) return false;
+    for (uint32_t s = st->section; s != INGEST_NONE && s < d->n_sections && n_around < 8; s = d->sections[s].parent)
+        around[n_around++] = ingest_text(d, d->sections[s].heading);
+    size_t found = 0, missing = 0;
+    for (size_t at = 0; next_word(question, &at, &word);) {
+        bool known = asks_only(word);
+        for (size_t i = 0; i < n_around && !known; i++) known = says(around[i], word);
+        if (known) continue;
+        if (says(row, word))
+            found++;
+        else if (is_code(word))
+            return false;
+        else
+            missing++;
+    }
+    return found || !missing || !column_named(c, p, question, &ignored);
+}
+
 bool column_repeats(const struct corpus *c, const struct place *p, struct ingest_span words) {
     const struct ingest_document *d = c->docs[p->doc].doc;
     const struct ingest_statement *st = place_statement(c, p);
-    struct ingest_cells ignored;
     unsigned n = 0;
-    if (st->kind != INGEST_TABLE_ROW || !ingest_cells_at(d, st->span, &ignored)) return false;
+    if (!column_row(c, p)) return false;
     for (size_t i = cell_at(d, st->span.start); i < d->n_words && d->words[i].span.start < st->span.end; i++) {
         struct slice text = ingest_text(d, d->words[i].span), key = ingest_text(d, words);
         n += key.len <= text.len && memmem(text.data, text.len, key.data, key.len) != NULL;

@@ -260,7 +260,11 @@ int ask_short_answer(struct analysis *an, const struct corpus *c, const struct p
 /* Whether at least `share` of the question's words are of Latin script or stand in the set. */
 bool words_known(const struct corpus *c, struct slice question, float share);
 
-/* ---- column.c: the cell of a spreadsheet's row that answers ---- */
+/* ---- column.c: the row and the cell of a spreadsheet that answer ---- */
+bool column_row(const struct corpus *c, const struct place *p); /* a row of a spreadsheet's table */
+/* false: another row is asked for: this one names the columns; a code that the question names ("B-109") stands neither
+ * in this one nor above it; or the question names a column, and none of its other words stands in the row. */
+bool column_row_asked(const struct corpus *c, const struct place *p, struct slice question);
 /* The cell whose column the question names; false where it names none, or two alike. */
 bool column_named(const struct corpus *c, const struct place *p, struct slice question, struct ingest_span *cell);
 /* Do these words stand in more than one cell of the row? */

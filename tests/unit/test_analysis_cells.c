@@ -48,6 +48,32 @@ static void test_the_column_that_the_question_names(void **state) {
     ingest_document_free(d);
 }
 
+static void test_another_row_is_no_answer(void **state) {
+    (void)state;
+    static const struct {
+        const char *question;
+        bool asked;
+    } cases[] = {{"What is the lead time of valve B-109?", true},
+                 {"What is the lead time of valve B-110?", false},
+                 {"How long must one wait for B-109?", true},
+                 {"What is the stock of golden cogs?", false},
+                 {"What is the net price of a golden valve?", true},
+                 {"What is the average net price?", false},
+                 {"Is it cheap?", true}}; /* names no column: no reason to think of another row */
+    struct ingest_document *d = load(text);
+    struct corpus_document doc = {.doc = d};
+    struct corpus c = {.docs = &doc, .n_docs = 1};
+    struct place p = {.statement = 1};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        bool asked = column_row_asked(&c, &p, slice_of(cases[i].question));
+        if (asked != cases[i].asked) print_message("%s\n", cases[i].question);
+        assert_int_equal(asked, cases[i].asked);
+    }
+    p.statement = 0; /* the names of the columns */
+    assert_false(column_row_asked(&c, &p, SLICE_LITERAL("What is the highest stock?")));
+    ingest_document_free(d);
+}
+
 static void check_place(const struct corpus *c, struct ingest_span mark, bool marked, const char *cell) {
     struct error e;
     struct place p = {.statement = 1};
@@ -98,6 +124,7 @@ int main(int argc, char **argv) {
     if (argc > 1 && strcmp(argv[1], INGEST_CHILD_ARGUMENT) == 0) return ingest_child_main(argc, argv);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_column_that_the_question_names),
+        cmocka_unit_test(test_another_row_is_no_answer),
         cmocka_unit_test(test_citations_name_the_cell),
         cmocka_unit_test(test_a_row_is_read_behind_its_header),
     };
