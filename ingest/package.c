@@ -1,6 +1,6 @@
-/* package.c: the ZIP container of DOCX, XLSX (ECMA-376 part 2) and ODT (OpenDocument part 3) and its XML parts, by
- * libzip and expat. Owns the limits on hostile archives: entries, size and ratio of what is unpacked, names, nesting,
- * no DTD at all. Says what other ZIP files are. Nothing is ever unpacked to disk. */
+/* package.c: the ZIP container of DOCX, XLSX, PPTX (ECMA-376 part 2) and ODT (OpenDocument part 3) and its XML parts,
+ * by libzip and expat. Owns the limits on hostile archives: entries, size and ratio of what is unpacked, names,
+ * nesting, no DTD at all. Says what other ZIP files are. Nothing is ever unpacked to disk. */
 #include "ingest/package.h"
 
 #include <expat.h>
@@ -24,6 +24,7 @@ static const struct {
     const char *properties; /* where the title stands */
 } formats[] = {[PACKAGE_DOCX] = {"DOCX", "word/", "word/document.xml", "word/styles.xml", "/docProps/core.xml"},
                [PACKAGE_XLSX] = {"XLSX", "xl/", "xl/workbook.xml", "xl/styles.xml", "/docProps/core.xml"},
+               [PACKAGE_PPTX] = {"PPTX", "ppt/", "ppt/presentation.xml", "ppt/presProps.xml", "/docProps/core.xml"},
                [PACKAGE_ODT] = {"OpenDocument", "content.xml", "content.xml", "META-INF/manifest.xml", "/meta.xml"}};
 #define N_FORMATS (sizeof formats / sizeof *formats)
 
@@ -40,7 +41,6 @@ static const char *what_else(zip_t *z) {
         const char *entry, *what;
     } kinds[] = {
         {"xl/workbook.bin", "an Excel workbook (XLSB), which is not read; save it as XLSX"},
-        {"ppt/presentation.xml", "a PowerPoint file (PPTX), which is not read; save it as PDF"},
         {"META-INF/container.xml", "an e-book (EPUB), which is not read; convert it to PDF or HTML"},
         {"visio/document.xml", "a Visio drawing, which is not read; save it as PDF"},
         {"AndroidManifest.xml", "an Android program"},
@@ -103,7 +103,8 @@ int package_open(struct package **out, struct writer *w, int fd) {
     p->zip = own < 0 ? NULL : zip_fdopen(own, 0, &err);
     if (!p->zip) {
         if (own >= 0) close(own);
-        fail(p, ERR_FORMAT, "", "this ZIP file (DOCX, XLSX, ODT) is damaged or cut off: its directory cannot be read");
+        fail(p, ERR_FORMAT, "",
+             "this ZIP file (DOCX, XLSX, PPTX, ODT) is damaged or cut off: its directory cannot be read");
         goto failed;
     }
     zip_int64_t n = zip_get_num_entries(p->zip, 0);
@@ -167,14 +168,17 @@ struct parse {
 
 /* "http://.../main|p" -> "p"; other namespaces keep their last word: ".../markup-compatibility/2006|Fallback" ->
  * "2006:Fallback". */
-static const char *local(const char *name, char *out, size_t cap) {
+static const char *local(enum package_kind kind, const char *name, char *out, size_t cap) {
     const char *bar = strrchr(name, '|');
     if (!bar) return name;
-    static const char *const own[] = {"http://schemas.openxmlformats.org/wordprocessingml/2006/main",
-                                      "http://purl.oclc.org/ooxml/wordprocessingml/main",
-                                      "http://schemas.openxmlformats.org/spreadsheetml/2006/main",
-                                      "http://purl.oclc.org/ooxml/spreadsheetml/main"};
-    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+    static const char *const own[] = {
+        "http://schemas.openxmlformats.org/wordprocessingml/2006/main",
+        "http://purl.oclc.org/ooxml/wordprocessingml/main", "http://schemas.openxmlformats.org/spreadsheetml/2006/main",
+        "http://purl.oclc.org/ooxml/spreadsheetml/main", "http://schemas.openxmlformats.org/presentationml/2006/main",
+        "http://purl.oclc.org/ooxml/presentationml/main",
+        /* the text of slides and charts; a document's drawings are no text of its own */
+        "http://schemas.openxmlformats.org/drawingml/2006/main", "http://purl.oclc.org/ooxml/drawingml/main"};
+    for (size_t i = 0; i < sizeof own / sizeof *own - (kind == PACKAGE_PPTX ? 0 : 2); i++)
         if ((size_t)(bar - name) == strlen(own[i]) && !memcmp(name, own[i], (size_t)(bar - name))) return bar + 1;
     const char *slash = bar, *odf = "urn:oasis:names:tc:opendocument:xmlns:";
     if (!strncmp(name, odf, strlen(odf))) { /* "urn:...:xmlns:text:1.0|p" -> "text:p" */
@@ -199,14 +203,14 @@ static void XMLCALL on_start(void *context, const XML_Char *name, const XML_Char
         XML_StopParser(p->xml, XML_FALSE);
         return;
     }
-    if (p->start) p->start(p->context, local(name, out, sizeof out), attributes);
+    if (p->start) p->start(p->context, local(p->package->kind, name, out, sizeof out), attributes);
 }
 
 static void XMLCALL on_end(void *context, const XML_Char *name) {
     struct parse *p = context;
     char out[200];
     p->depth--;
-    if (p->end && !p->package->w->code) p->end(p->context, local(name, out, sizeof out));
+    if (p->end && !p->package->w->code) p->end(p->context, local(p->package->kind, name, out, sizeof out));
 }
 
 static void XMLCALL on_text(void *context, const XML_Char *s, int len) {
@@ -301,6 +305,46 @@ int package_parse(struct package *p, const char *part, package_start start, pack
     XML_ParserFree(x.xml);
     zip_fclose(f);
     return p->w->code;
+}
+
+/* ---- relationships ---- */
+struct relations {
+    const char *folder; /* of the part, from the root, with a slash behind it */
+    package_relation relation;
+    void *context;
+};
+
+static void relation_start(void *context, const char *name, const char **a) {
+    const struct relations *r = context;
+    const char *colon = strrchr(name, ':'), *id = package_attribute(a, "Id"), *target = package_attribute(a, "Target"),
+               *type = package_attribute(a, "Type"), *mode = package_attribute(a, "TargetMode");
+    if (strcmp(colon ? colon + 1 : name, "Relationship") || !id || !target || !type) return;
+    if (mode && !strcmp(mode, "External")) return;
+    const char *word = strrchr(type, '/');
+    size_t n = target[0] == '/' ? 0 : strlen(r->folder);
+    char part[600];
+    for (; n && !strncmp(target, "../", 3); target += 3)
+        for (n--; n && r->folder[n - 1] != '/';) n--;
+    snprintf(part, sizeof part, "%s%.*s%s", target[0] == '/' ? "" : "/", (int)n, r->folder, target);
+    r->relation(r->context, id, word ? word + 1 : type, part);
+}
+
+int package_relations(struct package *p, const char *part, package_relation relation, void *context) {
+    char name[700], rels[800];
+    part_name(p, part, name, sizeof name);
+    char *slash = strrchr(name, '/'), *base = slash ? slash + 1 : name;
+    snprintf(rels, sizeof rels, "/%.*s_rels/%s.rels", (int)(base - name), name, base);
+    *base = 0;
+    struct relations r = {name, relation, context};
+    return package_parse(p, rels, relation_start, NULL, NULL, &r);
+}
+
+const char *package_relation_id(const char **attributes, const char *name) {
+    for (; attributes && attributes[0]; attributes += 2) {
+        const char *bar = strrchr(attributes[0], '|'), *slash = strrchr(attributes[0], '/');
+        if (bar && slash && !strncmp(slash, "/relationships|", 15) && !strcmp(bar + 1, name)) return attributes[1];
+    }
+    return NULL;
 }
 
 /* ---- title ---- */

@@ -6,7 +6,7 @@
 
 #include "ingest/reader.h"
 
-enum package_kind { PACKAGE_DOCX, PACKAGE_XLSX, PACKAGE_ODT };
+enum package_kind { PACKAGE_DOCX, PACKAGE_XLSX, PACKAGE_PPTX, PACKAGE_ODT };
 
 /* ERR_UNSUPPORTED for ZIP files that hold none of these (says which), ERR_FORMAT, ERR_ENCRYPTED, ERR_LIMIT. */
 int package_open(struct package **out, struct writer *w, int fd);
@@ -22,6 +22,13 @@ typedef void (*package_text)(void *context, const char *s, int len);
 int package_parse(struct package *p, const char *part, package_start start, package_end end, package_text text,
                   void *context);
 bool package_has(struct package *p, const char *part);
+
+/* The parts that a part leads to ("" is the main one): each relationship's id, the last word of its type ("slide") and
+ * the part's name from the root ("/ppt/slides/slide1.xml"). Links out of the file are left out. */
+typedef void (*package_relation)(void *context, const char *id, const char *type, const char *target);
+int package_relations(struct package *p, const char *part, package_relation relation, void *context);
+/* r:id, r:dm of an element that has plain ids too; NULL when absent. */
+const char *package_relation_id(const char **attributes, const char *name);
 
 /* Gives the document the title that its properties say, if they say one. */
 int package_title(struct package *p);

@@ -169,6 +169,10 @@ int zip_read(struct writer *w, int fd) {
         w->d->format = INGEST_XLSX;
         xlsx_read(w, p);
         break;
+    case PACKAGE_PPTX:
+        w->d->format = INGEST_PPTX;
+        pptx_read(w, p);
+        break;
     case PACKAGE_ODT:
         w->d->format = INGEST_ODT;
         odt_read(w, p);

@@ -142,6 +142,7 @@ int eml_read(struct writer *w, struct slice bytes); /* as they came: each part s
 struct package; /* package.h */
 int docx_read(struct writer *w, struct package *p);
 int xlsx_read(struct writer *w, struct package *p);
+int pptx_read(struct writer *w, struct package *p);
 int odt_read(struct writer *w, struct package *p);
 int zip_read(struct writer *w, int fd); /* whatever format the archive holds (read.c) */
 int pdf_read(struct writer *w, int fd);
