@@ -40,15 +40,17 @@ static const char DEGREES_OF_TIME[] = " long soon quickly fast late early ";
 static const char DEGREES[] = " far large big high low old tall wide heavy deep small ";
 static const char BEFORE_WHEN[] = " by until till since from ";
 static const char BE[] = " is are was were ";
-static const char NOUN_ENDS[] =
-    " of for in on at to by from under per with about a an the if when after before between that which who and or "
-    "is are was were be been do does did has have had must may might can could shall should will would ";
+static const char DO[] = " do does did has have had must may might can could shall should will would ";
+static const char PAY[] = " cost pay owe earn ";
+static const char NOUN_ENDS[] = " of for in on at to by from under per with about a an the if when after before "
+                                "between that which who and or be been ";
 static const char TIMES[] = " date dates day year month deadline hour ";
 static const char PERIODS[] = " period term duration length notice ";
 static const char RATES[] = " percentage percent proportion share part rate ";
 static const char SUMS[] = " price cost costs fee fees salary amount sum balance bonus rent premium compensation pay "
                            "payment penalty fine charge charges royalty deposit budget discount commission allowance "
-                           "limit cap minimum maximum value total ratio number age size threshold ";
+                           "limit cap minimum maximum value total ratio ";
+static const char COUNTS[] = " age size threshold ";
 
 /* Words of ASCII letters in lower case; "what's" is two. */
 static size_t words_of(struct slice q, struct question_word *out) {
@@ -73,13 +75,17 @@ static size_t words_of(struct slice q, struct question_word *out) {
     return n;
 }
 
+static bool ends_noun(const struct question_word *w) {
+    return listed(NOUN_ENDS, w) || listed(BE, w) || listed(DO, w);
+}
+
 static unsigned how(const struct question_word *w, size_t n) {
     if (!n) return 0;
     if (listed(DEGREES_OF_TIME, w)) return PERIOD;
     if (listed(DEGREES, w)) return COUNT;
     bool many = strcmp(w->text, "many") == 0;
     if (!many && strcmp(w->text, "much") != 0) return 0;
-    for (size_t i = 1; i < n && i < 4 && !listed(NOUN_ENDS, &w[i]); i++)
+    for (size_t i = 1; i < n && i < 4 && !ends_noun(&w[i]); i++)
         if (listed(UNITS, &w[i])) return PERIOD;
     return many ? COUNT : SUM;
 }
@@ -87,13 +93,12 @@ static unsigned how(const struct question_word *w, size_t n) {
 static unsigned what(const struct question_word *w, size_t n) {
     size_t i = 0;
     while (i < n && (listed(BE, &w[i]) || strcmp(w[i].text, "s") == 0 || strcmp(w[i].text, "the") == 0)) i++;
-    if (i == 0 && n && strncmp(w->text, "do", 2) == 0) {
-        for (; i < n; i++)
-            if (strcmp(w[i].text, "cost") == 0) return SUM;
-        return 0;
+    if (i == 0 && n && listed(DO, w)) {
+        while (i < n && !listed(PAY, &w[i])) i++;
+        return i < n ? SUM : 0;
     }
     size_t end = i;
-    while (end < n && !listed(NOUN_ENDS, &w[end])) end++;
+    while (end < n && !ends_noun(&w[end])) end++;
     unsigned kinds = 0;
     for (size_t tries = 0; !kinds && tries < 2 && end > i; tries++, end--) { /* "what fee", "what fee applies" */
         const struct question_word *noun = &w[end - 1];
@@ -101,6 +106,7 @@ static unsigned what(const struct question_word *w, size_t n) {
                 : listed(PERIODS, noun) ? PERIOD
                 : listed(RATES, noun)   ? RATE
                 : listed(SUMS, noun)    ? SUM
+                : listed(COUNTS, noun)  ? COUNT
                                         : 0;
     }
     return kinds;
