@@ -2,7 +2,7 @@
  * makes the tree (no network, no external entities); this file decides what a reader of the page sees: scripts, styles,
  * navigation, forms and hidden parts are out, line breaks made with <br> stay breaks between lines, raised figures stay
  * raised. Refuses nothing but depth. */
-#include "ingest/reader.h"
+#include "ingest/html.h"
 
 #include <ctype.h>
 #include <limits.h>
@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <libxml/HTMLparser.h>
 #include <libxml/parserInternals.h>
 
 #define HTML_PRE_AS_TEXT 60 /* lines: a longer <pre> is a whole document in plain text (old EDGAR filings) */
@@ -27,6 +26,9 @@ struct html {
     char last;  /* last byte of the open block that is no space */
     bool broke; /* a <br> stands behind the open block's text */
     bool in_pre, sup, struck;
+    bool book; /* one file of a book */
+    const struct html_place *places;
+    size_t n_places;
     const xmlNode *root; /* of what is read: <main> if there is one */
 };
 
@@ -329,6 +331,17 @@ static bool centered(const xmlNode *n) {
     return attribute(n, "style", v, sizeof v) && strstr(v, "text-align:center");
 }
 
+static void begin_page(struct html *h, const xmlNode *n) {
+    xmlChar *id = xmlGetProp(n, (const xmlChar *)"id");
+    for (size_t i = 0; id && i < h->n_places; i++) {
+        struct slice label = h->places[i].label;
+        if (strcmp((const char *)id, h->places[i].id)) continue;
+        if (!slice_equal(h->w->pages[h->w->n_pages - 1].label, label)) writer_page(h->w, label, 0, 0);
+        break;
+    }
+    if (id) xmlFree(id);
+}
+
 static void walk(struct html *h, const xmlNode *n, int depth) {
     if (n->type == XML_TEXT_NODE || n->type == XML_CDATA_SECTION_NODE) {
         struct slice s = slice_of((const char *)n->content);
@@ -342,7 +355,9 @@ static void walk(struct html *h, const xmlNode *n, int depth) {
         }
         return;
     }
-    if (n->type != XML_ELEMENT_NODE || !n->name || is_one_of(n, skipped) || hidden(n)) return;
+    if (n->type != XML_ELEMENT_NODE || !n->name || hidden(n)) return;
+    if (is_one_of(n, skipped) && !(h->book && (named(n, "aside") || named(n, "footer")))) return;
+    if (h->n_places) begin_page(h, n);
     if (named(n, "del") || named(n, "s") || named(n, "strike")) { /* no longer says it */
         h->struck = true;
         return;
@@ -452,7 +467,7 @@ static void take_title(struct html *h, const xmlNode *root) {
 
 /* libxml2 stops for good at an element 257 deep and calls what came before a whole page: its own limit is off, ours is
  * in walk(), and says so. */
-static htmlDocPtr parse(struct slice utf8) {
+htmlDocPtr html_parse(struct slice utf8) {
     htmlParserCtxtPtr c = htmlCreateMemoryParserCtxt(utf8.data, (int)utf8.len);
     if (!c) return NULL;
     htmlCtxtUseOptions(c, HTML_PARSE_RECOVER | HTML_PARSE_NOERROR | HTML_PARSE_NOWARNING | HTML_PARSE_NONET |
@@ -467,23 +482,38 @@ static htmlDocPtr parse(struct slice utf8) {
     return doc;
 }
 
-int html_read(struct writer *w, struct slice utf8) {
+static int read_tree(struct html *h, struct slice utf8) {
+    struct writer *w = h->w;
     if (utf8.len > INT_MAX / 2) return writer_fail(w, ERR_LIMIT, w->o->name, "the HTML file is larger than 1 GiB");
-    htmlDocPtr doc = parse(utf8);
+    htmlDocPtr doc = html_parse(utf8);
+    if (!doc && h->book) return w->code; /* an empty file of a book is none of its faults */
     if (!doc) return writer_fail(w, ERR_FORMAT, w->o->name, "this HTML file has nothing in it that can be read");
-    struct html h = {.w = w, .kind = INGEST_BLOCK_PARAGRAPH};
     const xmlNode *root = xmlDocGetRootElement(doc);
     if (root) {
         size_t count = 0;
-        const xmlNode *main = find(root, "main", 0, &count);
-        take_title(&h, root);
+        const xmlNode *main = h->book ? NULL : find(root, "main", 0, &count);
+        if (!h->book) take_title(h, root);
         /* the page's own mark of its content, when it holds a third of the text or more */
         if (count == 1 && text_bytes(main, 0) * 3 >= text_bytes(root, 0)) root = main;
-        walk(&h, root, 0);
-        finish_block(&h);
-        if (h.struck) writer_warn(w, INGEST_NONE, "struck-through text was not read");
+        walk(h, root, 0);
+        finish_block(h);
     }
-    buf_free(&h.pre);
+    buf_free(&h->pre);
     xmlFreeDoc(doc);
+    return w->code;
+}
+
+int html_read(struct writer *w, struct slice utf8) {
+    struct html h = {.w = w, .kind = INGEST_BLOCK_PARAGRAPH};
+    read_tree(&h, utf8);
+    if (h.struck) writer_warn(w, INGEST_NONE, "struck-through text was not read");
+    return w->code;
+}
+
+int html_read_part(struct writer *w, struct slice utf8, const struct html_place *places, size_t n_places,
+                   bool *struck) {
+    struct html h = {.w = w, .kind = INGEST_BLOCK_PARAGRAPH, .book = true, .places = places, .n_places = n_places};
+    read_tree(&h, utf8);
+    *struck = h.struck;
     return w->code;
 }

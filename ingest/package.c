@@ -1,6 +1,6 @@
-/* package.c: the ZIP container of DOCX, XLSX, PPTX (ECMA-376 part 2) and ODT (OpenDocument part 3) and its XML parts,
- * by libzip and expat. Owns the limits on hostile archives: entries, size and ratio of what is unpacked, names,
- * nesting, no DTD at all. Says what other ZIP files are. Nothing is ever unpacked to disk. */
+/* package.c: the ZIP container of DOCX, XLSX, PPTX (ECMA-376 part 2), ODT (OpenDocument part 3) and EPUB (OCF 3.3) and
+ * its XML parts, by libzip and expat. Owns the limits on hostile archives: entries, size and ratio of what is unpacked,
+ * names, nesting, no DTD at all. Says what other ZIP files are. Nothing is ever unpacked to disk. */
 #include "ingest/package.h"
 
 #include <expat.h>
@@ -22,10 +22,12 @@ static const struct {
     const char *name, *folder, *main;
     const char *another;    /* a part that no such file lacks */
     const char *properties; /* where the title stands */
-} formats[] = {[PACKAGE_DOCX] = {"DOCX", "word/", "word/document.xml", "word/styles.xml", "/docProps/core.xml"},
-               [PACKAGE_XLSX] = {"XLSX", "xl/", "xl/workbook.xml", "xl/styles.xml", "/docProps/core.xml"},
-               [PACKAGE_PPTX] = {"PPTX", "ppt/", "ppt/presentation.xml", "ppt/presProps.xml", "/docProps/core.xml"},
-               [PACKAGE_ODT] = {"OpenDocument", "content.xml", "content.xml", "META-INF/manifest.xml", "/meta.xml"}};
+} formats[] = {
+    [PACKAGE_DOCX] = {"DOCX", "word/", "word/document.xml", "word/styles.xml", "/docProps/core.xml"},
+    [PACKAGE_XLSX] = {"XLSX", "xl/", "xl/workbook.xml", "xl/styles.xml", "/docProps/core.xml"},
+    [PACKAGE_PPTX] = {"PPTX", "ppt/", "ppt/presentation.xml", "ppt/presProps.xml", "/docProps/core.xml"},
+    [PACKAGE_EPUB] = {"EPUB", "META-INF/container.xml", "META-INF/container.xml", "META-INF/encryption.xml", ""},
+    [PACKAGE_ODT] = {"OpenDocument", "content.xml", "content.xml", "META-INF/manifest.xml", "/meta.xml"}};
 #define N_FORMATS (sizeof formats / sizeof *formats)
 
 struct package {
@@ -41,7 +43,6 @@ static const char *what_else(zip_t *z) {
         const char *entry, *what;
     } kinds[] = {
         {"xl/workbook.bin", "an Excel workbook (XLSB), which is not read; save it as XLSX"},
-        {"META-INF/container.xml", "an e-book (EPUB), which is not read; convert it to PDF or HTML"},
         {"visio/document.xml", "a Visio drawing, which is not read; save it as PDF"},
         {"AndroidManifest.xml", "an Android program"},
         {"META-INF/MANIFEST.MF", "a Java program"},
@@ -76,6 +77,23 @@ static void rels_start(void *context, const char *name, const char **attributes)
         snprintf(r->target, sizeof r->target, "%s", target[0] == '/' ? target + 1 : target);
 }
 
+static void container_start(void *context, const char *name, const char **attributes) {
+    struct rels *r = context;
+    const char *colon = strrchr(name, ':'), *path = package_attribute(attributes, "full-path");
+    if (!strcmp(colon ? colon + 1 : name, "rootfile") && path && !r->target[0])
+        snprintf(r->target, sizeof r->target, "%s", path);
+}
+
+/* The package document that an EPUB's container names. */
+static int find_book(struct package *p) {
+    struct rels r = {""};
+    if (package_parse(p, "", container_start, NULL, NULL, &r)) return p->w->code;
+    if (!r.target[0] || zip_name_locate(p->zip, r.target, 0) < 0)
+        return fail(p, ERR_FORMAT, p->main, "this EPUB file is damaged: its main part is missing");
+    snprintf(p->main, sizeof p->main, "%s", r.target);
+    return 0;
+}
+
 /* The main part and with it the format: by the package's relationships, else by the usual place. */
 static int find_main(struct package *p) {
     struct rels r = {""};
@@ -85,7 +103,7 @@ static int find_main(struct package *p) {
         bool named = !strncmp(r.target, formats[i].folder, strlen(formats[i].folder));
         snprintf(p->main, sizeof p->main, "%s", named ? r.target : formats[i].main);
         p->kind = (enum package_kind)i;
-        if (zip_name_locate(p->zip, p->main, 0) >= 0) return 0;
+        if (zip_name_locate(p->zip, p->main, 0) >= 0) return p->kind == PACKAGE_EPUB ? find_book(p) : 0;
         if (zip_name_locate(p->zip, formats[i].another, 0) >= 0)
             return fail(p, ERR_FORMAT, p->main, "this %s file is damaged: its main part is missing", formats[i].name);
     }
@@ -104,7 +122,7 @@ int package_open(struct package **out, struct writer *w, int fd) {
     if (!p->zip) {
         if (own >= 0) close(own);
         fail(p, ERR_FORMAT, "",
-             "this ZIP file (DOCX, XLSX, PPTX, ODT) is damaged or cut off: its directory cannot be read");
+             "this ZIP file (DOCX, XLSX, PPTX, ODT, EPUB) is damaged or cut off: its directory cannot be read");
         goto failed;
     }
     zip_int64_t n = zip_get_num_entries(p->zip, 0);
@@ -156,6 +174,7 @@ void package_close(struct package *p) {
 /* ---- XML ---- */
 struct parse {
     struct package *package;
+    const char *name; /* of the part */
     XML_Parser xml;
     package_start start;
     package_end end;
@@ -221,7 +240,8 @@ static void XMLCALL on_text(void *context, const XML_Char *s, int len) {
 static void XMLCALL on_doctype(void *context, const XML_Char *name, const XML_Char *sysid, const XML_Char *pubid,
                                int internal) {
     struct parse *p = context;
-    (void)name, (void)sysid, (void)pubid, (void)internal;
+    (void)name, (void)sysid, (void)pubid;
+    if (p->package->kind == PACKAGE_EPUB && !internal) return; /* it may name one; nothing is ever fetched */
     p->stopped = "it declares a document type, which the format forbids (an attack by entities)", p->code = ERR_FORMAT;
     XML_StopParser(p->xml, XML_FALSE);
 }
@@ -255,11 +275,11 @@ bool package_has(struct package *p, const char *part) {
     return zip_name_locate(p->zip, name, 0) >= 0;
 }
 
-int package_parse(struct package *p, const char *part, package_start start, package_end end, package_text text,
-                  void *context) {
+/* Gets a part piece by piece; false when it has failed. */
+typedef bool (*sink)(void *context, const char *s, size_t n, bool last);
+
+static int unpack(struct package *p, const char *name, sink take, void *context) {
     const char *format = p->main[0] ? formats[p->kind].name : "ZIP"; /* not known before the main part */
-    char name[700];
-    part_name(p, part, name, sizeof name);
     zip_stat_t st;
     if (zip_stat(p->zip, name, 0, &st)) return 0;
     zip_file_t *f = zip_fopen(p->zip, name, 0);
@@ -269,16 +289,6 @@ int package_parse(struct package *p, const char *part, package_start start, pack
             return fail(p, ERR_ENCRYPTED, name, "this file asks for a password; save it without one and load it again");
         return fail(p, ERR_FORMAT, name, "this %s file is damaged: a part of it cannot be unpacked", format);
     }
-    struct parse x = {.package = p, .start = start, .end = end, .text = text, .context = context};
-    x.xml = XML_ParserCreateNS(NULL, '|');
-    if (!x.xml) {
-        zip_fclose(f);
-        return fail(p, ERR_NOMEM, name, "out of memory while reading %s", format);
-    }
-    XML_SetUserData(x.xml, &x);
-    XML_SetElementHandler(x.xml, on_start, on_end);
-    XML_SetCharacterDataHandler(x.xml, on_text);
-    XML_SetStartDoctypeDeclHandler(x.xml, on_doctype);
     uint64_t bytes = 0, packed = (st.valid & ZIP_STAT_COMP_SIZE) ? st.comp_size : 0;
     for (bool more = true; more && !p->w->code;) {
         char piece[32768];
@@ -295,21 +305,83 @@ int package_parse(struct package *p, const char *part, package_start start, pack
             fail(p, ERR_LIMIT, name, "this file unpacks to far more than its size (a \"zip bomb\") and is refused");
             break;
         }
-        if (XML_Parse(x.xml, piece, (int)n, !more) == XML_STATUS_OK) continue;
-        if (x.stopped)
-            fail(p, x.code, name, "this %s file is refused: %s", format, x.stopped);
-        else
-            fail(p, ERR_FORMAT, name, "this %s file is damaged: its XML goes wrong at line %lu (%s)", format,
-                 XML_GetCurrentLineNumber(x.xml), XML_ErrorString(XML_GetErrorCode(x.xml)));
+        if (!take(context, piece, (size_t)n, !more)) break;
     }
-    XML_ParserFree(x.xml);
     zip_fclose(f);
     return p->w->code;
 }
 
+static bool parse_piece(void *context, const char *s, size_t n, bool last) {
+    struct parse *x = context;
+    struct package *p = x->package;
+    const char *format = p->main[0] ? formats[p->kind].name : "ZIP";
+    if (XML_Parse(x->xml, s, (int)n, last) == XML_STATUS_OK) return true;
+    if (x->stopped)
+        fail(p, x->code, x->name, "this %s file is refused: %s", format, x->stopped);
+    else
+        fail(p, ERR_FORMAT, x->name, "this %s file is damaged: its XML goes wrong at line %lu (%s)", format,
+             XML_GetCurrentLineNumber(x->xml), XML_ErrorString(XML_GetErrorCode(x->xml)));
+    return false;
+}
+
+int package_parse(struct package *p, const char *part, package_start start, package_end end, package_text text,
+                  void *context) {
+    char name[700];
+    part_name(p, part, name, sizeof name);
+    struct parse x = {.package = p, .name = name, .start = start, .end = end, .text = text, .context = context};
+    x.xml = XML_ParserCreateNS(NULL, '|');
+    if (!x.xml) return fail(p, ERR_NOMEM, name, "out of memory while reading a part of this file");
+    XML_SetUserData(x.xml, &x);
+    XML_SetElementHandler(x.xml, on_start, on_end);
+    XML_SetCharacterDataHandler(x.xml, on_text);
+    XML_SetStartDoctypeDeclHandler(x.xml, on_doctype);
+    unpack(p, name, parse_piece, &x);
+    XML_ParserFree(x.xml);
+    return p->w->code;
+}
+
+static bool append_piece(void *context, const char *s, size_t n, bool last) {
+    (void)last;
+    buf_append(context, s, n);
+    return true;
+}
+
+int package_read(struct package *p, const char *part, struct buf *out) {
+    char name[700];
+    part_name(p, part, name, sizeof name);
+    if (!unpack(p, name, append_piece, out) && out->failed)
+        fail(p, ERR_NOMEM, name, "out of memory while reading a part of this file");
+    return p->w->code;
+}
+
+void package_main(const struct package *p, char *out, size_t cap) {
+    snprintf(out, cap, "/%s", p->main);
+}
+
+void package_resolve(const char *from, const char *target, char *out, size_t cap) {
+    char path[1400];
+    const char *slash = target[0] == '/' ? NULL : strrchr(from, '/');
+    size_t n = 0;
+    snprintf(path, sizeof path, "%.*s/%s", slash ? (int)(slash - from) : 0, from, target);
+    for (const char *s = path; *s;) { /* segment by segment; ".." takes the last one back */
+        size_t len;
+        while (*s == '/') s++;
+        len = strcspn(s, "/");
+        if (len == 2 && !memcmp(s, "..", 2)) {
+            while (n && out[--n] != '/') continue;
+        } else if (len && !(len == 1 && *s == '.') && n + len + 2 < cap) {
+            out[n++] = '/';
+            memcpy(out + n, s, len);
+            n += len;
+        }
+        s += len;
+    }
+    out[n] = 0;
+}
+
 /* ---- relationships ---- */
 struct relations {
-    const char *folder; /* of the part, from the root, with a slash behind it */
+    const char *from;
     package_relation relation;
     void *context;
 };
@@ -321,21 +393,17 @@ static void relation_start(void *context, const char *name, const char **a) {
     if (strcmp(colon ? colon + 1 : name, "Relationship") || !id || !target || !type) return;
     if (mode && !strcmp(mode, "External")) return;
     const char *word = strrchr(type, '/');
-    size_t n = target[0] == '/' ? 0 : strlen(r->folder);
     char part[600];
-    for (; n && !strncmp(target, "../", 3); target += 3)
-        for (n--; n && r->folder[n - 1] != '/';) n--;
-    snprintf(part, sizeof part, "%s%.*s%s", target[0] == '/' ? "" : "/", (int)n, r->folder, target);
+    package_resolve(r->from, target, part, sizeof part);
     r->relation(r->context, id, word ? word + 1 : type, part);
 }
 
 int package_relations(struct package *p, const char *part, package_relation relation, void *context) {
-    char name[700], rels[800];
-    part_name(p, part, name, sizeof name);
-    char *slash = strrchr(name, '/'), *base = slash ? slash + 1 : name;
-    snprintf(rels, sizeof rels, "/%.*s_rels/%s.rels", (int)(base - name), name, base);
-    *base = 0;
-    struct relations r = {name, relation, context};
+    char from[700] = "/", rels[800];
+    part_name(p, part, from + 1, sizeof from - 1);
+    const char *base = strrchr(from, '/') + 1;
+    snprintf(rels, sizeof rels, "%.*s_rels/%s.rels", (int)(base - from), from, base);
+    struct relations r = {from, relation, context};
     return package_parse(p, rels, relation_start, NULL, NULL, &r);
 }
 
@@ -355,7 +423,7 @@ struct title {
 static void title_start(void *context, const char *name, const char **a) {
     struct title *t = context;
     (void)a;
-    t->in = strstr(name, ":title") != NULL;
+    t->in = strstr(name, ":title") != NULL && !t->text.len; /* a book may have several; the first is the main one */
 }
 static void title_end(void *context, const char *name) {
     (void)name;

@@ -6,7 +6,7 @@
 
 #include "ingest/reader.h"
 
-enum package_kind { PACKAGE_DOCX, PACKAGE_XLSX, PACKAGE_PPTX, PACKAGE_ODT };
+enum package_kind { PACKAGE_DOCX, PACKAGE_XLSX, PACKAGE_PPTX, PACKAGE_EPUB, PACKAGE_ODT };
 
 /* ERR_UNSUPPORTED for ZIP files that hold none of these (says which), ERR_FORMAT, ERR_ENCRYPTED, ERR_LIMIT. */
 int package_open(struct package **out, struct writer *w, int fd);
@@ -22,6 +22,11 @@ typedef void (*package_text)(void *context, const char *s, int len);
 int package_parse(struct package *p, const char *part, package_start start, package_end end, package_text text,
                   void *context);
 bool package_has(struct package *p, const char *part);
+/* The bytes of a part, appended to out; nothing of a missing one. */
+int package_read(struct package *p, const char *part, struct buf *out);
+void package_main(const struct package *p, char *out, size_t cap); /* the main part's name from the root */
+/* What `target` names in the part `from` (from the root): "../images/a.png", "/ppt/media/a.png" -> from the root. */
+void package_resolve(const char *from, const char *target, char *out, size_t cap);
 
 /* The parts that a part leads to ("" is the main one): each relationship's id, the last word of its type ("slide") and
  * the part's name from the root ("/ppt/slides/slide1.xml"). Links out of the file are left out. */

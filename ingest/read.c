@@ -173,6 +173,10 @@ int zip_read(struct writer *w, int fd) {
         w->d->format = INGEST_PPTX;
         pptx_read(w, p);
         break;
+    case PACKAGE_EPUB:
+        w->d->format = INGEST_EPUB;
+        epub_read(w, p);
+        break;
     case PACKAGE_ODT:
         w->d->format = INGEST_ODT;
         odt_read(w, p);

@@ -62,6 +62,8 @@ void writer_warn(struct writer *w, uint32_t page, const char *fmt, ...) __attrib
 /* A page begins with the next byte written. label may be empty: then the page's number is it. */
 void writer_page(struct writer *w, struct slice label, float width_pt, float height_pt);
 
+void writer_page_cancel(struct writer *w); /* takes the page back if nothing was written to it */
+
 /* The block that is begun, for flags, size and so on; NULL after an error. Blocks don't nest: a begin ends the block
  * before. */
 struct ingest_block *writer_begin(struct writer *w, enum ingest_block_kind kind, uint32_t level);
@@ -143,6 +145,7 @@ struct package; /* package.h */
 int docx_read(struct writer *w, struct package *p);
 int xlsx_read(struct writer *w, struct package *p);
 int pptx_read(struct writer *w, struct package *p);
+int epub_read(struct writer *w, struct package *p);
 int odt_read(struct writer *w, struct package *p);
 int zip_read(struct writer *w, int fd); /* whatever format the archive holds (read.c) */
 int pdf_read(struct writer *w, int fd);

@@ -187,7 +187,7 @@ int sniff(struct slice head, uint64_t n_bytes, const char *where, enum sniffed *
     if (strange * 100 > t.len) {
         code =
             error_set(e, ERR_UNSUPPORTED, where,
-                      "this is a binary file of a kind that is not known; PDF, Office and OpenDocument files, mail, HTML and text are read");
+                      "this is a binary file of a kind that is not known; PDF, Office and OpenDocument files, e-books, mail, HTML and text are read");
     } else {
         *out = markup(t);
     }

@@ -84,6 +84,12 @@ void writer_page(struct writer *w, struct slice label, float width_pt, float hei
     w->page_pending = true;
 }
 
+void writer_page_cancel(struct writer *w) {
+    if (!w->page_pending) return;
+    w->n_pages--;
+    w->page_pending = false;
+}
+
 /* Called when the bytes of the next page are about to be appended. */
 static void page_starts_here(struct writer *w) {
     if (!w->page_pending) return;

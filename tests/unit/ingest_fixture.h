@@ -91,6 +91,11 @@ static void letters(struct buf *out, struct slice s, bool markdown) {
             if (end) i = (size_t)(end - s.data) + 2;
             continue;
         }
+        if (markdown && c == ']' && i + 1 < s.len && s.data[i + 1] == '(') { /* where a link leads */
+            const char *end = memchr(s.data + i, ')', s.len - i);
+            if (end) i = (size_t)(end - s.data);
+            continue;
+        }
         if (markdown && c == '~' && i + 2 < s.len && s.data[i + 1] == '~') { /* struck through */
             const char *end = memmem(s.data + i + 2, s.len - i - 2, "~~", 2);
             if (end) i = (size_t)(end - s.data) + 1;
@@ -104,7 +109,8 @@ static void letters(struct buf *out, struct slice s, bool markdown) {
     }
 }
 
-/* A file of tests/data/ingest gives the words that somebody else's program found in it, `theirs` read as `ours`. */
+/* A file of tests/data/ingest gives the words that somebody else's program found in it, each `theirs` read as `ours`
+ * (which is shorter). */
 UNUSED static void check_published_but(const char *file, const char *theirs, const char *ours) {
     char name[200];
     struct ingest_document *d = NULL;
@@ -116,9 +122,7 @@ UNUSED static void check_published_but(const char *file, const char *theirs, con
     assert_int_equal(file_read(name, 1 << 20, &raw, &e), 0);
     letters(&want, buf_slice(&raw), true);
     for (size_t k = 0; k < d->n_blocks; k++) letters(&have, ingest_text(d, d->blocks[k].span), false);
-    char *at = theirs[0] ? strstr(want.data, theirs) : NULL;
-    if (theirs[0]) {
-        assert_non_null(at);
+    for (char *at; theirs[0] && (at = strstr(want.data, theirs)) != NULL;) {
         memmove(at + strlen(ours), at + strlen(theirs), strlen(at + strlen(theirs)) + 1);
         memcpy(at, ours, strlen(ours));
     }

@@ -1,5 +1,5 @@
-/* test_ingest_office.c: OpenDocument texts and slides become headings, numbered items, tables and notes as their pages
- * show them; what is left out is told. Expected texts of tests/data/ingest were written by somebody else
+/* test_ingest_office.c: OpenDocument texts, slides and e-books become headings, numbered items, tables and notes as
+ * their pages show them; what is left out is told. Expected texts of tests/data/ingest were written by somebody else
  * (MANIFEST.tsv). */
 #include "tests/unit/ingest_fixture.h"
 
@@ -132,7 +132,7 @@ static void test_odt_tables(void **state) {
 static void test_odt_of_another_program(void **state) {
     (void)state;
     /* theirs counts on where the file has a bullet */
-    check_published_but("text_document_01.odt", "3numberedlist3", "numberedlist3");
+    check_published_but("text_document_01.odt", "233numberedlist3", "23numberedlist3");
 }
 
 static void test_odt_has_the_title_of_its_properties(void **state) {
@@ -183,7 +183,7 @@ static void test_opendocuments_that_are_refused(void **state) {
 #define RELS(x) "<Relationships xmlns=\"" OOXML("package/2006/relationships") "\">" x "</Relationships>"
 #define REL(id, type, target)                                                                                          \
     "<Relationship Id=\"" id "\" Type=\"" OOXML("officeDocument/2006/relationships/") type "\" Target=\"" target "\"/" \
-                                                                                                                 ">"
+                                                                                           ">"
 #define SLIDE(body) "<p:sld" PML "><p:cSld><p:spTree>" body "</p:spTree></p:cSld></p:sld>"
 #define SHAPE(ph, body)                                                                                                \
     "<p:sp><p:nvSpPr><p:cNvPr id=\"1\"/><p:nvPr>" ph "</p:nvPr></p:nvSpPr><p:txBody><a:lstStyle><a:lvl1pPr><a:buChar " \
@@ -200,54 +200,54 @@ static void test_opendocuments_that_are_refused(void **state) {
 
 static void test_slides_are_pages_in_their_order(void **state) {
     (void)state;
-    const struct entry entries[] = {DECK,
-                                    {"ppt/slides/slide9.xml",
-                                     SLIDE(SHAPE("<p:ph type=\"ftr\"/>", PARA(">", "Confidential")) SHAPE(
-                                         "<p:ph idx=\"1\"/>",
-                                         PARA(">", "The Buyer shall:") PARA(" lvl=\"1\">", "pay") PARA(
-                                             " lvl=\"1\"><a:buNone/>", "Now.") PARA(AUTO(0, "alphaUcParenBoth"), "one")
-                                             PARA(AUTO(1, "romanLcPeriod"), "deep")
-                                                 PARA(AUTO(0, "alphaUcParenBoth"), "two")
-                                                     PARA("><a:buChar char=\"*\"/>", "dot")
-                                                         PARA(AUTO(0, "alphaUcParenBoth"), "again"))
-                                               SHAPE("<p:ph type=\"title\"/>", "<a:p><a:r><a:rPr/><a:t>Pay</a:t></"
-                                                                               "a:r><a:br/><a:r><a:t>ment</a:t></a:r></"
-                                                                               "a:p>"))},
-                                    {"ppt/slides/_rels/slide9.xml.rels",
-                                     RELS(REL("rId1", "notesSlide", "../notesSlides/n.xml")
-                                              REL("rId3", "comments", "../comments/c.xml"))},
-                                    {"ppt/notesSlides/n.xml",
-                                     "<p:notes" PML
-                                     "><p:cSld><p:spTree>" SHAPE("<p:ph type=\"sldNum\"/>", PARA(">", "5"))
-                                         SHAPE("<p:ph type=\"body\"/>", PARA(">", "Say this.")) "</p:spTree></p:cSld></"
-                                                                                                "p:notes>"},
-                                    {"ppt/comments/c.xml",
-                                     "<p:cmLst" PML "><p:cm><p:text>Really?</p:text></p:cm></p:cmLst>"},
-                                    {"ppt/slides/slide1.xml", SLIDE(
-                                                                  "<p:sp><p:nvSpPr><p:cNvPr id=\"4\" "
-                                                                  "hidden=\"1\"/></p:nvSpPr><p:txBody>" PARA(">", "Hidd"
-                                                                                                                  "en.") "</p:txBody></p:sp><p:grpSp><p:grpSpPr/>" SHAPE(
-                                                                      "",
-                                                                      "<a:p><a:r><a:rPr strike=\"sngStrike\"/><a:t>Not "
-                                                                      "</a:t></a:r><a:r><a:rPr b=\"1\"/><a:t>EUR 5 a "
-                                                                      "m</a:t></a:r><a:r><a:rPr "
-                                                                      "baseline=\"30000\"/><a:t>2</a:t></"
-                                                                      "a:r></a:p>") "</"
-                                                                                    "p:grpSp><mc:AlternateContent><mc:"
-                                                                                    "Choice>" SHAPE("",
-                                                                                                    PARA(
-                                                                                                        ">",
-                                                                                                        "New.")) "</"
-                                                                                                                 "mc:"
-                                                                                                                 "Choic"
-                                                                                                                 "e><"
-                                                                                                                 "mc:"
-                                                                                                                 "Fallb"
-                                                                                                                 "ack"
-                                                                                                                 ">" SHAPE("",
-                                                                                                                           PARA(
-                                                                                                                               ">",
-                                                                                                                               "Old.")) "</mc:Fallback></mc:AlternateContent><p:graphicFrame><p:oleObj/></p:graphicFrame>")}};
+    const struct entry entries[] = {
+        DECK,
+        {"ppt/slides/slide9.xml",
+         SLIDE(SHAPE("<p:ph type=\"ftr\"/>", PARA(">", "Confidential"))
+                   SHAPE("<p:ph idx=\"1\"/>",
+                         PARA(">", "The Buyer shall:") PARA(" lvl=\"1\">", "pay") PARA(" lvl=\"1\"><a:buNone/>", "Now.")
+                             PARA(AUTO(0, "alphaUcParenBoth"), "one") PARA(AUTO(1, "romanLcPeriod"), "deep")
+                                 PARA(AUTO(0, "alphaUcParenBoth"), "two") PARA("><a:buChar char=\"*\"/>", "dot")
+                                     PARA(AUTO(0, "alphaUcParenBoth"), "again"))
+                       SHAPE("<p:ph type=\"title\"/>", "<a:p><a:r><a:rPr/><a:t>Pay</a:t></"
+                                                       "a:r><a:br/><a:r><a:t>ment</a:t></a:r></"
+                                                       "a:p>"))},
+        {"ppt/slides/_rels/slide9.xml.rels",
+         RELS(REL("rId1", "notesSlide", "../notesSlides/n.xml") REL("rId3", "comments", "../comments/c.xml"))},
+        {"ppt/notesSlides/n.xml", "<p:notes" PML "><p:cSld><p:spTree>" SHAPE("<p:ph type=\"sldNum\"/>", PARA(">", "5"))
+                                      SHAPE("<p:ph type=\"body\"/>", PARA(">", "Say this.")) "</p:spTree></p:cSld></"
+                                                                                             "p:notes>"},
+        {"ppt/comments/c.xml", "<p:cmLst" PML "><p:cm><p:text>Really?</p:text></p:cm></p:cmLst>"},
+        {"ppt/slides/slide1.xml",
+         SLIDE(
+             "<p:sp><p:nvSpPr><p:cNvPr id=\"4\" "
+             "hidden=\"1\"/></p:nvSpPr><p:txBody>" PARA(
+                 ">",
+                 "Hidd"
+                 "en.") "</p:txBody></p:sp><p:grpSp><p:grpSpPr/>" SHAPE("",
+                                                                        "<a:p><a:r><a:rPr "
+                                                                        "strike=\"sngStrike\"/><a:t>Not "
+                                                                        "</a:t></a:r><a:r><a:rPr b=\"1\"/><a:t>EUR 5 a "
+                                                                        "m</a:t></a:r><a:r><a:rPr "
+                                                                        "baseline=\"30000\"/><a:t>2</a:t></"
+                                                                        "a:r></a:p>") "</"
+                                                                                      "p:grpSp><mc:AlternateContent><"
+                                                                                      "mc:"
+                                                                                      "Choice>" SHAPE(
+                                                                                          "",
+                                                                                          PARA(">",
+                                                                                               "New.")) "</"
+                                                                                                        "mc:"
+                                                                                                        "Choic"
+                                                                                                        "e><"
+                                                                                                        "mc:"
+                                                                                                        "Fallb"
+                                                                                                        "ack"
+                                                                                                        ">" SHAPE(
+                                                                                                            "",
+                                                                                                            PARA(">",
+                                                                                                                 "Old"
+                                                                                                                 ".")) "</mc:Fallback></mc:AlternateContent><p:graphicFrame><p:oleObj/></p:graphicFrame>")}};
     check_document(
         "a.pptx", bytes, make_zip(bytes, sizeof bytes, entries, sizeof entries / sizeof *entries),
         "@ slide 5\nH1 Pay ment\nP The Buyer shall:\nL2[-] - pay\nP Now.\nL1[(A)] (A) one\nL2[i.] i. "
@@ -296,6 +296,109 @@ static void test_charts_are_tables_of_their_values(void **state) {
     buf_free(&file);
 }
 
+/* ---- EPUB ---- */
+#define CONTAINER                                                                                                      \
+    {                                                                                                                  \
+        "META-INF/container.xml",                                                                                      \
+            "<container xmlns=\"" ODF("container") "\"><rootfiles><rootfile "                                          \
+                                                   "full-path=\"OEBPS/book.opf\"/></rootfiles></container>"            \
+    }
+#define OPF(manifest, spine)                                                                                           \
+    "<!DOCTYPE package PUBLIC \"x\" \"y\"><package xmlns=\"http://www.idpf.org/2007/opf\" "                            \
+    "xmlns:dc=\"http://purl.org/dc/elements/1.1/\"><metadata><dc:title>Rules of the House</dc:title><dc:title>A "      \
+    "subtitle</dc:title></metadata><manifest>" manifest "</manifest><spine toc=\"toc\">" spine "</spine></package>"
+#define PART(id, href) "<item id=\"" id "\" href=\"" href "\" media-type=\"application/xhtml+xml\"/>"
+#define REF(id) "<itemref idref=\"" id "\"/>"
+#define XHTML(body)                                                                                                    \
+    "<?xml version=\"1.0\"?><html xmlns=\"http://www.w3.org/1999/xhtml\"><head><title/></head><body>" body             \
+    "</body></html>"
+#define POINT(label, src, more)                                                                                        \
+    "<navPoint><navLabel><text>" label "</text></navLabel><content src=\"" src "\"/>" more "</navPoint>"
+
+static void test_chapters_are_pages_of_the_spine(void **state) {
+    (void)state;
+    const struct entry entries[] = {
+        CONTAINER,
+        {"OEBPS/book.opf",
+         OPF(PART("b", "text/b%20c.xhtml") PART("a", "text/../text/a.xhtml") PART("c", "c.xhtml") PART("d", "d.xhtml")
+                 PART("e", "e.xhtml") "<item id=\"toc\" href=\"nav/toc.ncx\"/>"
+                                      "<item id=\"p\" href=\"p.svg\" media-type=\"image/svg+xml\"/>",
+             REF("p") REF("a") REF("b") REF("c") REF("d") REF("e"))},
+        {"OEBPS/nav/toc.ncx",
+         "<!DOCTYPE ncx PUBLIC \"-//NISO//DTD ncx 2005-1//EN\" \"http://x/ncx.dtd\"><ncx><navMap>" POINT(
+             "Introduction", "../text/a.xhtml", "")
+             POINT("1.&#160;General\n rules", "../text/b%20c.xhtml#one",
+                   POINT("Keys &amp; locks", "../text/b%20c.xhtml#two",
+                         "")) "</navMap><pageList><pageTarget>" POINT("7", "../text/a.xhtml#p7",
+                                                                      "") "</pageTarget></pageList></ncx>"},
+        {"OEBPS/p.svg", "<svg/>"},
+        {"OEBPS/text/a.xhtml", XHTML("<nav><a href=\"x\">Next</a></nav><h1>Welcome</h1><p id=\"p7\">Dogs&nbsp;may "
+                                     "enter.<a href=\"#n\">1</a></p><aside id=\"n\"><p>Not cats.</p></aside>")},
+        {"OEBPS/text/b c.xhtml",
+         XHTML("<p>Before.</p><div id=\"one\"><p>Pay on the <del>2nd</del> 1st.</p></div><p>Still "
+               "one. <a id=\"two\"></a>Two begins.</p><table><tr><td>Rent</td><td>5</td></tr><tr><td>"
+               "Heat</td><td>6</td></tr></table>")},
+        {"OEBPS/c.xhtml", XHTML("<p>It goes on.</p>")},
+        {"OEBPS/d.xhtml", XHTML("<img src=\"x\"/>")},
+        {"OEBPS/e.xhtml", XHTML("<h2>Annex</h2><p>Last.</p>")}};
+    size_t n = make_zip(bytes, sizeof bytes, entries, sizeof entries / sizeof *entries);
+    check_document(
+        "a.epub", bytes, n,
+        "@ chapter Introduction\nH1 Welcome\nP Dogs may enter.1\nP Not cats.\n@ 1. General rules\nP Before.\nP "
+        "Pay on the 1st.\nP Still one. Two begins.\n@ Keys & locks\nC0.0.0 Rent\nC0.0.1 5\nC0.1.0 Heat\nC0.1.1 "
+        "6\nP It goes on.\n@ chapter Annex\nH2 Annex\nP Last.\n! parts of the book that are no text were not "
+        "read (1)\n! struck-through text was not read\n");
+    struct ingest_document *d = NULL;
+    struct error e;
+    assert_int_equal(load_bytes(&d, "a.epub", bytes, n, NULL, &e), 0);
+    assert_string_equal(d->title.data, "Rules of the House");
+    /* a chapter may begin inside a paragraph */
+    assert_int_equal(ingest_page_at(d, (uint32_t)(strstr(d->text.data, "Still") - d->text.data)), 1);
+    assert_int_equal(ingest_page_at(d, (uint32_t)(strstr(d->text.data, "Two") - d->text.data)), 2);
+    ingest_document_free(d);
+}
+
+static void test_a_navigation_document_names_the_chapters(void **state) {
+    (void)state;
+    const struct entry entries[] = {
+        CONTAINER,
+        {"OEBPS/book.opf", OPF("<item id=\"n\" href=\"nav.xhtml\" properties=\"scripted nav\" "
+                               "media-type=\"application/xhtml+xml\"/>" PART("a", "a.xhtml") PART("b", "b.xhtml"),
+                               REF("n") REF("b") REF("a"))},
+        {"OEBPS/nav.xhtml", XHTML("<nav epub:type=\"landmarks\"><a href=\"a.xhtml\">Start</a></nav><nav "
+                                  "epub:type=\"toc\"><ol><li><a href=\"b.xhtml\">Preface</a></li></ol></nav>")},
+        {"OEBPS/a.xhtml", XHTML("<p>No heading.</p>")},
+        {"OEBPS/b.xhtml", XHTML("<p>Before all.</p>")}};
+    check_document("a.epub", bytes, make_zip(bytes, sizeof bytes, entries, 5), "P Before all.\nP No heading.\n");
+    refuse("cut.epub", bytes, make_zip(bytes, sizeof bytes, entries, 4), ERR_FORMAT, "OEBPS/b.xhtml is missing");
+    refuse("cut.epub", bytes, make_zip(bytes, sizeof bytes, entries, 1), ERR_FORMAT, "main part is missing");
+}
+
+static void test_protected_books_are_refused_and_veiled_fonts_are_not(void **state) {
+    (void)state;
+    char lock[200];
+    static const char *const algorithms[] = {"http://www.idpf.org/2008/embedding",
+                                             "http://www.w3.org/2001/04/xmlenc#aes128-cbc"};
+    for (size_t i = 0; i < 2; i++) {
+        snprintf(lock, sizeof lock, "<encryption xmlns:e=\"x/y#\"><e:EncryptionMethod Algorithm=\"%s\"/></encryption>",
+                 algorithms[i]);
+        const struct entry entries[] = {CONTAINER,
+                                        {"OEBPS/book.opf", OPF(PART("a", "a.xhtml"), REF("a"))},
+                                        {"OEBPS/a.xhtml", XHTML("<p>Words.</p>")},
+                                        {"META-INF/encryption.xml", lock}};
+        size_t n = make_zip(bytes, sizeof bytes, entries, 4);
+        if (i == 0)
+            check_document("a.epub", bytes, n, "P Words.\n");
+        else
+            refuse("a.epub", bytes, n, ERR_ENCRYPTED, "protected");
+    }
+}
+
+static void test_epub_of_another_program(void **state) {
+    (void)state;
+    check_published_but("epub_purvis_poetry.epub", "thestandardebookslogo", ""); /* a picture's alternative text */
+}
+
 int main(int argc, char **argv) {
     if (argc > 1 && !strcmp(argv[1], INGEST_CHILD_ARGUMENT)) return ingest_child_main(argc, argv);
     const struct CMUnitTest tests[] = {
@@ -308,6 +411,10 @@ int main(int argc, char **argv) {
         cmocka_unit_test(test_slides_are_pages_in_their_order),
         cmocka_unit_test(test_slides_with_tables_and_pictures),
         cmocka_unit_test(test_charts_are_tables_of_their_values),
+        cmocka_unit_test(test_chapters_are_pages_of_the_spine),
+        cmocka_unit_test(test_a_navigation_document_names_the_chapters),
+        cmocka_unit_test(test_protected_books_are_refused_and_veiled_fonts_are_not),
+        cmocka_unit_test(test_epub_of_another_program),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
