@@ -78,7 +78,7 @@ static void help(FILE *f) {
             "\n"
             "Documents\n"
             "  ingest SET PATH|URL...    read files, whole folders or web addresses into a set\n"
-            "                            (PDF, DOCX, HTML, Markdown, text; the set is made if new)\n"
+            "                            (PDF, DOCX, XLSX, CSV, HTML, text ...; the set is made if new)\n"
             "  sets                      list the sets\n"
             "  documents SET             list a set's documents, and why some could not be read\n"
             "  delete SET DOCUMENT       delete a document (name or id) and all that came of it;\n"

@@ -192,6 +192,26 @@ static int range(const struct api_args *a, const struct ingest_document *d, stru
     return 0;
 }
 
+/* A spreadsheet's cells in the range: [start, end, sheet from 1, row, column, row end, column end], rows and columns
+ * from 0; `character` is that of byte `span.start`. */
+static json_t *cells_json(const struct ingest_document *d, struct ingest_span span, int64_t character) {
+    json_t *cells = json_array();
+    uint32_t at = span.start; /* characters are counted once, forwards */
+    for (size_t i = 0; i < d->n_words; i++) {
+        const struct ingest_word *w = &d->words[i];
+        struct ingest_cells c;
+        if (w->span.start < span.start || w->span.end > span.end || !ingest_cells_at(d, w->span, &c)) continue;
+        character += (int64_t)utf8_count(d->text.data + at, w->span.start - at);
+        int64_t length = (int64_t)utf8_count(d->text.data + w->span.start, w->span.end - w->span.start);
+        json_array_append_new(cells, json_pack("[I, I, i, i, i, i, i]", (json_int_t)character,
+                                               (json_int_t)(character + length), (int)w->page + 1, (int)c.row,
+                                               (int)c.column, (int)c.row_end, (int)c.column_end));
+        character += length;
+        at = w->span.end;
+    }
+    return cells;
+}
+
 int route_document_text(struct api *api, struct api_request *q, const struct api_args *a, struct api_response *r,
                         struct error *e) {
     (void)q;
@@ -219,9 +239,15 @@ int route_document_text(struct api *api, struct api_request *q, const struct api
         json_int_t n = (json_int_t)utf8_count(text.data, text.len);
         json_int_t before = (json_int_t)utf8_count(d->text.data, span.start);
         json_int_t behind = (json_int_t)utf8_count(d->text.data + span.end, d->text.len - span.end);
-        api_respond(r, 200,
-                    json_pack("{s:I, s:I, s:I, s:o, s:o}", "start", before, "end", before + n, "length",
-                              before + n + behind, "headings", headings, "text", slice_json(text)));
+        json_t *o = json_pack("{s:I, s:I, s:I, s:o, s:o}", "start", before, "end", before + n, "length",
+                              before + n + behind, "headings", headings, "text", slice_json(text));
+        if (d->format == INGEST_XLSX || d->format == INGEST_CSV) {
+            json_t *sheets = json_array();
+            for (size_t i = 0; i < d->n_pages; i++) json_array_append_new(sheets, slice_json(d->pages[i].label));
+            json_object_set_new(o, "cells", cells_json(d, span, start));
+            json_object_set_new(o, "sheets", sheets);
+        }
+        api_respond(r, 200, o);
     }
     ingest_document_free(d);
     return rc;

@@ -583,6 +583,50 @@ function showPage() {
   });
 }
 
+const columnName = n => (n >= 26 ? columnName(Math.floor(n / 26) - 1) : '') + String.fromCharCode(65 + n % 26);
+
+/* A spreadsheet: its cells as a grid, with the letters and numbers that a citation names them by. The formulas of a sheet stand behind its
+ * cells, each in three words at one place: where, of what, the formula. */
+function showSheets(c, t, chars, marks) {
+  const box = el('div', { class: 'sheets' });
+  const meets = (cell, ranges) => ranges.some(m => cell[0] < m.end && cell[1] > m.start);
+  const same = (x, y) => x && y && x.slice(2).join() === y.slice(2).join();
+  const heads = names => el('tr', {}, names.map(name => el('th', { scope: 'col' }, name)));
+  if (t.start > 0) box.append(el('p', { class: 'cut' }, '… the rows before these are not shown'));
+  for (const page of new Set(t.cells.map(cell => cell[2]))) {
+    const rows = new Map(), formulas = el('table', {});
+    const list = t.cells.filter(cell => cell[2] === page);
+    let last = 0;
+    list.forEach((cell, i) => {
+      const [start, end, , row, column, , columnEnd] = cell, text = chars.slice(start - t.start, end - t.start).join('');
+      const kind = meets(cell, marks) ? 'words' : c.end > c.start && meets(cell, [c]) ? 'statement' : '';
+      const td = el('td', { class: kind, title: columnName(column) + (row + 1) }, kind === 'words' ? el('mark', {}, text) : text);
+      if (same(cell, list[i - 1]) || same(cell, list[i + 1])) {
+        if (!formulas.rows.length || !same(cell, list[i - 1]) || formulas.rows[formulas.rows.length - 1].cells.length === 3) formulas.append(el('tr', {}));
+        formulas.rows[formulas.rows.length - 1].append(td);
+        return;
+      }
+      if (!rows.has(row)) rows.set(row, new Map());
+      td.colSpan = columnEnd - column;
+      rows.get(row).set(column, td);
+      last = Math.max(last, columnEnd);
+    });
+    const table = el('table', {}, heads(['', ...Array.from({ length: last }, (_, i) => columnName(i))]));
+    for (const [row, cells] of [...rows].sort((x, y) => x[0] - y[0])) {
+      const line = el('tr', {}, el('th', { scope: 'row' }, row + 1));
+      for (let i = 0; i < last; i += cells.has(i) ? cells.get(i).colSpan : 1) line.append(cells.get(i) || el('td'));
+      table.append(line);
+    }
+    if (t.sheets.length > 1 || t.sheets[0] !== '1') box.append(el('h3', {}, t.sheets[page - 1]));
+    box.append(table, formulas);
+  }
+  if (t.end < t.length) box.append(el('p', { class: 'cut' }, 'the rows behind these are not shown …'));
+  $('viewer-body').replaceChildren(box);
+  const first = box.querySelector('.words') || box.querySelector('.statement');
+  if (first) first.scrollIntoView({ block: 'center', inline: 'center' });
+  else $('viewer-body').scrollTop = 0;
+}
+
 async function showText(c, d, ticket) {
   drawViewerWarnings(0);
   $('page-back').hidden = $('page-on').hidden = true;
@@ -591,6 +635,10 @@ async function showText(c, d, ticket) {
   if (ticket !== view.ticket) return;
   const chars = Array.from(t.text);
   const marks = c.marks && c.marks.length ? c.marks : c.end > c.start ? [{ start: c.start, end: c.end }] : [];
+  if (t.cells && t.cells.length) {
+    showSheets(c, t, chars, marks);
+    return;
+  }
   const kinds = new Uint8Array(chars.length);
   const fill = (from, to, bit) => { for (let i = Math.max(0, from - t.start); i < Math.min(chars.length, to - t.start); i++) kinds[i] |= bit; };
   for (const [from, to] of t.headings) fill(from, to, 1);
