@@ -36,6 +36,7 @@
 #define API_MAX_CONNECTIONS 96         /* on the TCP socket; as many on the Unix socket */
 #define API_MAX_STREAMS 24             /* event streams and computations at once */
 #define API_MAX_RECTS 4000             /* rectangles of one range */
+#define API_MAX_LISTED 100             /* items of one page of a list that is read in pages */
 #define API_TEXT_WINDOW (64u << 10)    /* characters of text that one request gets at most */
 #define API_TIMEOUT_S 30               /* a connection that does nothing */
 #define API_PING_S 10                  /* an event stream with nothing to say says ": ping" */
@@ -207,6 +208,8 @@ int route_job_events(struct api *, struct api_request *, const struct api_args *
                      struct error *);
 /* route_answers.c */
 int route_question(struct api *, struct api_request *, const struct api_args *, struct api_response *, struct error *);
+int route_answers(struct api *, struct api_request *, const struct api_args *, struct api_response *, struct error *);
+int route_answer(struct api *, struct api_request *, const struct api_args *, struct api_response *, struct error *);
 int route_report_create(struct api *, struct api_request *, const struct api_args *, struct api_response *,
                         struct error *);
 int route_report(struct api *, struct api_request *, const struct api_args *, struct api_response *, struct error *);

@@ -62,6 +62,8 @@ static const struct command {
 } commands[] = {
     {"ingest", command_ingest, 2, INT_MAX, "SET PATH|URL...", {OPT_PRIVATE}},
     {"ask", command_ask, 2, 2, "SET \"question\"", {0}},
+    {"answers", command_answers, 1, 1, "SET", {0}},
+    {"answer", command_answer, 1, 1, "ID", {0}},
     {"contradictions", command_contradictions, 1, 1, "SET [-o FILE]", {'o', OPT_POSSIBLE}},
     {"serve", command_serve, 0, 0, "[--port N]", {OPT_PORT}},
     {"sets", command_sets, 0, 0, "", {0}},
@@ -86,6 +88,8 @@ static void help(FILE *f) {
             "\n"
             "Questions\n"
             "  ask SET \"question\"        answer with quotes: document, page, section\n"
+            "  answers SET               list the questions asked of a set, newest first\n"
+            "  answer ID                 show an answer given before\n"
             "  contradictions SET        pairs of statements that cannot both hold\n"
             "    -o, --output FILE       write the report: HTML when FILE ends in .html, else JSON\n"
             "                            (default: a summary on the terminal)\n"

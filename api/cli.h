@@ -38,6 +38,8 @@ bool cli_interrupted(void);
 /* ---- commands ---- */
 int command_ingest(struct cli *c);
 int command_ask(struct cli *c);
+int command_answers(struct cli *c);
+int command_answer(struct cli *c);
 int command_contradictions(struct cli *c);
 int command_serve(struct cli *c);
 int command_sets(struct cli *c);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define URL_TIMEOUT_S 120
@@ -399,6 +400,82 @@ int command_ask(struct cli *c) {
         cli_print_json(o);
     else
         cli_print_answer(o);
+    json_decref(o);
+    return 0;
+}
+
+static void print_time(const json_t *seconds) {
+    time_t at = (time_t)json_integer_value(seconds);
+    struct tm local;
+    char text[32] = "";
+    if (localtime_r(&at, &local) != NULL) strftime(text, sizeof text, "%Y-%m-%d %H:%M", &local);
+    fputs(text, stdout);
+}
+
+/* The whole list, page by page. */
+int command_answers(struct cli *c) {
+    struct error e = {0};
+    int64_t set = 0;
+    json_int_t after = 0;
+    json_t *all = json_array(), *o = NULL, *one;
+    size_t i;
+    int rc = cli_link_open(c, false, &e);
+    if (rc == 0) rc = set_by_name(c, c->args[0], &set, &e);
+    for (bool more = true; rc == 0 && more; json_decref(o)) {
+        char path[96];
+        snprintf(path, sizeof path, "/api/v1/sets/%lld/questions?limit=%d&after=%lld", (long long)set, API_MAX_LISTED,
+                 (long long)after);
+        rc = cli_ask_for(c, API_GET, path, NULL, &o, &e);
+        json_array_extend(all, json_object_get(o, "questions"));
+        after = json_integer_value(json_object_get(json_array_get(all, json_array_size(all) - 1), "id"));
+        more = json_is_true(json_object_get(o, "has_more"));
+    }
+    if (rc == 0 && c->json) {
+        json_t *whole = json_pack("{s:O}", "questions", all);
+        cli_print_json(whole);
+        json_decref(whole);
+    } else if (rc == 0) {
+        json_array_foreach(all, i, one) {
+            printf("%6lld  ", (long long)json_integer_value(json_object_get(one, "id")));
+            print_time(json_object_get(one, "asked_at"));
+            const char *status = json_string_value(json_object_get(one, "status"));
+            printf("  %s  ", status != NULL ? status : "");
+            cli_put(stdout, json_string_value(json_object_get(one, "question")));
+            printf("\n");
+        }
+    }
+    json_decref(all);
+    return rc == 0 ? 0 : cli_fail(c, &e);
+}
+
+int command_answer(struct cli *c) {
+    struct error e = {0};
+    json_t *o = NULL, *name;
+    size_t i, digits = strspn(c->args[0], "0123456789");
+    char path[64];
+    if (digits == 0 || digits > 18 || c->args[0][digits] != '\0' || c->args[0][0] == '0') {
+        error_set(&e, ERR_ARG, "", "'%.40s' is not the number of an answer; 'antinomy answers SET' lists them.",
+                  c->args[0]);
+        return cli_fail(c, &e);
+    }
+    snprintf(path, sizeof path, "/api/v1/questions/%s", c->args[0]);
+    int rc = cli_link_open(c, false, &e);
+    if (rc == 0) rc = cli_ask_for(c, API_GET, path, NULL, &o, &e);
+    if (rc != 0) return cli_fail(c, &e);
+    if (c->json) {
+        cli_print_json(o);
+    } else {
+        print_time(json_object_get(o, "asked_at"));
+        printf("  ");
+        cli_put(stdout, json_string_value(json_object_get(o, "question")));
+        printf("\n\n");
+        cli_print_answer(o);
+        json_array_foreach(json_object_get(o, "replaced"), i, name) {
+            printf("Replaced since by a newer version: ");
+            cli_put(stdout, json_string_value(name));
+            printf("\n");
+        }
+    }
     json_decref(o);
     return 0;
 }

@@ -149,6 +149,94 @@ done:
     return rc;
 }
 
+/* ---- answers given before ---- */
+static int kept_json(struct slice text, const char *what, json_t **out, struct error *e) {
+    *out = json_loadb(text.data, text.len, 0, NULL);
+    if (json_is_object(*out)) return 0;
+    json_decref(*out);
+    *out = NULL;
+    return error_set(e, ERR_FORMAT, "", "The kept %s cannot be read.", what);
+}
+
+/* Newest first, in pages: ?after=ID goes on behind that one. */
+int route_answers(struct api *api, struct api_request *q, const struct api_args *a, struct api_response *r,
+                  struct error *e) {
+    (void)q;
+    struct arena arena = {0};
+    struct store_answer *answers;
+    int64_t limit, after;
+    size_t n;
+    bool more;
+    int rc = api_query_number(a->query, "limit", API_MAX_LISTED, 20, &limit, e);
+    if (rc == 0) rc = api_query_number(a->query, "after", INT64_MAX, 0, &after, e);
+    if (rc == 0 && limit == 0) rc = error_set(e, ERR_ARG, "limit", "A page of the list has at least one item.");
+    if (rc == 0) rc = store_answers(api->store, &arena, a->id[0], after, (size_t)limit, &answers, &n, &more, e);
+    if (rc == 0) {
+        json_t *list = json_array();
+        for (size_t i = 0; i < n; i++) {
+            json_t *o =
+                json_pack("{s:I, s:s%, s:I}", "id", (json_int_t)answers[i].id, "question", answers[i].question.data,
+                          answers[i].question.len, "asked_at", (json_int_t)answers[i].asked_at);
+            json_t *kept = json_loadb(answers[i].json.data, answers[i].json.len, 0, NULL);
+            static const char *const shown[] = {"status", "answer"};
+            for (size_t k = 0; k < sizeof shown / sizeof *shown; k++)
+                if (json_is_string(json_object_get(kept, shown[k])))
+                    json_object_set(o, shown[k], json_object_get(kept, shown[k]));
+            json_decref(kept);
+            json_array_append_new(list, o);
+        }
+        api_respond(r, 200, json_pack("{s:o, s:b}", "questions", list, "has_more", (int)more));
+    }
+    arena_free(&arena);
+    return rc;
+}
+
+/* Documents the answer rests on that a newer one of the same name has replaced since. */
+static int replaced_since(struct api *api, struct arena *arena, int64_t set, const json_t *answer, json_t **out,
+                          struct error *e) {
+    static const char *const lists[] = {"citations", "nearest"};
+    struct store_document *docs;
+    size_t n;
+    int rc = store_documents(api->store, arena, set, &docs, &n, e);
+    if (rc != 0) return rc;
+    *out = json_array();
+    for (size_t i = 0; i < n; i++) {
+        bool cited = false;
+        for (size_t k = 0; k < sizeof lists / sizeof *lists; k++) {
+            const json_t *list = json_object_get(answer, lists[k]);
+            for (size_t m = 0; m < json_array_size(list) && !cited; m++)
+                cited = json_integer_value(json_object_get(json_array_get(list, m), "document_id")) == docs[i].id;
+        }
+        if (cited && docs[i].replaced_by != 0)
+            json_array_append_new(*out, json_stringn(docs[i].name.data, docs[i].name.len));
+    }
+    return 0;
+}
+
+int route_answer(struct api *api, struct api_request *q, const struct api_args *a, struct api_response *r,
+                 struct error *e) {
+    (void)q;
+    struct arena arena = {0};
+    struct store_answer kept;
+    json_t *o = NULL, *replaced = NULL;
+    int rc = store_answer_find(api->store, &arena, a->id[0], &kept, e);
+    if (rc == 0) rc = kept_json(kept.json, "answer", &o, e);
+    if (rc == 0) rc = replaced_since(api, &arena, kept.set, o, &replaced, e);
+    if (rc == 0) {
+        json_object_set_new(o, "id", json_integer((json_int_t)kept.id));
+        json_object_set_new(o, "set", json_integer((json_int_t)kept.set));
+        json_object_set_new(o, "question", json_stringn(kept.question.data, kept.question.len));
+        json_object_set_new(o, "asked_at", json_integer((json_int_t)kept.asked_at));
+        json_object_set_new(o, "replaced", replaced);
+        api_respond(r, 200, o);
+    } else {
+        json_decref(o);
+    }
+    arena_free(&arena);
+    return rc;
+}
+
+/* ---- reports ---- */
 /* Streamed (the client waits and sees), or queued as a job. A job has no options: those belong to somebody who waits.
  */
 int route_report_create(struct api *api, struct api_request *q, const struct api_args *a, struct api_response *r,
@@ -193,8 +281,8 @@ int route_report(struct api *api, struct api_request *q, const struct api_args *
         arena_free(&arena);
         return 0;
     }
-    json_t *o = rc == 0 ? json_loadb(json.data, json.len, 0, NULL) : NULL;
-    if (rc == 0 && o == NULL) rc = error_set(e, ERR_FORMAT, "", "The kept report cannot be read; make a new one.");
+    json_t *o = NULL;
+    if (rc == 0) rc = kept_json(json, "report", &o, e);
     if (rc == 0) api_respond(r, 200, json_pack("{s:I, s:o}", "id", (json_int_t)id, "report", o));
     arena_free(&arena);
     return rc;

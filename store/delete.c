@@ -50,15 +50,18 @@ static int entry_read(sqlite3 *db, int64_t entry, struct arena *a, struct remove
     return rc;
 }
 
-/* Answers, reports and readings that hold the content: all of them, or those of one set. */
-static int quotes_delete(sqlite3 *db, struct removed *r, int64_t set, struct error *e) {
+/* Answers and reports that hold the content, or readings: all of them, or those of one set. */
+static int results_delete(sqlite3 *db, struct removed *r, int64_t set, struct error *e) {
     int rc = db_run(
         db, e,
         "DELETE FROM results WHERE id IN (SELECT result FROM result_contents WHERE content = ?) AND ? IN (0, set_id)",
         "ii", r->content, set);
     r->n_results = sqlite3_changes64(db);
-    if (rc == 0)
-        rc = db_run(db, e,
+    return rc;
+}
+
+static int readings_delete(sqlite3 *db, struct removed *r, int64_t set, struct error *e) {
+    int rc = db_run(db, e,
                     "DELETE FROM readings WHERE id IN (SELECT reading FROM reading_contents WHERE content = ?) AND ? "
                     "IN (0, set_id)",
                     "ii", r->content, set);
@@ -72,7 +75,8 @@ static int content_delete(sqlite3 *db, struct removed *r, struct error *e) {
         rc = db_one(db, &r->n_embeddings, e,
                     "SELECT count(*) FROM embeddings WHERE statement IN (SELECT id FROM statements WHERE content = ?)",
                     "i", r->content);
-    if (rc == 0) rc = quotes_delete(db, r, 0, e);
+    if (rc == 0) rc = results_delete(db, r, 0, e);
+    if (rc == 0) rc = readings_delete(db, r, 0, e);
     /* A damaged word index must not stand in the way: then it is made anew from what is left. */
     bool anew = rc == 0 && (rc = index_delete(db, r->content, e)) == ERR_FORMAT;
     if (anew) rc = 0;
@@ -92,7 +96,9 @@ static int entry_delete(sqlite3 *db, struct removed *r, struct error *e) {
     } else {
         rc = db_one(db, &in_set, e, "SELECT count(*) FROM entries WHERE content = ? AND set_id = ? AND id <> ?", "iii",
                     r->content, r->set, r->id);
-        if (rc == 0 && in_set == 0) rc = quotes_delete(db, r, r->set, e);
+        /* even where the set keeps the bytes: what was shown names this entry and leads to it */
+        if (rc == 0) rc = results_delete(db, r, r->set, e);
+        if (rc == 0 && in_set == 0) rc = readings_delete(db, r, r->set, e);
         /* work on the bytes goes on in the name of another entry that has them */
         if (rc == 0)
             rc = db_one(db, &heir, e, "SELECT min(id) FROM entries WHERE content = ? AND id <> ?", "ii", r->content,

@@ -34,21 +34,29 @@ static int result_add(struct store *s, enum result_kind kind, int64_t set, struc
     return rc;
 }
 
+#define RESULT_COLUMNS "id, set_id, question, json, created_at FROM results "
+
+static int result_row(sqlite3_stmt *st, struct arena *a, struct store_answer *r, struct error *e) {
+    bool failed = false;
+    *r = (struct store_answer){.id = sqlite3_column_int64(st, 0),
+                               .set = sqlite3_column_int64(st, 1),
+                               .question = db_text(st, 2, a, &failed),
+                               .json = db_text(st, 3, a, &failed),
+                               .asked_at = sqlite3_column_int64(st, 4)};
+    return failed ? store_nomem(e) : 0;
+}
+
 static int result_read(struct store *s, struct arena *a, const char *sql, int64_t key, enum result_kind kind,
-                       int64_t *id, struct slice *json, const char *missing, struct error *e) {
+                       struct store_answer *out, const char *missing, struct error *e) {
     sqlite3 *db;
     sqlite3_stmt *st = NULL;
-    bool row = false, failed = false;
+    bool row = false;
     int rc = store_read_begin(s, &db, e);
     if (rc) return rc;
     rc = db_query(db, &st, e, sql, "ii", key, (int64_t)kind);
     if (rc == 0) rc = db_row(st, &row, e);
     if (rc == 0 && !row) rc = error_set(e, ERR_NOT_FOUND, "", missing, (long long)key);
-    if (rc == 0) {
-        if (id) *id = sqlite3_column_int64(st, 0);
-        *json = db_text(st, 1, a, &failed);
-        if (failed) rc = store_nomem(e);
-    }
+    if (rc == 0) rc = result_row(st, a, out, e);
     sqlite3_finalize(st);
     store_read_end(s, db);
     return rc;
@@ -59,9 +67,35 @@ int store_answer_add(struct store *s, int64_t set, struct slice question, struct
     return result_add(s, RESULT_ANSWER, set, question, json, contents, n, id, e);
 }
 
-int store_answer_find(struct store *s, struct arena *a, int64_t id, struct slice *json, struct error *e) {
-    return result_read(s, a, "SELECT id, json FROM results WHERE id = ? AND kind = ?", id, RESULT_ANSWER, NULL, json,
-                       "There is no answer %lld (an answer goes with any document it quotes)", e);
+int store_answer_find(struct store *s, struct arena *a, int64_t id, struct store_answer *out, struct error *e) {
+    return result_read(s, a, "SELECT " RESULT_COLUMNS "WHERE id = ? AND kind = ?", id, RESULT_ANSWER, out,
+                       "There is no answer %lld (an answer goes with any document it rests on)", e);
+}
+
+int store_answers(struct store *s, struct arena *a, int64_t set, int64_t before, size_t limit,
+                  struct store_answer **out, size_t *n, bool *more, struct error *e) {
+    sqlite3 *db;
+    sqlite3_stmt *st = NULL;
+    int64_t found;
+    bool row = true;
+    *n = 0;
+    *more = false;
+    if (!(*out = arena_array(a, limit, sizeof **out))) return store_nomem(e);
+    int rc = store_read_begin(s, &db, e);
+    if (rc) return rc;
+    rc = db_one(db, &found, e, "SELECT id FROM sets WHERE id = ?", "i", set);
+    if (rc == ERR_NOT_FOUND) error_set(e, rc, "", "There is no set %lld", (long long)set);
+    if (rc == 0)
+        rc = db_query(db, &st, e,
+                      "SELECT " RESULT_COLUMNS "WHERE set_id = ? AND kind = ? AND id < ? ORDER BY id DESC LIMIT ?",
+                      "iiii", set, (int64_t)RESULT_ANSWER, before ? before : INT64_MAX, (int64_t)limit + 1);
+    while (rc == 0 && (rc = db_row(st, &row, e)) == 0 && row && !*more) {
+        *more = *n == limit;
+        if (!*more) rc = result_row(st, a, &(*out)[(*n)++], e);
+    }
+    sqlite3_finalize(st);
+    store_read_end(s, db);
+    return rc;
 }
 
 int store_report_add(struct store *s, int64_t set, struct slice json, const int64_t *contents, size_t n, int64_t *id,
@@ -71,7 +105,10 @@ int store_report_add(struct store *s, int64_t set, struct slice json, const int6
 
 int store_report_latest(struct store *s, struct arena *a, int64_t set, int64_t *id, struct slice *json,
                         struct error *e) {
-    return result_read(s, a, "SELECT id, json FROM results WHERE set_id = ? AND kind = ? ORDER BY id DESC LIMIT 1", set,
-                       RESULT_REPORT, id, json,
-                       "There is no report for set %lld yet (a report goes with any document it quotes)", e);
+    struct store_answer latest;
+    int rc = result_read(s, a, "SELECT " RESULT_COLUMNS "WHERE set_id = ? AND kind = ? ORDER BY id DESC LIMIT 1", set,
+                         RESULT_REPORT, &latest,
+                         "There is no report for set %lld yet (a report goes with any document it quotes)", e);
+    if (rc == 0) *id = latest.id, *json = latest.json;
+    return rc;
 }

@@ -148,7 +148,14 @@ int store_readings_evict(struct store *s, uint64_t max_bytes, struct error *e); 
 
 /* ---- kept results: JSON as it was shown; deleted with any document they quote ---- */
 int store_answer_add(struct store *s, int64_t set, struct slice question, struct slice json, const int64_t *contents, size_t n, int64_t *id, struct error *e);
-int store_answer_find(struct store *s, struct arena *a, int64_t id, struct slice *json, struct error *e);
+struct store_answer {
+    int64_t id, set, asked_at; /* unix seconds */
+    struct slice question, json;
+};
+int store_answer_find(struct store *s, struct arena *a, int64_t id, struct store_answer *out, struct error *e); /* ERR_NOT_FOUND */
+/* The set's answers, newest first, at most limit of those older than `before` (0 = from the newest); *more: there are older ones still. */
+int store_answers(struct store *s, struct arena *a, int64_t set, int64_t before, size_t limit, struct store_answer **out, size_t *n, bool *more,
+                  struct error *e);
 int store_report_add(struct store *s, int64_t set, struct slice json, const int64_t *contents, size_t n, int64_t *id, struct error *e);
 int store_report_latest(struct store *s, struct arena *a, int64_t set, int64_t *id, struct slice *json, struct error *e);
 

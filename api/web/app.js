@@ -4,7 +4,7 @@
 
 const $ = id => document.getElementById(id);
 const api = '/api/v1';
-const state = { set: 0, sets: [], documents: [], jobs: new Map(), uploads: 0, report: null, reportId: 0, asking: null, timer: 0, hidden: new Set(), warned: new Set() };
+const state = { set: 0, sets: [], documents: [], jobs: new Map(), uploads: 0, report: null, reportId: 0, asking: null, timer: 0, hidden: new Set(), warned: new Set(), oldest: 0 };
 
 function el(tag, props, ...children) {
   const node = document.createElement(tag);
@@ -79,10 +79,21 @@ async function stream(path, body, onEvent, signal) {
 
 const plural = (n, word) => n.toLocaleString('en') + ' ' + word + (n === 1 ? '' : 's');
 
+/* ---- the address: #set=1&answer=5, to reload and to share ---- */
+const fromAddress = () => ({ set: Number((location.hash.match(/set=(\d+)/) || [])[1]) || 0, answer: Number((location.hash.match(/answer=(\d+)/) || [])[1]) || 0 });
+const addressOf = (set, answer) => '#set=' + set + (answer ? '&answer=' + answer : '');
+
+async function openAddress() {
+  const { set, answer } = fromAddress();
+  if (set && set !== state.set && state.sets.some(s => s.id === set)) await loadSets(set);
+  if (answer) await openAnswer(answer);
+}
+window.addEventListener('hashchange', () => openAddress().catch(e => note(e.message)));
+
 /* ---- sets ---- */
 async function loadSets(wanted) {
   state.sets = (await call('GET', '/sets')).sets;
-  const fromHash = Number((location.hash.match(/set=(\d+)/) || [])[1]);
+  const fromHash = fromAddress().set;
   const id = [wanted, state.set, fromHash, state.sets.length ? state.sets[0].id : 0].find(x => state.sets.some(s => s.id === x)) || 0;
   $('set').replaceChildren(...state.sets.map(s => el('option', { value: s.id, selected: s.id === id }, s.name)));
   $('set').disabled = !state.sets.length;
@@ -100,11 +111,11 @@ async function chooseSet(id) {
     state.report = null;
     state.reportId = 0;
     state.jobs.clear();
-    if (id) history.replaceState(null, '', '#set=' + id);
+    if (id && fromAddress().set !== id) history.replaceState(null, '', addressOf(id));
   }
   $('ask-button').disabled = $('make-report').disabled = !id;
   await refresh();
-  if (other) await loadReport();
+  if (other) await Promise.all([loadReport(), loadHistory()]);
 }
 
 $('set').addEventListener('change', () => chooseSet(Number($('set').value)).catch(e => note(e.message)));
@@ -237,8 +248,9 @@ $('delete-yes').addEventListener('click', async () => {
     note(deleting.name + ' was deleted, with all that came of it.');
     $('answers').replaceChildren();
     $('ask-empty').hidden = false;
+    history.replaceState(null, '', addressOf(state.set)); /* an answer goes with the document */
     await refresh();
-    await loadReport();
+    await Promise.all([loadReport(), loadHistory()]);
   } catch (e) {
     $('delete-error').textContent = e.message;
     $('delete-error').hidden = false;
@@ -393,6 +405,8 @@ $('ask').addEventListener('submit', async event => {
       if (name === 'citation') found.append(citation(data));
     }, control.signal);
     drawAnswer(card, question, answer);
+    if (answer.id) history.pushState(null, '', addressOf(state.set, answer.id));
+    loadHistory().catch(e => note(e.message));
     $('question').select();
   } catch (e) {
     if (control.signal.aborted) card.remove();
@@ -427,8 +441,54 @@ function drawAnswer(card, question, a) {
   if (a.nearest && a.nearest.length)
     card.append(el('details', { class: 'nearest', open: a.status === 'not_in_documents' }, el('summary', {}, a.status === 'not_in_documents' ? 'The nearest passages' : 'Other passages near the question'), el('div', { class: 'citations' }, a.nearest.map(citation))));
   if (a.note) card.append(el('p', { class: 'hint' }, a.note));
+  if (a.replaced && a.replaced.length) card.append(el('p', { class: 'replaced' }, 'Replaced since by a newer version: ' + a.replaced.join(', ') + '. The quotes are of the version that was read then.'));
   card.append(coverageNode(a.coverage, a.model === 'none' ? '' : reading, a.model));
+  if (a.id) card.dataset.answer = a.id;
 }
+
+/* ---- answers given before ---- */
+const timeText = seconds => new Date(seconds * 1000).toLocaleString('en-GB', { dateStyle: 'medium', timeStyle: 'short' });
+
+async function openAnswer(id) {
+  openTab(0);
+  const there = document.querySelector('#answers .card[data-answer="' + id + '"]');
+  if (there) {
+    there.scrollIntoView({ block: 'start' });
+    return;
+  }
+  const answer = await call('GET', '/questions/' + id);
+  if (answer.set !== state.set) throw new Error('That answer is of another set.');
+  const card = el('article', { class: 'card', 'aria-label': answer.question });
+  drawAnswer(card, answer.question, answer);
+  card.querySelector('.asked').append(el('span', { class: 'hint' }, ' · asked ' + timeText(answer.asked_at)));
+  $('ask-empty').hidden = true;
+  $('answers').prepend(card);
+  openDocuments(false);
+  card.scrollIntoView({ block: 'nearest' });
+}
+
+function historyItem(q) {
+  const address = addressOf(state.set, q.id);
+  return el('li', {}, el('a', { href: address, onclick: event => {
+    event.preventDefault();
+    if (location.hash !== address) history.pushState(null, '', address);
+    openAnswer(q.id).catch(e => note(e.message));
+  } }, q.question), el('span', { class: 'hint' }, (statusWords[q.status] || '') + ' · ' + timeText(q.asked_at)));
+}
+
+/* The newest page, or the one behind what is shown. */
+async function loadHistory(more) {
+  const set = state.set;
+  const after = more ? state.oldest : 0;
+  const page = set ? await call('GET', '/sets/' + set + '/questions' + (after ? '?after=' + after : '')) : { questions: [], has_more: false };
+  if (set !== state.set) return;
+  const items = page.questions.map(historyItem);
+  if (more) $('history-list').append(...items); else $('history-list').replaceChildren(...items);
+  if (page.questions.length) state.oldest = page.questions[page.questions.length - 1].id;
+  $('history').hidden = !$('history-list').children.length;
+  $('history-more').hidden = !page.has_more;
+}
+$('history-more').addEventListener('click', () => loadHistory(true).catch(e => note(e.message)));
 
 /* ---- report ---- */
 async function loadReport() {
@@ -693,4 +753,4 @@ tabs.forEach(([tab], i) => {
   });
 });
 
-loadSets().catch(e => note(e.message));
+loadSets().then(openAddress).catch(e => note(e.message));

@@ -392,17 +392,18 @@ fail:
     return rc;
 }
 
-/* Kept for the history; the answer stands without. It names every document of the set (coverage), so it goes with any
- * of them. */
-static void keep(struct answer *x, struct slice json) {
+/* Kept for the history, under the id returned; the answer stands without (0). It names every document of the set
+ * (coverage), so it goes with any of them. */
+static int64_t keep(struct answer *x, struct slice json) {
     const struct corpus *c = x->c;
     struct error ignored;
-    int64_t id, *contents = arena_array(x->a, c->n_docs + c->n_others + 1, sizeof *contents);
+    int64_t id = 0, *contents = arena_array(x->a, c->n_docs + c->n_others + 1, sizeof *contents);
     size_t n = 0;
-    if (!contents) return;
+    if (!contents) return 0;
     for (size_t i = 0; i < c->n_docs; i++) contents[n++] = c->docs[i].entry.content;
     for (size_t i = 0; i < c->n_others; i++) contents[n++] = c->others[i].content;
     store_answer_add(x->an->store, c->set, x->question, json, contents, n, &id, &ignored);
+    return id;
 }
 
 int analysis_ask(struct analysis *an, int64_t set, struct slice question, const struct analysis_ask_options *o,
@@ -457,7 +458,11 @@ int analysis_ask(struct analysis *an, int64_t set, struct slice question, const 
                         json_pack("{s:f,s:f,s:f,s:f,s:f}", "search", x.t_search, "read", x.t_read, "decide", x.t_decide,
                                   "answer", x.t_answer, "total", clock_seconds() - t0));
     if ((rc = json_to_arena(out, a, json, e))) goto done;
-    keep(&x, *json);
+    int64_t id = keep(&x, *json);
+    if (id) {
+        json_object_set_new(out, "id", json_integer((json_int_t)id));
+        rc = json_to_arena(out, a, json, e);
+    }
 done:
     json_decref(out);
     jamba_session_close(x.behind_question);

@@ -109,6 +109,9 @@ def walk(folder, width, height):
         page.fits("the answer")
         page.shot("3-answer-" + tag)
 
+        shown = page.script("return [...document.querySelectorAll('#answers .card:first-child > .citations mark')].map(e => e.textContent)")
+        check(shown, "words are marked")
+
         # the citation opens its page with the words marked
         button = next(e for e in page.all("#answers .card > .citations .place") if ".pdf" in e.text)
         name = button.text.split(",")[0]
@@ -142,6 +145,23 @@ def walk(folder, width, height):
             check("records" in mark.text or "years" in mark.text, "the marked words: " + mark.text)
             page.shot("5-text-" + tag)
             page.one("#viewer-close").click()
+
+        # the address opens the answer again, with the same marks
+        def marks():
+            return page.script("return [...document.querySelectorAll('#answers .card:first-child > .citations mark')].map(e => e.textContent)")
+        driver.refresh()
+        page.one("#answers .card .coverage")
+        check("production records" in page.one("#answers .card .asked").text, "the last answer, from the address")
+        page.one("#history summary").send_keys(Keys.ENTER)
+        earlier = page.all("#history a")
+        equal([e.text.split(" ")[0] for e in earlier], ["How", "What"], "newest first")
+        page.fits("the history")
+        page.shot("5b-history-" + tag)
+        earlier[1].click()
+        until(lambda: len(page.all("#answers .card")) == 2, "the earlier answer")
+        equal(marks(), shown, "the same words are marked")
+        driver.back()
+        until(lambda: "answer=" in driver.current_url and len(page.all("#answers .card")) == 2, "back to the last one")
 
         # the report
         page.one("#tab-report").click()

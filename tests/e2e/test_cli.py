@@ -132,6 +132,26 @@ def test_what_was_not_read_is_said_after_ingest_and_in_the_list(folder):
 
 
 @test
+def test_earlier_answers_are_listed_and_shown_again(folder):
+    data = os.path.join(folder, "data")
+    command(data, "ingest", "deal", write(folder, "services.md", NOTICE))
+    first = command(data, "ask", "deal", "What is the monthly fee?")
+    command(data, "ask", "deal", "How is the Agreement terminated?")
+    lines = command(data, "answers", "deal").out.splitlines()
+    equal([line.split("  ")[-1] for line in lines], ["How is the Agreement terminated?", "What is the monthly fee?"], "newest first")
+    number = lines[1].split()[0]
+    again = command(data, "answer", number).out
+    check(again.split("\n\n", 1)[0].endswith("What is the monthly fee?"), "the question: " + again)
+    equal(again.split("\n\n", 1)[1], first.out, "the answer as it was shown")
+    equal(command(data, "answer", number, "--json").json()["id"], int(number))
+    equal(len(command(data, "answers", "deal", "--json").json()["questions"]), 2)
+    command(data, "answer", "x", status=1)
+    command(data, "answer", "999", status=1)
+    command(data, "delete", "deal", "services.md")
+    equal(command(data, "answers", "deal").out, "", "they go with the document")
+
+
+@test
 def test_delete_leaves_no_word(folder):
     data = os.path.join(folder, "data")
     secret = NOTICE + b"\n3.1 The password of the vault is Quxolotl-Brannigrifft and must not be told.\n"

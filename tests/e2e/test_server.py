@@ -67,6 +67,37 @@ def test_from_upload_to_answer_report_and_delete(folder):
 
 
 @test
+def test_an_answer_given_before_is_opened_again(folder):
+    server = Server(os.path.join(folder, "data"))
+    set_id, _ = lease(server)
+    questions = "/api/v1/sets/%d/questions" % set_id
+    equal(server.get(questions), {"questions": [], "has_more": False})
+    asked = [server.post(questions, {"question": "What rent shall the Tenant pay%s" % ("?" * (i + 1))}, 200) for i in range(3)]
+    page = server.get(questions + "?limit=2")
+    equal(([q["id"] for q in page["questions"]], page["has_more"]), ([asked[2]["id"], asked[1]["id"]], True))
+    page = server.get(questions + "?limit=2&after=%d" % asked[1]["id"])
+    equal(([q["question"] for q in page["questions"]], page["has_more"]), (["What rent shall the Tenant pay?"], False))
+    equal(page["questions"][0]["status"], asked[0]["status"])
+    server.kill()
+    server = Server(os.path.join(folder, "data"))
+    again = server.get("/api/v1/questions/%d" % asked[0]["id"])
+    equal({k: again[k] for k in asked[0]}, asked[0], "the same answer, to its last mark")
+    equal((again["question"], again["set"], again["replaced"]), ("What rent shall the Tenant pay?", set_id, []))
+    server.upload(set_id, [("lease.md", NOTE + b"\n3.1 Pets are not allowed.\n")])
+    server.idle(set_id)
+    again = server.get("/api/v1/questions/%d" % asked[0]["id"])
+    equal(again["replaced"], ["lease.md"], "what was replaced since is said")
+    cited = again["citations"][0]
+    text = server.get("/api/v1/documents/%d/text" % cited["document_id"])["text"]
+    check(text[cited["start"]:cited["end"]] in cited["quote"], "its marks lie in the version that was read")
+    server.call("DELETE", "/api/v1/documents/%d" % cited["document_id"], want=200)
+    server.call("GET", "/api/v1/questions/%d" % asked[0]["id"], want=404)
+    equal(server.get(questions)["questions"], [], "answers go with the document they quote")
+    server.call("GET", "/api/v1/sets/99/questions", want=404)
+    server.stop()
+
+
+@test
 def test_the_description_names_every_route(folder):
     server = Server(os.path.join(folder, "data"))
     described = server.get("/openapi.json")["paths"]

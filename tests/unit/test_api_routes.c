@@ -47,6 +47,11 @@ static void test_paths_that_are_no_route_touch_nothing(void **state) {
     for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) assert_int_equal(status_of(API_GET, paths[i]), 404);
     assert_int_equal(status_of(API_DELETE, "/api/v1/sets"), 405);
     assert_int_equal(status_of(API_POST, "/api/v1/documents/3/text"), 405);
+    assert_int_equal(status_of(API_DELETE, "/api/v1/questions/3"), 405);
+    assert_int_equal(status_of(API_GET, "/api/v1/questions/0"), 404);
+    assert_int_equal(status_of(API_GET, "/api/v1/sets/1/questions?limit=0"), 400);
+    assert_int_equal(status_of(API_GET, "/api/v1/sets/1/questions?limit=101"), 400);
+    assert_int_equal(status_of(API_GET, "/api/v1/sets/1/questions?after=-1"), 400);
     assert_int_equal(status_of(API_GET, "/healthz"), 200);
     assert_int_equal(status_of(API_GET, "/"), 200);
     assert_int_equal(status_of(API_GET, "/app.js?v=1"), 200);

@@ -530,6 +530,7 @@ static void test_answers_and_reports_come_back_as_shown(void **state) {
     struct fixture *f = *state;
     struct store_document d;
     int64_t id, report, latest;
+    struct store_answer answer;
     struct slice json;
     OK(store_document_find(f->s, &f->a, add_ready(f->s, f->set, "a.txt", supply), &d, &err));
     int64_t twice[] = {d.content, d.content};
@@ -538,15 +539,56 @@ static void test_answers_and_reports_come_back_as_shown(void **state) {
     FAILS(ERR_NOT_FOUND, store_report_latest(f->s, &f->a, f->set, &latest, &json, &err));
     OK(store_report_add(f->s, f->set, SLICE_LITERAL("{\"findings\":[]}"), &d.content, 1, &report, &err));
     OK(store_report_add(f->s, f->set, SLICE_LITERAL("{\"findings\":[1]}"), &d.content, 1, &report, &err));
-    OK(store_answer_find(f->s, &f->a, id, &json, &err));
-    same_slice(json, SLICE_LITERAL("{\"answer\":\"1 May\"}"));
-    FAILS(ERR_NOT_FOUND, store_answer_find(f->s, &f->a, report, &json, &err)); /* a report is no answer */
+    OK(store_answer_find(f->s, &f->a, id, &answer, &err));
+    same_slice(answer.json, SLICE_LITERAL("{\"answer\":\"1 May\"}"));
+    same_slice(answer.question, SLICE_LITERAL("When?"));
+    assert_int_equal(answer.id, id);
+    assert_int_equal(answer.set, f->set);
+    assert_true(answer.asked_at > 0);
+    FAILS(ERR_NOT_FOUND, store_answer_find(f->s, &f->a, report, &answer, &err)); /* a report is no answer */
     OK(store_report_latest(f->s, &f->a, f->set, &latest, &json, &err));
     assert_int_equal(latest, report);
     same_slice(json, SLICE_LITERAL("{\"findings\":[1]}"));
     OK(store_document_delete(f->s, d.id, &f->a, NULL, &err));
-    FAILS(ERR_NOT_FOUND, store_answer_find(f->s, &f->a, id, &json, &err));
+    FAILS(ERR_NOT_FOUND, store_answer_find(f->s, &f->a, id, &answer, &err));
     FAILS(ERR_NOT_FOUND, store_report_latest(f->s, &f->a, f->set, &latest, &json, &err));
+}
+
+static void test_answers_are_listed_in_pages_newest_first(void **state) {
+    struct fixture *f = *state;
+    struct store_document d;
+    struct store_answer *page;
+    int64_t ids[5], other, ignored;
+    size_t n;
+    bool more;
+    OK(store_set_create(f->s, SLICE_LITERAL("other"), &other, &err));
+    OK(store_document_find(f->s, &f->a, add_ready(f->s, other, "b.txt", supply), &d, &err));
+    OK(store_answer_add(f->s, other, SLICE_LITERAL("not of this set"), SLICE_LITERAL("{}"), &d.content, 1, &ignored,
+                        &err));
+    OK(store_document_find(f->s, &f->a, add_ready(f->s, f->set, "a.txt", supply), &d, &err));
+    OK(store_answers(f->s, &f->a, f->set, 0, 3, &page, &n, &more, &err));
+    assert_int_equal(n, 0);
+    assert_false(more);
+    for (int i = 0; i < 5; i++) {
+        char question[16];
+        snprintf(question, sizeof question, "question %d", i);
+        OK(store_answer_add(f->s, f->set, slice_of(question), SLICE_LITERAL("{}"), &d.content, 1, &ids[i], &err));
+        OK(store_report_add(f->s, f->set, SLICE_LITERAL("{}"), &d.content, 1, &ignored, &err)); /* not listed */
+    }
+    OK(store_answers(f->s, &f->a, f->set, 0, 3, &page, &n, &more, &err));
+    assert_int_equal(n, 3);
+    assert_true(more);
+    for (int i = 0; i < 3; i++) assert_int_equal(page[i].id, ids[4 - i]);
+    same_slice(page[0].question, SLICE_LITERAL("question 4"));
+    OK(store_answer_add(f->s, f->set, SLICE_LITERAL("late"), SLICE_LITERAL("{}"), &d.content, 1, &ignored, &err));
+    OK(store_answers(f->s, &f->a, f->set, page[2].id, 3, &page, &n, &more, &err)); /* a new one moves no page */
+    assert_int_equal(n, 2);
+    assert_false(more);
+    for (int i = 0; i < 2; i++) assert_int_equal(page[i].id, ids[1 - i]);
+    OK(store_answers(f->s, &f->a, f->set, ids[3], 3, &page, &n, &more, &err)); /* exactly full */
+    assert_int_equal(n, 3);
+    assert_false(more);
+    FAILS(ERR_NOT_FOUND, store_answers(f->s, &f->a, 99, 0, 3, &page, &n, &more, &err));
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -567,6 +609,7 @@ int main(void) {
         TEST(test_readings_are_kept_replaced_and_evicted_by_use),
         TEST(test_a_reading_of_a_document_deleted_meanwhile_is_not_kept),
         TEST(test_answers_and_reports_come_back_as_shown),
+        TEST(test_answers_are_listed_in_pages_newest_first),
     };
     return cmocka_run_group_tests_name("store", tests, NULL, NULL);
 }

@@ -107,7 +107,8 @@ static void test_bytes_stay_while_another_entry_has_them(void **state) {
     static const char text[] = "# 1 Terms\nThe qzvornite clause.\n";
     int64_t other, id, a = add_ready(f->s, f->set, "qzfirst.txt", text);
     struct store_hit *hits;
-    struct slice receipt, json;
+    struct store_answer answer;
+    struct slice receipt;
     struct store_document d;
     OK(store_set_create(f->s, SLICE_LITERAL("other"), &other, &err));
     int64_t b = add_ready(f->s, other, "second.txt", text);
@@ -120,11 +121,29 @@ static void test_bytes_stay_while_another_entry_has_them(void **state) {
     assert_true(nowhere(f->dir, "zfirst")); /* the name */
     assert_int_equal(search(f->s, &f->a, f->set, "qzvornite", &hits), 0);
     assert_int_equal(search(f->s, &f->a, other, "qzvornite", &hits), 1);
-    assert_int_equal(count_files(f->dir, "readings"), 0); /* those of the set it left */
-    OK(store_answer_find(f->s, &f->a, id, &json, &err));  /* those of the other set stay */
+    assert_int_equal(count_files(f->dir, "readings"), 0);  /* those of the set it left */
+    OK(store_answer_find(f->s, &f->a, id, &answer, &err)); /* those of the other set stay */
     OK(store_document_delete(f->s, b, &f->a, NULL, &err));
     assert_true(nowhere(f->dir, "zvornite"));
-    FAILS(ERR_NOT_FOUND, store_answer_find(f->s, &f->a, id, &json, &err));
+    FAILS(ERR_NOT_FOUND, store_answer_find(f->s, &f->a, id, &answer, &err));
+}
+
+/* An answer names its entry and leads to it, so it goes even where the set keeps the bytes under another name; the
+ * reading holds only the bytes. */
+static void test_an_answer_goes_with_its_entry_not_only_with_the_bytes(void **state) {
+    struct fixture *f = *state;
+    static const char text[] = "# 1 Terms\nThe same clause.\n";
+    struct store_answer answer;
+    struct store_document d;
+    int64_t id, a = add_ready(f->s, f->set, "qzfirst.txt", text), b = add_ready(f->s, f->set, "second.txt", text);
+    quote(f->s, f->set, b, "The same clause.");
+    OK(store_document_find(f->s, &f->a, a, &d, &err));
+    OK(store_answer_add(f->s, f->set, SLICE_LITERAL("q"), SLICE_LITERAL("{\"document\":\"qzfirst.txt\"}"), &d.content,
+                        1, &id, &err));
+    OK(store_document_delete(f->s, a, &f->a, NULL, &err));
+    assert_true(nowhere(f->dir, "qzfirst"));
+    FAILS(ERR_NOT_FOUND, store_answer_find(f->s, &f->a, id, &answer, &err));
+    assert_int_equal(count_files(f->dir, "readings"), 1);
 }
 
 static void test_waiting_work_goes_on_in_another_name(void **state) {
@@ -328,6 +347,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(test_deleted_document_is_nowhere),
         TEST(test_bytes_stay_while_another_entry_has_them),
+        TEST(test_an_answer_goes_with_its_entry_not_only_with_the_bytes),
         TEST(test_waiting_work_goes_on_in_another_name),
         TEST(test_set_goes_with_all_that_is_only_its_own),
         TEST(test_random_life_leaves_no_deleted_word),

@@ -73,7 +73,7 @@ static void test_version_1_comes_to_this_version_with_all_that_stands_in_it(void
     struct store_hit *hits;
     struct buf fresh = {0}, migrated = {0};
     int64_t document, id, waiting;
-    struct slice json;
+    struct store_answer answer;
     upload(f->s, f->set, "scan.pdf", "bytes", &document, &id);
     OK(store_job_take(f->s, &f->a, STORE_JOB_INGEST, 60, &job, &err));
     struct ingest_document *d = doc_new("scan.pdf", "# 1 Terms\nThe Supplier delivers turbines.\n"), *back;
@@ -98,8 +98,8 @@ static void test_version_1_comes_to_this_version_with_all_that_stands_in_it(void
     assert_true(slice_equal(back->text, d->text));
     assert_int_equal(back->n_warnings, 1);
     assert_int_equal(search(f->s, &f->a, f->set, "turbines", &hits), 1);
-    OK(store_answer_find(f->s, &f->a, id, &json, &err));
-    assert_true(slice_equal(json, SLICE_LITERAL("{\"answer\":\"turbines\"}")));
+    OK(store_answer_find(f->s, &f->a, id, &answer, &err));
+    assert_true(slice_equal(answer.json, SLICE_LITERAL("{\"answer\":\"turbines\"}")));
     ingest_one(f->s); /* what was waiting is read */
     OK(store_document_find(f->s, &f->a, waiting, &row, &err));
     assert_int_equal(row.state, STORE_READY);
