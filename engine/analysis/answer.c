@@ -88,17 +88,19 @@ done:
     return rc;
 }
 
-/* P(none) above which the documents do not say. The search is evidence too: a statement that is merely the least
- * distant, hardly before the next, seldom answers; a near one that states a value of the kind that is asked for, with
- * the question's own figures, mostly does (measured: tests/eval/RESULTS.md). Without vectors the cosine is NaN and
- * neither is said. */
+/* P(none) above which the documents do not say. The search is evidence too (measured: tests/eval/RESULTS.md): a
+ * statement that is merely the least distant, hardly before the next, seldom answers, a very distant one hardly ever; a
+ * near one that states a value of the kind that is asked for, with the question's own figures, mostly does. Without
+ * vectors the cosine is NaN and none of that is said. */
 static float none_threshold(const struct answer *x) {
     const struct card *card = &x->an->card;
+    if (!x->n_places) return card->none_threshold;
     const struct place *first = x->places;
-    if (x->n_places && first->cosine >= card->value.cosine &&
+    if (first->cosine >= card->value.cosine &&
         states_value(x->c->docs[first->doc].doc, first->statement, asked_values(x->question)) &&
         states_figures(place_text(x->c, first, x->a), x->question))
         return card->value.threshold;
+    if (first->cosine < card->remote.cosine) return card->remote.threshold;
     bool far =
         x->n_places > 1 && first->cosine < card->far.cosine && first->score - x->places[1].score < card->far.lead;
     return far ? card->far.threshold : card->none_threshold;

@@ -25,7 +25,8 @@ void card_default(struct card *c, enum prompting by, uint32_t context) {
         .decide_passages = 4,
         .none_threshold = 0.5f,
         .far = {-2, 0, 0.5f}, /* no cosine is so low, */
-        .value = {2, 0.5f},   /* none so high */
+        .remote = {-2, 0.5f},
+        .value = {2, 0.5f}, /* none so high */
         .evidence_by_reading = false,
         .short_answers = true,
         .pair_possible = 0.5f,
@@ -66,6 +67,11 @@ static int read_number(const json_t *j, const char *name, double min, double max
                          min, max);
     *out = (float)json_number_value(v);
     return 0;
+}
+
+static int read_bound(const json_t *j, struct card_bound *b, struct error *e) {
+    int rc = read_number(j, "cosine", -2, 2, &b->cosine, e);
+    return rc ? rc : read_number(j, "threshold", 0, 1, &b->threshold, e);
 }
 
 int card_parse(struct card *c, const char *json, enum prompting by, uint32_t context, struct error *e) {
@@ -121,9 +127,8 @@ int card_parse(struct card *c, const char *json, enum prompting by, uint32_t con
         (rc = read_number(far, "lead", 0, 100, &c->far.lead, e)) ||
         (rc = read_number(far, "threshold", 0, 1, &c->far.threshold, e)))
         goto done;
-    const json_t *value = json_object_get(j, "none_value");
-    if ((rc = read_number(value, "cosine", -2, 2, &c->value.cosine, e)) ||
-        (rc = read_number(value, "threshold", 0, 1, &c->value.threshold, e)))
+    if ((rc = read_bound(json_object_get(j, "none_remote"), &c->remote, e)) ||
+        (rc = read_bound(json_object_get(j, "none_value"), &c->value, e)))
         goto done;
     const json_t *w = json_object_get(j, "search");
     if (w && ((rc = read_number(w, "vector", 0, 100, &c->vector_weight, e)) ||

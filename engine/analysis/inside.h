@@ -22,6 +22,9 @@ enum prompting {
     PROMPT_CONTROL_TOKENS, /* "antinomy-control-tokens": trained for this program */
     PROMPT_CHAT            /* "chat": asked in plain English through its chat template */
 };
+struct card_bound {
+    float cosine, threshold;
+};
 struct card {
     enum prompting prompts;
     bool embeds;               /* trained for vectors; else search is by words, and only the rules propose pairs */
@@ -36,12 +39,11 @@ struct card {
         float lead;           /* its score less than this above the second's */
         float threshold;
     } far;
-    struct {             /* the threshold where a value is asked for and the first statement states one of its kind: */
-        float cosine;    /* it is at least this near, */
-        float threshold; /* and every figure of the question stands in it */
-    } value;
-    float known_words;        /* share of the question's words that must be of Latin script or stand in the set; 0: none
-                                 need (a model that reads other scripts) */
+    struct card_bound remote; /* the threshold where its cosine is below this, whether it leads or not */
+    struct card_bound value; /* the threshold where its cosine is at least this, and a value is asked for, and it states
+                                one of that kind and every figure of the question */
+    float known_words;       /* share of the question's words that must be of Latin script or stand in the set; 0: none
+                                need (a model that reads other scripts) */
     bool evidence_by_reading; /* the quote is decoded under the pointer constraint; else the first statement of the
                                  search */
     bool short_answers;       /* force quote and answer, show it when it stands in the quote */

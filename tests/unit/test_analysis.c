@@ -242,6 +242,10 @@ static void test_what_the_search_found_moves_the_threshold(void **state) {
             fail_msg("row %zu: %s, threshold %g", i, str(j, "status"), threshold);
         json_decref(j);
     }
+    an->card.remote = (struct card_bound){2, 0}; /* whether it leads or not */
+    json_t *j = ask(set, question, false);
+    assert_string_equal(str(j, "status"), "not_in_documents");
+    json_decref(j);
     an->card = card;
 }
 
@@ -290,7 +294,7 @@ static void test_a_statement_with_the_value_that_is_asked_for_is_preferred(void 
         {"How quickly is a complaint about 7 pumps answered?", -2, 0.5},
         {"Who reads each complaint about a pump?", -2, 0.5},
     };
-    an->card.far.cosine = -2;
+    an->card.far.cosine = an->card.remote.cosine = -2;
     an->card.value.threshold = 1;
     for (size_t i = 0; i < sizeof near / sizeof *near; i++) {
         an->card.value.cosine = near[i].cosine;
@@ -316,7 +320,8 @@ static void test_a_question_in_a_script_that_nobody_reads_is_not_answered(void *
         json_decref(j);
     }
     struct card card = an->card;
-    an->card.none_threshold = an->card.far.threshold = 1; /* the script alone is tested here */
+    an->card.none_threshold = an->card.far.threshold = an->card.remote.threshold =
+        1; /* the script alone is tested here */
     static const char notice[] = "Примечание\n\nРиск несёт покупатель. Расходы делятся пополам.\n";
     int64_t own;
     OK(store_set_create(store, slice_of("own script"), &own, &err));

@@ -116,10 +116,14 @@ static void test_the_card_is_checked(void **state) {
     assert_true(c.far.cosine == 0.5f && c.far.lead == 0.25f && c.far.threshold == 0);
     assert_int_equal(card_parse(&c, "{\"none_far\":{\"threshold\":2}}", PROMPT_CONTROL_TOKENS, 0, &e), ERR_FORMAT);
     assert_int_equal(card_parse(&c, "{\"none_far\":{\"cosine\":\"low\"}}", PROMPT_CONTROL_TOKENS, 0, &e), ERR_FORMAT);
-    assert_true(c.value.cosine > 1 && c.value_weight == 0); /* nor is one near, nor preferred for a value */
-    assert_int_equal(card_parse(&c, "{\"none_value\":{\"cosine\":0.5,\"threshold\":0.75},\"search\":{\"value\":0.25}}",
+    assert_true(c.remote.cosine < -1 && c.value.cosine > 1 &&
+                c.value_weight == 0); /* nor near, nor preferred for a value */
+    assert_int_equal(card_parse(&c,
+                                "{\"none_remote\":{\"cosine\":0.25,\"threshold\":0},\"none_value\":{\"cosine\":0.5,"
+                                "\"threshold\":0.75},\"search\":{\"value\":0.25}}",
                                 PROMPT_CONTROL_TOKENS, 0, &e),
                      0);
+    assert_true(c.remote.cosine == 0.25f && c.remote.threshold == 0);
     assert_true(c.value.cosine == 0.5f && c.value.threshold == 0.75f && c.value_weight == 0.25f);
     assert_int_equal(card_parse(&c, "{\"none_value\":{\"threshold\":-1}}", PROMPT_CONTROL_TOKENS, 0, &e), ERR_FORMAT);
     assert_int_equal(card_parse(&c, "{\"effective_window\":\"many\"}", PROMPT_CONTROL_TOKENS, 0, &e), ERR_FORMAT);
