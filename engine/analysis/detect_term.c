@@ -133,7 +133,8 @@ static int compare_terms(struct detect_set *s, const struct term *x, const struc
     const struct ingest_document *dx = s->docs[x->doc], *dy = s->docs[y->doc];
     const struct ingest_fact *fx = &dx->facts[x->fact], *fy = &dy->facts[y->fact];
     enum document_relation r = family_relation(s, x->doc, y->doc);
-    if (r == RELATION_DIFFERENT || r == RELATION_COMPATIBLE || r == RELATION_SIBLING || fx->statement == fy->statement)
+    if (r == RELATION_DIFFERENT || r == RELATION_COMPATIBLE || r == RELATION_SIBLING ||
+        (x->doc == y->doc && fx->statement == fy->statement))
         return 0;
     if (r != RELATION_SAME) { /* each agreement of one company with the world has its own "Services" */
         uint32_t shared = 0;

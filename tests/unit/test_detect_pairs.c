@@ -388,6 +388,27 @@ static void test_roles(void **state) {
     }
 }
 
+/* The same term defined by two papers, each in the statement of the same number; one sentence in both is no drift. */
+static void test_terms_of_two_papers(void **state) {
+    (void)state;
+    static const char *const night =
+        "\"Night Work\" means welding, lifting and cable laying in the tunnel between dusk and dawn.";
+    static const struct row terms[] = {
+        {ANALYSIS_TERM, night,
+         "\"Night Work\" means every task of a foreman whose shift begins behind the depot after supper."},
+        {-1, night, night},
+    };
+    static const char *const deal = "between Orlin Estates Limited (the \"Supplier\") and Pfeil Design Limited (the "
+                                    "\"Customer\").\n\n";
+    for (size_t i = 0; i < sizeof terms / sizeof *terms; i++) {
+        char a[600], b[600], why[200];
+        bool decided;
+        snprintf(a, sizeof a, "This Agreement is made %s%s\n", deal, terms[i].a);
+        snprintf(b, sizeof b, "Summary of the contract %s%s\n", deal, terms[i].b);
+        assert_int_equal(conflict(a, b, &decided, why), terms[i].class);
+    }
+}
+
 /* "We", "the Company": somebody else in each report. */
 static void test_reports_of_two_companies_do_not_meet(void **state) {
     (void)state;
@@ -467,6 +488,7 @@ int main(void) {
         cmocka_unit_test(test_only_the_named_paper_loses),
         cmocka_unit_test(test_two_contracts_in_other_roles),
         cmocka_unit_test(test_roles),
+        cmocka_unit_test(test_terms_of_two_papers),
         cmocka_unit_test(test_totals),
         cmocka_unit_test(test_topic_of_a_long_report),
         cmocka_unit_test(test_reports_of_two_companies_do_not_meet),
