@@ -565,7 +565,7 @@ static void write_piece(struct layout *l, const struct piece *p) {
             size_t n = row_length(&t, i);
             if (rows && n >= 3 && n == widest && (start = i, (header = header_end(l, &t, i)) > i)) break;
             header = start = 0;
-            if (n > 2) break;
+            if (n >= widest) break; /* a row of the table itself */
             i += n;
         }
         if (start) {

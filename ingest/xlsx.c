@@ -23,6 +23,7 @@
 #define XLSX_MAX_MERGES 200000u /* of a sheet */
 #define XLSX_MAX_FORMULAS 300u  /* of a sheet, as told; a fill counts once */
 #define XLSX_CODE 256           /* bytes of a number format */
+#define XLSX_MAX_HIDDEN 100u    /* ranges of hidden columns of a sheet; further ones are not told */
 #define XLSX_FORMULA 1000       /* bytes of a formula that are told */
 
 struct string { /* in strings_text */
@@ -79,16 +80,19 @@ struct book {
     struct buf formula_text;
     char tables[20][64]; /* relationship ids of the sheet's tables */
     size_t n_tables;
-    bool drawing, comments;
-    uint32_t row, column; /* of the cell that is open, or the next one */
+    bool drawing, legacy, comments; /* legacy: shapes, among them the frames of comments */
+    uint32_t row, column;           /* of the cell that is open, or the next one */
     unsigned style;
     char type[12];
     struct buf value, formula;
     bool in_value, in_formula, has_formula, in_inline, in_cell, row_hidden;
     unsigned long shared_id;
     bool is_shared;
-    size_t n_uncalculated, n_hidden_rows, n_hidden_columns;
-    uint32_t first_hidden_row, first_hidden_column;
+    size_t n_uncalculated, n_hidden_rows, n_hidden;
+    uint32_t first_hidden_row;
+    struct {
+        uint32_t from, to;
+    } hidden[XLSX_MAX_HIDDEN]; /* columns */
 };
 
 static bool is(const char *a, const char *b) {
@@ -451,10 +455,10 @@ static void sheet_start(void *context, const char *name, const char **a) {
         v = package_attribute(a, "state");
         if (v && !strncmp(v, "frozen", 6)) b->sheet.frozen_rows = (uint32_t)number_of(a, "ySplit", 0);
     } else if (is(name, "col") && truth(a, "hidden")) {
-        unsigned long from = number_of(a, "min", 1), to = number_of(a, "max", from);
-        if (from && from <= SHEET_MAX_COLUMNS && to >= from) {
-            if (!b->n_hidden_columns) b->first_hidden_column = (uint32_t)from - 1;
-            b->n_hidden_columns += (to < SHEET_MAX_COLUMNS ? to : SHEET_MAX_COLUMNS) - from + 1;
+        unsigned long from = number_of(a, "min", 0), to = number_of(a, "max", from);
+        if (from && to >= from && from <= SHEET_MAX_COLUMNS && b->n_hidden < XLSX_MAX_HIDDEN) {
+            b->hidden[b->n_hidden].from = (uint32_t)from - 1;
+            b->hidden[b->n_hidden++].to = (uint32_t)(to < SHEET_MAX_COLUMNS ? to : SHEET_MAX_COLUMNS) - 1;
         }
     } else if (is(name, "tablePart")) {
         v = package_attribute(a, "id");
@@ -463,7 +467,7 @@ static void sheet_start(void *context, const char *name, const char **a) {
     } else if (is(name, "drawing")) {
         b->drawing = true;
     } else if (is(name, "legacyDrawing")) {
-        b->comments = true;
+        b->legacy = true;
     }
 }
 
@@ -496,7 +500,7 @@ static void sheet_end(void *context, const char *name) {
     }
 }
 
-/* A table's own part: its range and header; a part of the sheet's relationships leads to it. */
+/* What the sheet's relationships lead to: tables, each a part of its own with its range and header; comments. */
 struct part_rels {
     struct book *b;
     char target[20][300];
@@ -505,7 +509,9 @@ struct part_rels {
 static void sheet_rels(void *context, const char *name, const char **a) {
     struct part_rels *r = context;
     const char *colon = strrchr(name, ':'), *id = package_attribute(a, "Id"), *target = package_attribute(a, "Target");
+    const char *type = package_attribute(a, "Type");
     if (!is(colon ? colon + 1 : name, "Relationship") || !id || !target) return;
+    r->b->comments = r->b->comments || (type && ends(type, "/comments"));
     for (size_t i = 0; i < r->b->n_tables; i++)
         if (is(r->b->tables[i], id)) snprintf(r->target[i], sizeof r->target[i], "%s", target);
 }
@@ -528,9 +534,9 @@ static void resolve(const char *folder, const char *target, char *out, size_t ca
     snprintf(out, cap, "%.*s%s", (int)n, folder, target);
 }
 
-static int read_tables(struct book *b, const char *part) {
+static int read_relations(struct book *b, const char *part) {
     char folder[320], name[700];
-    if (!b->n_tables) return 0;
+    if (!b->n_tables && !b->legacy) return 0;
     struct part_rels *r = calloc(1, sizeof *r);
     if (!r) return nomem(b);
     r->b = b;
@@ -672,24 +678,35 @@ static void sheet_reset(struct book *b) {
     sheet_free(&b->sheet);
     b->n_merges = b->n_formulas = b->n_shared = b->n_tables = 0;
     b->formula_text.len = b->value.len = b->formula.len = 0;
-    b->drawing = b->comments = b->in_value = b->in_formula = b->in_inline = b->in_cell = b->row_hidden = false;
+    b->drawing = b->legacy = b->comments = b->in_value = b->in_formula = b->in_inline = b->in_cell = b->row_hidden =
+        false;
     b->in_text = b->in_run = b->run_struck = b->phonetic = false;
-    b->n_uncalculated = b->n_hidden_rows = b->n_hidden_columns = 0;
+    b->n_uncalculated = b->n_hidden_rows = b->n_hidden = 0;
     b->row = UINT32_MAX, b->column = 0; /* the next row is the first */
+}
+
+/* The first hidden column that holds something. */
+static bool hidden_column(const struct book *b, uint32_t *first) {
+    *first = UINT32_MAX;
+    for (size_t k = 0; k < b->n_hidden; k++)
+        for (size_t i = 0; i < b->sheet.n_cells; i++) {
+            uint32_t column = b->sheet.cells[i].column;
+            if (column >= b->hidden[k].from && column <= b->hidden[k].to && column < *first) *first = column;
+        }
+    return *first < UINT32_MAX;
 }
 
 static void warn_of_sheet(struct book *b, const struct sheet_part *part) {
     struct writer *w = b->w;
-    uint32_t page = (uint32_t)w->n_pages - 1;
+    uint32_t page = (uint32_t)w->n_pages - 1, first;
     char column[8];
     if (part->hidden) writer_warn(w, page, "the sheet is hidden in the workbook; it was read");
     if (b->n_hidden_rows)
         writer_warn(w, page, "the sheet has hidden rows, the first is row %u; they were read (%zu)",
                     b->first_hidden_row + 1, b->n_hidden_rows);
-    if (b->n_hidden_columns) {
-        sheet_column_name(b->first_hidden_column, column);
-        writer_warn(w, page, "the sheet has hidden columns, the first is column %s; they were read (%zu)", column,
-                    b->n_hidden_columns);
+    if (hidden_column(b, &first)) {
+        sheet_column_name(first, column);
+        writer_warn(w, page, "the sheet has hidden columns, the first is column %s; they were read", column);
     }
     if (b->n_uncalculated)
         writer_warn(w, page,
@@ -706,7 +723,7 @@ static int read_sheet(struct book *b, const struct sheet_part *part) {
         return writer_fail(w, ERR_FORMAT, w->o->name, "this XLSX file is damaged: the sheet \"%.100s\" is missing",
                            part->name);
     if (package_parse(b->package, part->part, sheet_start, sheet_end, sheet_text_of, b)) return w->code;
-    if (read_tables(b, part->part)) return w->code;
+    if (read_relations(b, part->part)) return w->code;
     sheet_sort(&b->sheet);
     if (!b->sheet.n_cells) return w->code;
     for (size_t i = 0; i < b->n_merges; i++) sheet_merge(&b->sheet, b->merges[i]);

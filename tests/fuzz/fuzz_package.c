@@ -1,6 +1,6 @@
-/* fuzz_package.c: DOCX, ODT, PPTX and EPUB files. Bytes that begin with PK are taken as the whole archive; others are
- * the parts, packed here, so that the fuzzer needn't learn to make archives: a digit for the format (none: DOCX), then
- * the parts with a zero byte between them. What only leads from one part to the next is given. */
+/* fuzz_package.c: DOCX, ODT, PPTX, EPUB and XLSX files. Bytes that begin with PK are taken as the whole archive; others
+ * are the parts, packed here, so that the fuzzer needn't learn to make archives: a digit for the format (none: DOCX),
+ * then the parts with a zero byte between them. What only leads from one part to the next is given. */
 #include "ingest/blob.h"
 #include "ingest/reader.h"
 
@@ -29,7 +29,13 @@ static const struct format {
           RELATION("m", "comments", "m.xml") "</r>"},
      {"ppt/slides/s.xml", "ppt/slides/c.xml", "ppt/slides/n.xml", "ppt/slides/d.xml", "ppt/slides/m.xml"}},
     {{"META-INF/container.xml", "<container><rootfile full-path=\"o/b.opf\"/></container>"},
-     {"o/b.opf", "o/a.xhtml", "o/toc.ncx", "o/b.xhtml", "META-INF/encryption.xml"}}};
+     {"o/b.opf", "o/a.xhtml", "o/toc.ncx", "o/b.xhtml", "META-INF/encryption.xml"}},
+    {{"xl/workbook.xml",
+      "<workbook xmlns=\"" OOXML "spreadsheetml/2006/main\" xmlns:r=\"" OOXML
+      "officeDocument/2006/relationships\"><sheets><sheet name=\"a\" r:id=\"a\"/></sheets></workbook>",
+      "xl/_rels/workbook.xml.rels", "<r>" RELATION("a", "worksheet", "w/s.xml") "</r>", "xl/w/_rels/s.xml.rels",
+      "<r>" RELATION("t", "table", "../t.xml") "</r>"},
+     {"xl/w/s.xml", "xl/styles.xml", "xl/sharedStrings.xml", "xl/t.xml"}}};
 
 static void put(zip_t *z, const char *name, const void *data, size_t n) {
     zip_int64_t at = zip_file_add(z, name, zip_source_buffer(z, data, n, 0), 0);
@@ -38,7 +44,7 @@ static void put(zip_t *z, const char *name, const void *data, size_t n) {
 
 static uint8_t *packed(const uint8_t *data, size_t size, size_t *len) {
     const struct format *f = &formats[0];
-    if (size && data[0] >= '1' && data[0] <= '3') {
+    if (size && data[0] >= '1' && data[0] <= '4') {
         f = &formats[data[0] - '0'];
         data++, size--;
     }

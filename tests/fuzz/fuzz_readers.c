@@ -1,6 +1,6 @@
-/* fuzz_readers.c: the text readers on any bytes, by the first byte: plain text, Markdown, HTML, XML, mail, poppler's
- * output, or the whole way of a file that is none of them (encoding, sniffing). What comes out must hold as a document
- * (blob_read checks every range). */
+/* fuzz_readers.c: the text readers on any bytes, by the first byte: plain text, Markdown, HTML, XML, mail, CSV,
+ * poppler's output, or the whole way of a file that is none of them (encoding, sniffing). What comes out must hold as a
+ * document (blob_read checks every range). */
 #include "ingest/blob.h"
 #include "ingest/pdf.h"
 #include "ingest/reader.h"
@@ -41,6 +41,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         case 4:
             eml_read(&w, (struct slice){(const char *)data + 1, size - 1});
             break;
+        case 5: {
+            char delimiter = ',';
+            csv_delimiter(buf_slice(&text), &delimiter);
+            csv_read(&w, buf_slice(&text), delimiter);
+            break;
+        }
         default:
             if (pdf_words_parse(&p, (struct slice){(const char *)data + 1, size - 1}, &o, &e) == 0) pdf_write(&w, &p);
         }

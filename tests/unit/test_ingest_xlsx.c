@@ -162,6 +162,22 @@ static void test_tables_of_a_sheet_are_told_apart(void **state) {
     ingest_document_free(d);
 }
 
+/* Lines of a letter right above a table: shorter than its header, which is the first whole row of names. */
+static void test_a_header_under_other_lines(void **state) {
+    (void)state;
+    static const char sheet[] = SHEET(
+        "<cols><col min=\"2\" max=\"2\" hidden=\"1\"/><col min=\"9\" max=\"16384\" hidden=\"1\"/></cols>"
+        "<sheetData><row>" TEXT("A1", "Dear") TEXT("B1", "reader") TEXT("D1", "notes") "</row><row>" TEXT("A2", "Name")
+            TEXT("B2", "Trade") TEXT("C2", "Age") TEXT("D2", "Wage") "</row><row>" TEXT("A3", "Ann") TEXT("B3", "Smith")
+                NUMBER("C3", "60") NUMBER("D3", "7") "</row></sheetData>");
+    struct ingest_document *d = load("letter.xlsx", workbook(sheet, small));
+    d->n_blocks -= 2;
+    check_dump(d, "H1 Prices\nT0.0 A1 Dear | B1 reader | D1 notes\nT1.0* A2 Name | B2 Trade | C2 Age | D2 Wage\n"
+                  "T1.1 A3 Ann | B3 Smith | C3 60 | D3 7\n");
+    assert_non_null(strstr(d->warnings[0].message.data, "hidden columns, the first is column B"));
+    ingest_document_free(d);
+}
+
 static void test_a_table_goes_on_behind_an_empty_row(void **state) {
     (void)state;
     static const char sheet[] = SHEET("<sheetData><row>" TEXT("A1", "Region") TEXT("B1", "Sales")
@@ -389,6 +405,7 @@ int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_cells_are_shown_as_stored_and_know_their_place),
         cmocka_unit_test(test_tables_of_a_sheet_are_told_apart),
+        cmocka_unit_test(test_a_header_under_other_lines),
         cmocka_unit_test(test_a_table_goes_on_behind_an_empty_row),
         cmocka_unit_test(test_headers_that_the_file_marks),
         cmocka_unit_test(test_three_thousand_rows_each_know_their_header),
