@@ -44,7 +44,7 @@ struct body {
     size_t n_notes, cap_notes;
     size_t pending[64];
     size_t n_pending;
-    unsigned n_called;
+    unsigned n_called, n_comments;
     bool reading_notes;
     long note_id;
     struct buf note_text;
@@ -294,6 +294,8 @@ static void on_start(void *context, const char *name, const char **a) {
         add(b, SLICE_LITERAL("-"));
     } else if (is(name, "footnoteReference") || is(name, "endnoteReference")) {
         call_note(b, a);
+    } else if (is(name, "commentReference")) {
+        b->n_comments++;
     } else if ((is(name, "footnote") || is(name, "endnote")) && b->reading_notes) {
         const char *id = package_attribute(a, "id"), *type = package_attribute(a, "type");
         b->note_id = id && !type ? strtol(id, NULL, 10) : -1;
@@ -391,6 +393,7 @@ int docx_read(struct writer *w, struct package *package) {
     if (b->tracked)
         writer_warn(w, INGEST_NONE, "the document has tracked changes: insertions were read, deletions were not");
     if (b->struck) writer_warn(w, INGEST_NONE, "struck-through text was not read");
+    if (b->n_comments) writer_warn(w, INGEST_NONE, "comments were not read (%u)", b->n_comments);
     package_title(package);
 done:
     while (b->n_para) buf_free(&b->stack[--b->n_para].text);

@@ -39,7 +39,9 @@ static void new_style(struct odt_styles *s, const char **a) {
     copy(y->name, sizeof y->name, a, "name");
     copy(y->parent, sizeof y->parent, a, "parent-style-name");
     const char *list = package_attribute(a, "list-style-name");
-    y->no_list = list && !list[0];
+    /* on a heading's own style it is how older programs wrote the outline's; on what is based on it it ends the numbers
+     */
+    y->no_list = list && !list[0] && !package_attribute(a, "default-outline-level");
     s->in_style = true;
 }
 

@@ -495,7 +495,10 @@ static void attached_page(struct writer *w, const struct ingest_document *part, 
     if (slice_starts_with(own, SLICE_LITERAL("attached "))) {
         buf_append(&label, own.data, own.len);
     } else {
-        const char *before = !own.len ? "" : memchr(own.data, ' ', own.len) ? ", " : ", page ";
+        const char *before = !own.len                         ? ""
+                             : part->format == INGEST_XLSX    ? ", sheet "
+                             : memchr(own.data, ' ', own.len) ? ", "
+                                                              : ", page ";
         own = text_cut(own, LABEL_MAX / 2);
         name = text_cut(name, LABEL_MAX - strlen("attached ") - strlen(before) - own.len);
         buf_printf(&label, "attached %.*s%s%.*s", (int)name.len, name.data, before, (int)own.len, own.data);

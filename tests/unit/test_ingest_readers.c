@@ -259,7 +259,8 @@ static const char document_xml[] =
             P(1, "Late payment.") "<w:p><w:r><w:t xml:space=\"preserve\">The price is "
                                   "</w:t></w:r><w:del><w:r><w:delText>100</w:delText></w:r></"
                                   "w:del><w:ins><w:r><w:t>200</w:t></w:r></w:ins>"
-                                  "<w:r><w:footnoteReference w:id=\"2\"/></w:r><w:r><w:t xml:space=\"preserve\"> "
+                                  "<w:r><w:footnoteReference w:id=\"2\"/><w:commentReference "
+                                  "w:id=\"0\"/></w:r><w:r><w:t xml:space=\"preserve\"> "
                                   "euros</w:t></w:r><w:r><w:rPr><w:vanish/></w:rPr><w:t>hidden</w:t></"
                                   "w:r><w:r><w:rPr><w:strike/><w:vanish w:val=\"0\"/></w:rPr><w:t> a "
                                   "year</w:t></w:r><w:r><w:rPr><w:strike w:val=\"0\"/></w:rPr><w:t>.</"
@@ -290,7 +291,8 @@ static void test_docx_numbers_tables_footnotes_and_changes(void **state) {
     struct ingest_document *d = NULL;
     struct error e;
     assert_int_equal(load_bytes(&d, "h.docx", bytes, n, NULL, &e), 0);
-    assert_int_equal(d->n_warnings, 2);
+    assert_int_equal(d->n_warnings, 3);
+    assert_non_null(strstr(d->warnings[2].message.data, "comments were not read (1)"));
     assert_non_null(strstr(d->warnings[0].message.data, "tracked changes"));
     assert_non_null(strstr(d->warnings[1].message.data, "struck-through"));
     ingest_document_free(d);
