@@ -3,7 +3,7 @@
  * text the plain one is read, else HTML. An attachment is read like a file of its own, in a document of its own, so
  * that a bad one takes nothing else with it; one that cannot be read is told in a warning, never passed over. Lines
  * quoted from the message before ("> ") are quotes. Refuses encrypted messages and messages too deep in each other. */
-#include "ingest/reader.h"
+#include "ingest/html.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -35,7 +35,8 @@ struct mail {
     struct entity *items;
     size_t n_items, cap_items;
     unsigned n_parts, n_pictures;
-    bool cut; /* the last boundary of a multipart is missing */
+    bool cut; /* a multipart's last boundary is missing */
+    bool struck;
 };
 
 static int nomem(struct writer *w) {
@@ -394,19 +395,19 @@ static size_t choose(struct mail *m, struct slice body, const char *boundary) {
 static void collect_parts(struct mail *m, const struct entity *e, bool files_only, int depth) {
     bool alternative = !strcmp(e->type, "multipart/alternative");
     enum parts_end last = END_NOT_YET;
-    size_t chosen = alternative && !files_only ? choose(m, e->body, e->boundary) : SIZE_MAX;
-    struct slice body = e->body, part;
-    if (!e->boundary[0] || depth > MAIL_MAX_DEPTH) {
-        writer_fail(m->w, e->boundary[0] ? ERR_LIMIT : ERR_FORMAT, m->w->o->name,
-                    e->boundary[0] ? "the parts of this message lie too deep in each other"
-                                   : "this message is damaged: it does not say what parts its parts (no boundary)");
+    struct slice body = e->body, part = e->body;
+    if (depth > MAIL_MAX_DEPTH) {
+        writer_fail(m->w, ERR_LIMIT, m->w->o->name, "the parts of this message lie too deep in each other");
         return;
     }
-    if (next_part(&body, e->boundary, &part, &last) && last == END_MISSING) { /* no part at all: it is one text */
-        struct entity whole = *e;
+    if (!e->boundary[0] || (next_part(&body, e->boundary, &part, &last) && last == END_MISSING)) {
+        struct entity whole = *e; /* no parts where they should be: it is one text */
         whole.body = part;
         if (!files_only) add(m, &whole, ITEM_PLAIN);
+        m->cut = true;
+        return;
     }
+    size_t chosen = alternative && !files_only ? choose(m, e->body, e->boundary) : SIZE_MAX;
     for (size_t i = 0; next_part(&body, e->boundary, &part, &last) && !m->w->code; i++)
         collect(m, part, !strcmp(e->type, "multipart/digest") ? "message/rfc822" : "text/plain",
                 files_only || (alternative && i != chosen), depth + 1);
@@ -518,13 +519,15 @@ static void put_plain(struct writer *w, struct slice text) {
 
 static void put_body(struct mail *m, const struct entity *e) {
     struct buf text = {0};
+    bool struck = false;
     if (!content_text(m, e, &text))
         writer_warn(m->w, INGEST_NONE, "a part of the text was not read: it is sent as \"%s\", which is not known",
                     e->encoding);
     else if (e->kind == ITEM_HTML)
-        html_read(m->w, buf_slice(&text));
+        html_read_part(m->w, buf_slice(&text), NULL, 0, &struck);
     else
         put_plain(m->w, buf_slice(&text));
+    m->struck = m->struck || struck;
     buf_free(&text);
 }
 
@@ -615,11 +618,10 @@ int eml_read(struct writer *w, struct slice bytes) {
     if (files) writer_page(w, SLICE_LITERAL("the message"), 0, 0);
     for (size_t i = 0; i < sizeof shown / sizeof *shown; i++) put_field(w, top.head, shown[i]);
     put_names(&m);
-    struct slice subject = w->d->title;
     for (size_t i = 0; i < m.n_items && !w->code; i++)
         if (m.items[i].kind == ITEM_PLAIN || m.items[i].kind == ITEM_HTML) put_body(&m, &m.items[i]);
-    w->d->title = subject; /* not the one that an HTML part gives itself */
-    if (m.cut) writer_warn(w, INGEST_NONE, "the message breaks off before its end");
+    if (m.cut) writer_warn(w, INGEST_NONE, "the message breaks off before its end or does not say how it is parted");
+    if (m.struck) writer_warn(w, INGEST_NONE, "struck-through text was not read");
     if (m.n_pictures) writer_warn(w, INGEST_NONE, "pictures in the text were not read (%u)", m.n_pictures);
     for (size_t i = 0; i < m.n_items && !w->code; i++)
         if (m.items[i].kind == ITEM_FILE || m.items[i].kind == ITEM_MESSAGE) put_attachment(&m, &m.items[i]);

@@ -26,7 +26,7 @@ struct html {
     char last;  /* last byte of the open block that is no space */
     bool broke; /* a <br> stands behind the open block's text */
     bool in_pre, sup, struck;
-    bool book; /* one file of a book */
+    bool part; /* of a book or a message */
     const struct html_place *places;
     size_t n_places;
     const xmlNode *root; /* of what is read: <main> if there is one */
@@ -356,7 +356,7 @@ static void walk(struct html *h, const xmlNode *n, int depth) {
         return;
     }
     if (n->type != XML_ELEMENT_NODE || !n->name || hidden(n)) return;
-    if (is_one_of(n, skipped) && !(h->book && (named(n, "aside") || named(n, "footer")))) return;
+    if (is_one_of(n, skipped) && !(h->part && (named(n, "aside") || named(n, "footer")))) return;
     if (h->n_places) begin_page(h, n);
     if (named(n, "del") || named(n, "s") || named(n, "strike")) { /* no longer says it */
         h->struck = true;
@@ -486,13 +486,13 @@ static int read_tree(struct html *h, struct slice utf8) {
     struct writer *w = h->w;
     if (utf8.len > INT_MAX / 2) return writer_fail(w, ERR_LIMIT, w->o->name, "the HTML file is larger than 1 GiB");
     htmlDocPtr doc = html_parse(utf8);
-    if (!doc && h->book) return w->code; /* an empty file of a book is none of its faults */
+    if (!doc && h->part) return w->code; /* an empty part is none of its faults */
     if (!doc) return writer_fail(w, ERR_FORMAT, w->o->name, "this HTML file has nothing in it that can be read");
     const xmlNode *root = xmlDocGetRootElement(doc);
     if (root) {
         size_t count = 0;
-        const xmlNode *main = h->book ? NULL : find(root, "main", 0, &count);
-        if (!h->book) take_title(h, root);
+        const xmlNode *main = h->part ? NULL : find(root, "main", 0, &count);
+        if (!h->part) take_title(h, root);
         /* the page's own mark of its content, when it holds a third of the text or more */
         if (count == 1 && text_bytes(main, 0) * 3 >= text_bytes(root, 0)) root = main;
         walk(h, root, 0);
@@ -512,7 +512,7 @@ int html_read(struct writer *w, struct slice utf8) {
 
 int html_read_part(struct writer *w, struct slice utf8, const struct html_place *places, size_t n_places,
                    bool *struck) {
-    struct html h = {.w = w, .kind = INGEST_BLOCK_PARAGRAPH, .book = true, .places = places, .n_places = n_places};
+    struct html h = {.w = w, .kind = INGEST_BLOCK_PARAGRAPH, .part = true, .places = places, .n_places = n_places};
     read_tree(&h, utf8);
     *struck = h.struck;
     return w->code;
