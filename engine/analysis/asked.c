@@ -2,7 +2,7 @@
  * say so; refuses to guess: a question that asks for no value (who, why, may) and one in another language ask for none.
  *
  *   how   many / much [unit of time]     a count, a sum, a period
- *         long, soon, far, ...           a period, a count
+ *         long, soon, far, old, ...      a period, a sum, an age
  *   when  as the first word              a date or a period
  *   what  [is] ... noun                  what the noun is measured in, where it stands last before a verb or
  * preposition does ... cost                  a sum
@@ -17,8 +17,8 @@ enum {
 };
 #define KIND(k) (1u << (k))
 static const unsigned SUM = KIND(INGEST_AMOUNT) | KIND(INGEST_PERCENTAGE) | KIND(INGEST_NUMBER) | KIND(INGEST_TOTAL),
-                      COUNT = SUM | KIND(INGEST_PERIOD), PERIOD = KIND(INGEST_PERIOD),
-                      TIME = PERIOD | KIND(INGEST_DATE), RATE = KIND(INGEST_PERCENTAGE);
+                      COUNT = KIND(INGEST_NUMBER) | KIND(INGEST_TOTAL), PERIOD = KIND(INGEST_PERIOD),
+                      AGE = COUNT | PERIOD, TIME = PERIOD | KIND(INGEST_DATE), RATE = KIND(INGEST_PERCENTAGE);
 
 struct question_word {
     char text[WORD_MAX_BYTES];
@@ -37,7 +37,7 @@ static bool listed(const char *list, const struct question_word *w) {
 
 static const char UNITS[] = " day days week weeks month months quarters year years hour hours minute minutes time ";
 static const char DEGREES_OF_TIME[] = " long soon quickly fast late early ";
-static const char DEGREES[] = " far large big high low old tall wide heavy deep small ";
+static const char DEGREES[] = " far large big high low tall wide heavy deep small ";
 static const char BEFORE_WHEN[] = " by until till since from ";
 static const char BE[] = " is are was were ";
 static const char DO[] = " do does did has have had must may might can could shall should will would ";
@@ -49,8 +49,7 @@ static const char PERIODS[] = " period term duration length notice ";
 static const char RATES[] = " percentage percent proportion share part rate ";
 static const char SUMS[] = " price cost costs fee fees salary amount sum balance bonus rent premium compensation pay "
                            "payment penalty fine charge charges royalty deposit budget discount commission allowance "
-                           "limit cap minimum maximum value total ratio ";
-static const char COUNTS[] = " age size threshold ";
+                           "limit cap minimum maximum value total ratio size threshold ";
 
 /* Words of ASCII letters in lower case; "what's" is two. */
 static size_t words_of(struct slice q, struct question_word *out) {
@@ -82,7 +81,8 @@ static bool ends_noun(const struct question_word *w) {
 static unsigned how(const struct question_word *w, size_t n) {
     if (!n) return 0;
     if (listed(DEGREES_OF_TIME, w)) return PERIOD;
-    if (listed(DEGREES, w)) return COUNT;
+    if (listed(DEGREES, w)) return SUM;
+    if (strcmp(w->text, "old") == 0) return AGE;
     bool many = strcmp(w->text, "many") == 0;
     if (!many && strcmp(w->text, "much") != 0) return 0;
     for (size_t i = 1; i < n && i < 4 && !ends_noun(&w[i]); i++)
@@ -102,12 +102,12 @@ static unsigned what(const struct question_word *w, size_t n) {
     unsigned kinds = 0;
     for (size_t tries = 0; !kinds && tries < 2 && end > i; tries++, end--) { /* "what fee", "what fee applies" */
         const struct question_word *noun = &w[end - 1];
-        kinds = listed(TIMES, noun)     ? TIME
-                : listed(PERIODS, noun) ? PERIOD
-                : listed(RATES, noun)   ? RATE
-                : listed(SUMS, noun)    ? SUM
-                : listed(COUNTS, noun)  ? COUNT
-                                        : 0;
+        kinds = listed(TIMES, noun)              ? TIME
+                : listed(PERIODS, noun)          ? PERIOD
+                : listed(RATES, noun)            ? RATE
+                : listed(SUMS, noun)             ? SUM
+                : strcmp(noun->text, "age") == 0 ? AGE
+                                                 : 0;
     }
     return kinds;
 }
