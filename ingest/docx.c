@@ -14,11 +14,10 @@
 #define DOCX_MAX_NOTES 20000u /* footnotes */
 
 struct para {
-    struct buf text;
+    struct runs runs;
     char style[DOCX_NAME];
     int num, level, outline; /* -1: not said here */
     bool centered, mark_deleted, in_ppr, in_run, hidden, bold, bold_set, raised;
-    size_t n_text, n_bold;
 };
 
 struct note {
@@ -116,16 +115,16 @@ static void put_notes(struct body *b) {
 
 static void flush_para(struct body *b, struct para *p) {
     struct writer *w = b->w;
-    if (p->text.failed) {
+    if (p->runs.text.failed) {
         writer_fail(w, ERR_NOMEM, w->o->name, "out of memory while reading DOCX");
         return;
     }
-    struct slice text = slice_trim(buf_slice(&p->text));
+    struct slice text = slice_trim(buf_slice(&p->runs.text));
     bool title, bold_style = false, bullet = false;
     int num, level;
     char number[128] = "";
     find_number(b, p, &num, &level, &bold_style);
-    bool bold = p->n_text && (p->n_bold == p->n_text);
+    bool bold = runs_bold(&p->runs);
     if (b->tables) {
         cell_begin(b);
         if (b->cell_continued || !text.len) return;
@@ -154,18 +153,8 @@ static void flush_para(struct body *b, struct para *p) {
 static void add(struct body *b, struct slice s) {
     struct para *p = top(b);
     if (!p || b->skip || (p->in_run && p->hidden)) return;
-    if (p->text.len + s.len > b->w->o->max_text) {
-        writer_fail(b->w, ERR_LIMIT, b->w->o->name, "a paragraph has more text than is read");
-        return;
-    }
-    if (p->raised)
-        text_superscript(&p->text, s);
-    else
-        buf_append(&p->text, s.data, s.len);
     const struct docx_style *style = p->bold_set ? NULL : docx_style(b->numbering, p->style);
-    bool bold = p->bold || (style && style->bold);
-    for (size_t i = 0; i < s.len; i++)
-        if (isalnum((unsigned char)s.data[i])) p->n_text++, p->n_bold += bold;
+    runs_add(b->w, &p->runs, s, p->raised, p->bold || (style && style->bold));
 }
 
 static void para_start(struct body *b) {
@@ -193,11 +182,11 @@ static void para_end(struct body *b) {
     b->n_para--;
     if (b->reading_notes) {
         if (b->note_text.len) buf_puts(&b->note_text, " ");
-        buf_append(&b->note_text, p->text.data, p->text.len);
+        buf_append(&b->note_text, p->runs.text.data, p->runs.text.len);
     } else {
         flush_para(b, p);
     }
-    buf_free(&p->text);
+    buf_free(&p->runs.text);
 }
 
 static void call_note(struct body *b, const char **a) {
@@ -210,7 +199,7 @@ static void call_note(struct body *b, const char **a) {
         char mark[16];
         b->pending[b->n_pending++] = i;
         snprintf(mark, sizeof mark, "%u", ++b->n_called);
-        text_superscript(&p->text, slice_of(mark));
+        text_superscript(&p->runs.text, slice_of(mark));
         return;
     }
 }
@@ -380,14 +369,14 @@ int docx_read(struct writer *w, struct package *package) {
     b->reading_notes = true;
     b->note_id = -1;
     if (package_parse(package, "footnotes.xml", on_start, on_end, on_text, b)) goto done;
-    while (b->n_para) buf_free(&b->stack[--b->n_para].text);
+    while (b->n_para) buf_free(&b->stack[--b->n_para].runs.text);
     b->reading_notes = b->joined = false;
     b->skip = 0;
     if (package_parse(package, "", on_start, on_end, on_text, b)) goto done;
     while (b->n_para && !w->code) { /* its mark was deleted and none came behind */
         struct para *p = &b->stack[--b->n_para];
         flush_para(b, p);
-        buf_free(&p->text);
+        buf_free(&p->runs.text);
     }
     if (b->tables) table_write(w, &b->table);
     if (b->tracked)
@@ -396,7 +385,7 @@ int docx_read(struct writer *w, struct package *package) {
     if (b->n_comments) writer_warn(w, INGEST_NONE, "comments were not read (%u)", b->n_comments);
     package_title(package);
 done:
-    while (b->n_para) buf_free(&b->stack[--b->n_para].text);
+    while (b->n_para) buf_free(&b->stack[--b->n_para].runs.text);
     for (size_t i = 0; i < b->n_notes; i++) free(b->notes[i].text);
     free(b->notes);
     buf_free(&b->note_text);

@@ -24,14 +24,6 @@ static void copy(char *out, size_t cap, const char *s) {
     snprintf(out, cap, "%s", s ? s : "");
 }
 
-static int integer(const char **a, const char *name, int fallback, int max) {
-    const char *v = package_attribute(a, name);
-    if (!v) return fallback;
-    char *end;
-    long x = strtol(v, &end, 10);
-    return end == v || x < 0 || x > max ? fallback : (int)x;
-}
-
 static void nomem(struct reading *r) {
     writer_fail(r->w, ERR_NOMEM, r->w->o->name, "out of memory while reading DOCX");
 }
@@ -56,11 +48,11 @@ static void style_start(void *context, const char *name, const char **a) {
     } else if (!strcmp(name, "basedOn")) {
         copy(r->style->based_on, sizeof r->style->based_on, package_attribute(a, "val"));
     } else if (!strcmp(name, "outlineLvl")) {
-        r->style->outline = integer(a, "val", -1, 9);
+        r->style->outline = (int)package_number(a, "val", -1, 9);
     } else if (!strcmp(name, "numId")) {
-        r->style->num = integer(a, "val", -1, 1 << 30);
+        r->style->num = (int)package_number(a, "val", -1, 1 << 30);
     } else if (!strcmp(name, "ilvl")) {
-        r->style->level = integer(a, "val", -1, 8);
+        r->style->level = (int)package_number(a, "val", -1, 8);
     } else if (!strcmp(name, "b")) {
         r->style->bold = package_on(a);
     }
@@ -86,13 +78,13 @@ static void numbering_start(void *context, const char *name, const char **a) {
         }
         r->abstract = &n->abstracts[n->n_abstracts++];
         memset(r->abstract, 0, sizeof *r->abstract);
-        r->abstract->id = integer(a, "abstractNumId", -1, 1 << 30);
+        r->abstract->id = (int)package_number(a, "abstractNumId", -1, 1 << 30);
         for (int i = 0; i < DOCX_LEVELS; i++) r->abstract->levels[i].start = 1;
         r->level = -1;
     } else if (!strcmp(name, "lvl") && r->abstract && !r->num) {
-        r->level = integer(a, "ilvl", -1, DOCX_LEVELS - 1);
+        r->level = (int)package_number(a, "ilvl", -1, DOCX_LEVELS - 1);
     } else if (!strcmp(name, "start") && l && !r->num) {
-        l->start = integer(a, "val", 1, 1000000);
+        l->start = package_number(a, "val", 1, 1000000);
     } else if (!strcmp(name, "numFmt") && l && !r->num) {
         copy(l->format, sizeof l->format, package_attribute(a, "val"));
     } else if (!strcmp(name, "lvlText") && l && !r->num) {
@@ -106,16 +98,16 @@ static void numbering_start(void *context, const char *name, const char **a) {
         }
         r->num = &n->nums[n->n_nums++];
         memset(r->num, 0, sizeof *r->num);
-        r->num->id = integer(a, "numId", -1, 1 << 30);
+        r->num->id = (int)package_number(a, "numId", -1, 1 << 30);
         r->num->abstract = -1;
         for (int i = 0; i < DOCX_LEVELS; i++) r->num->override[i] = -1;
         r->level = -1;
     } else if (!strcmp(name, "abstractNumId") && r->num) {
-        r->num->abstract = integer(a, "val", -1, 1 << 30);
+        r->num->abstract = (int)package_number(a, "val", -1, 1 << 30);
     } else if (!strcmp(name, "lvlOverride") && r->num) {
-        r->level = integer(a, "ilvl", -1, DOCX_LEVELS - 1);
+        r->level = (int)package_number(a, "ilvl", -1, DOCX_LEVELS - 1);
     } else if (!strcmp(name, "startOverride") && r->num && r->level >= 0) {
-        r->num->override[r->level] = integer(a, "val", 1, 1000000);
+        r->num->override[r->level] = package_number(a, "val", 1, 1000000);
     }
 }
 

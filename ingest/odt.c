@@ -5,7 +5,6 @@
  * hang on. odt_styles.c knows styles and list styles. */
 #include "ingest/odt.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,13 +15,12 @@
 #define ODT_MAX_LISTS 20000u /* top-level lists of a document */
 
 struct para {
-    struct buf text;
+    struct runs runs;
     struct odt_look looks[ODT_MAX_SPANS]; /* the paragraph's own, then its spans' */
     size_t n_looks, too_deep;
     uint32_t heading;
     bool title, unnumbered, bullet;
     char number[ODT_NUMBER];
-    size_t n_text, n_bold;
 };
 
 struct list { /* the counters of a list; a later one may go on with them */
@@ -80,13 +78,6 @@ static void nomem(struct body *b) {
     writer_fail(b->w, ERR_NOMEM, b->w->o->name, "out of memory while reading OpenDocument");
 }
 
-static long integer(const char **a, const char *name, long fallback, long max) {
-    const char *v = package_attribute(a, name);
-    char *end;
-    long x = v ? strtol(v, &end, 10) : fallback;
-    return v && (end == v || x < 0 || x > max) ? fallback : x;
-}
-
 /* ---- a paragraph's end ---- */
 static void put_notes(struct body *b) {
     for (size_t i = 0; i < b->n_notes; i++) {
@@ -117,13 +108,13 @@ static void find_number(struct body *b, struct para *p, bool restarts, long star
 
 static void flush_para(struct body *b, struct para *p) {
     struct writer *w = b->w;
-    struct slice text = slice_trim(buf_slice(&p->text));
-    if (p->text.failed) {
+    struct slice text = slice_trim(buf_slice(&p->runs.text));
+    if (p->runs.text.failed) {
         nomem(b);
         return;
     }
     if (p->looks[0].hidden || !text.len) return;
-    bool bold = p->n_text && p->n_bold == p->n_text;
+    bool bold = runs_bold(&p->runs);
     struct slice mark = slice_of(p->number);
     if (b->tables) {
         table_paragraph(w, &b->table, mark, text, bold);
@@ -156,10 +147,10 @@ static void para_start(struct body *b, bool heading, const char **a) {
     if (p->title) p->heading = 1;
     if (heading) {
         const char *header = package_attribute(a, "is-list-header"), *anew = package_attribute(a, "restart-numbering");
-        long level = integer(a, "outline-level", 1, ODT_LEVELS);
+        long level = package_number(a, "outline-level", 1, ODT_LEVELS);
         p->heading = level < 1 ? 1 : level > 9 ? 9 : (uint32_t)level;
         p->unnumbered = header && is(header, "true");
-        find_number(b, p, anew && is(anew, "true"), integer(a, "start-value", -1, 1000000));
+        find_number(b, p, anew && is(anew, "true"), package_number(a, "start-value", -1, 1000000));
     } else {
         p->unnumbered = true;
         find_number(b, p, false, -1);
@@ -172,11 +163,11 @@ static void para_end(struct body *b) {
     b->n_para--;
     if (b->in_note) {
         if (b->note_text.len) buf_puts(&b->note_text, " ");
-        buf_append(&b->note_text, p->text.data, p->text.len);
+        buf_append(&b->note_text, p->runs.text.data, p->runs.text.len);
     } else {
         flush_para(b, p);
     }
-    buf_free(&p->text);
+    buf_free(&p->runs.text);
 }
 
 /* ---- text ---- */
@@ -184,18 +175,8 @@ static void add(struct body *b, struct slice s) {
     struct para *p = top(b);
     if (!p) return;
     const struct odt_look *look = &p->looks[p->n_looks - 1];
-    if (look->struck) b->struck = true;
-    if (look->hidden || look->struck) return;
-    if (p->text.len + s.len > b->w->o->max_text) {
-        writer_fail(b->w, ERR_LIMIT, b->w->o->name, "a paragraph has more text than is read");
-        return;
-    }
-    if (look->raised)
-        text_superscript(&p->text, s);
-    else
-        buf_append(&p->text, s.data, s.len);
-    for (size_t i = 0; i < s.len; i++)
-        if (isalnum((unsigned char)s.data[i])) p->n_text++, p->n_bold += look->bold;
+    b->struck = b->struck || look->struck;
+    if (!look->hidden && !look->struck) runs_add(b->w, &p->runs, s, look->raised, look->bold);
 }
 
 static void on_text(void *context, const char *s, int len) {
@@ -268,13 +249,13 @@ static void item_start(struct body *b, bool header, const char **a) {
     n->numbered = false;
     if (!header)
         odt_next(odt_list(b->styles, n->style), b->n_nested - 1, &b->lists[n->list].count,
-                 integer(a, "start-value", -1, 1000000));
+                 package_number(a, "start-value", -1, 1000000));
 }
 
 /* ---- tables ---- */
 static void cell_start(struct body *b, const char **a) {
-    uint32_t columns = (uint32_t)integer(a, "number-columns-spanned", 1, READER_MAX_COLUMNS);
-    uint32_t rows = (uint32_t)integer(a, "number-rows-spanned", 1, 65534);
+    uint32_t columns = (uint32_t)package_number(a, "number-columns-spanned", 1, READER_MAX_COLUMNS);
+    uint32_t rows = (uint32_t)package_number(a, "number-rows-spanned", 1, 65534);
     table_cell(b->w, &b->table, columns, rows, b->header_rows ? INGEST_BLOCK_HEADER : 0);
 }
 
@@ -390,7 +371,7 @@ static void note_end(struct body *b) {
         return;
     }
     b->n_notes++;
-    text_superscript(&p->text, slice_trim(slice_of(b->mark)));
+    text_superscript(&p->runs.text, slice_trim(slice_of(b->mark)));
 }
 
 static void on_end(void *context, const char *name) {
@@ -464,7 +445,7 @@ int odt_read(struct writer *w, struct package *package) {
         writer_warn(w, INGEST_NONE, "embedded objects (charts, formulas) were not read (%u)", b->n_objects);
     package_title(package);
 done:
-    while (b->n_para) buf_free(&b->stack[--b->n_para].text);
+    while (b->n_para) buf_free(&b->stack[--b->n_para].runs.text);
     while (b->n_notes) free(b->notes[--b->n_notes].text);
     free(b->lists);
     buf_free(&b->note_text);

@@ -19,12 +19,6 @@ static void copy(char *out, size_t cap, const char **a, const char *name) {
     snprintf(out, cap, "%s", v ? v : "");
 }
 
-static long integer(const char **a, const char *name, long fallback) {
-    const char *v = package_attribute(a, name);
-    long x = v ? strtol(v, NULL, 10) : fallback;
-    return x < 0 || x > 1000000 ? fallback : x;
-}
-
 /* ---- reading ---- */
 static void new_style(struct odt_styles *s, const char **a) {
     if (s->n_styles >= MAX_STYLES) return;
@@ -62,14 +56,14 @@ static void new_list(struct odt_styles *s, const char **a) {
 }
 
 static void read_level(struct odt_styles *s, const char **a, bool bullet) {
-    long n = integer(a, "level", 0);
+    long n = package_number(a, "level", 0, 1000000);
     if (n < 1 || n > ODT_LEVELS) return;
     struct odt_level *l = &s->list->levels[n - 1];
     const char *sync = package_attribute(a, "num-letter-sync");
     l->bullet = bullet;
     l->doubled = sync && is(sync, "true");
-    l->start = integer(a, "start-value", 1);
-    l->display = (int)integer(a, "display-levels", 1);
+    l->start = package_number(a, "start-value", 1, 1000000);
+    l->display = (int)package_number(a, "display-levels", 1, 1000000);
     copy(l->format, sizeof l->format, a, "num-format");
     copy(l->prefix, sizeof l->prefix, a, "num-prefix");
     copy(l->suffix, sizeof l->suffix, a, "num-suffix");

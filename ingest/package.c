@@ -254,6 +254,13 @@ const char *package_attribute(const char **attributes, const char *name) {
     return NULL;
 }
 
+long package_number(const char **attributes, const char *name, long fallback, long max) {
+    const char *v = package_attribute(attributes, name);
+    char *end;
+    long x = v ? strtol(v, &end, 10) : -1;
+    return x < 0 || x > max || end == v ? fallback : x;
+}
+
 bool package_on(const char **attributes) {
     const char *v = package_attribute(attributes, "val");
     return !v || !(!strcmp(v, "0") || !strcmp(v, "false") || !strcmp(v, "off") || !strcmp(v, "none"));

@@ -39,6 +39,8 @@ const char *package_relation_id(const char **attributes, const char *name);
 int package_title(struct package *p);
 
 const char *package_attribute(const char **attributes, const char *name); /* by local name; NULL when absent */
-bool package_on(const char **attributes);                                 /* <w:b/>, w:val="1|true|on" */
+/* A whole number of 0 to max; `fallback` for anything else. */
+long package_number(const char **attributes, const char *name, long fallback, long max);
+bool package_on(const char **attributes); /* <w:b/>, w:val="1|true|on" */
 
 #endif

@@ -7,7 +7,6 @@
 #include "ingest/package.h"
 #include "ingest/sheet.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,13 +25,12 @@ struct link {
     char id[64], type[40], target[300];
 };
 struct para {
-    struct buf text;
+    struct runs runs;
     int level;
     bool dot, plain; /* a bullet said; none said */
     char count[24];  /* "arabicPeriod"; empty: not counted */
     long start;
     bool bold, struck, raised; /* of the run */
-    size_t n_text, n_bold;
 };
 struct deck {
     struct writer *w;
@@ -74,12 +72,6 @@ static int nomem(struct writer *w) {
     return writer_fail(w, ERR_NOMEM, w->o->name, "out of memory while reading PPTX");
 }
 
-static long integer(const char **a, const char *name, long fallback, long max) {
-    const char *v = package_attribute(a, name);
-    long x = v ? strtol(v, NULL, 10) : fallback;
-    return x < 0 || x > max ? fallback : x;
-}
-
 static bool said(const char **a, const char *name) {
     const char *v = package_attribute(a, name);
     return v && (is(v, "1") || is(v, "true"));
@@ -119,7 +111,7 @@ static void chart_start(void *context, const char *name, const char **a) {
     else if (is(name, "chart:formatCode"))
         c->in_format = true;
     else if (is(name, "chart:pt"))
-        c->index = (uint32_t)integer(a, "idx", 0, 1000000);
+        c->index = (uint32_t)package_number(a, "idx", 0, 1000000);
     else if (is(name, "chart:v"))
         c->in_v = true, c->v.len = 0;
     else if (is(name, "t"))
@@ -291,17 +283,17 @@ static void find_mark(struct deck *d, char *out, size_t cap) {
 static void para_end(struct deck *d) {
     struct para *p = &d->para;
     struct writer *w = d->w;
-    struct slice text = slice_trim(buf_slice(&p->text));
+    struct slice text = slice_trim(buf_slice(&p->runs.text));
     char mark[40];
     d->in_para = false;
-    if (p->text.failed) nomem(w);
+    if (p->runs.text.failed) nomem(w);
     if (!text.len || w->code) return;
     if (d->pass == PASS_TITLE) {
         if (d->title.len) buf_puts(&d->title, " ");
         buf_append(&d->title, text.data, text.len);
         return;
     }
-    bool bold = p->n_text && p->n_bold == p->n_text;
+    bool bold = runs_bold(&p->runs);
     find_mark(d, mark, sizeof mark);
     if (d->tables) {
         table_paragraph(w, &d->table, slice_of(mark), text, bold);
@@ -319,20 +311,8 @@ static void para_end(struct deck *d) {
 
 static void add(struct deck *d, struct slice s) {
     struct para *p = &d->para;
-    if (p->struck) {
-        d->struck = true;
-        return;
-    }
-    if (p->text.len + s.len > d->w->o->max_text) {
-        writer_fail(d->w, ERR_LIMIT, d->w->o->name, "a paragraph has more text than is read");
-        return;
-    }
-    if (p->raised)
-        text_superscript(&p->text, s);
-    else
-        buf_append(&p->text, s.data, s.len);
-    for (size_t i = 0; i < s.len; i++)
-        if (isalnum((unsigned char)s.data[i])) p->n_text++, p->n_bold += p->bold;
+    d->struck = d->struck || p->struck;
+    if (!p->struck) runs_add(d->w, &p->runs, s, p->raised, p->bold);
 }
 
 /* ---- elements ---- */
@@ -349,36 +329,37 @@ static void on_text(void *context, const char *s, int len);
 static void cell_start(struct deck *d, const char **a) {
     d->covered = said(a, "hMerge") || said(a, "vMerge");
     if (d->covered) return; /* under the span of another, which table.c knows */
-    table_cell(d->w, &d->table, (uint32_t)integer(a, "gridSpan", 1, READER_MAX_COLUMNS),
-               (uint32_t)integer(a, "rowSpan", 1, 65534), d->first_row && d->n_rows == 1 ? INGEST_BLOCK_HEADER : 0);
+    table_cell(d->w, &d->table, (uint32_t)package_number(a, "gridSpan", 1, READER_MAX_COLUMNS),
+               (uint32_t)package_number(a, "rowSpan", 1, 65534),
+               d->first_row && d->n_rows == 1 ? INGEST_BLOCK_HEADER : 0);
 }
 
 static void para_start(struct deck *d) {
-    struct buf text = d->para.text;
+    struct buf text = d->para.runs.text;
     memset(&d->para, 0, sizeof d->para);
     text.len = 0;
-    d->para.text = text;
+    d->para.runs.text = text;
     d->in_para = true;
 }
 
 static void paragraph_property(struct para *p, const char *name, const char **a) {
     const char *v = package_attribute(a, "type");
     if (is(name, "pPr"))
-        p->level = (int)integer(a, "lvl", 0, PPTX_LEVELS - 1);
+        p->level = (int)package_number(a, "lvl", 0, PPTX_LEVELS - 1);
     else if (is(name, "buChar"))
         p->dot = true;
     else if (is(name, "buNone"))
         p->plain = true;
     else if (is(name, "buAutoNum")) {
         snprintf(p->count, sizeof p->count, "%s", v ? v : "arabicPeriod");
-        p->start = integer(a, "startAt", 1, 32767);
+        p->start = package_number(a, "startAt", 1, 32767);
     } else if (is(name, "r") || is(name, "fld"))
         p->bold = p->struck = p->raised = false;
     else if (is(name, "rPr")) {
         const char *strike = package_attribute(a, "strike");
         p->bold = said(a, "b");
         p->struck = strike && !is(strike, "noStrike");
-        p->raised = integer(a, "baseline", 0, 1000000) > 0;
+        p->raised = package_number(a, "baseline", 0, 1000000) > 0;
     }
 }
 
@@ -472,7 +453,7 @@ static void comment_start(void *context, const char *name, const char **a) {
 /* ---- the deck ---- */
 static void deck_start(void *context, const char *name, const char **a) {
     struct deck *d = context;
-    if (is(name, "presentation")) d->first = integer(a, "firstSlideNum", 1, 9999);
+    if (is(name, "presentation")) d->first = package_number(a, "firstSlideNum", 1, 9999);
     if (!is(name, "sldId")) return;
     const char *id = package_relation_id(a, "id");
     if (d->n_slides >= PPTX_MAX_SLIDES) {
@@ -564,7 +545,7 @@ int pptx_read(struct writer *w, struct package *package) {
     if (slice_equal_nocase(w->d->title, SLICE_LITERAL("PowerPoint Presentation"))) w->d->title.len = 0; /* untitled */
 done:
     free(d->slides);
-    buf_free(&d->para.text);
+    buf_free(&d->para.runs.text);
     buf_free(&d->title);
     table_free(&d->table);
     free(d);

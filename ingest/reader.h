@@ -81,6 +81,14 @@ void writer_end(struct writer *w);
  * ("NAME, page 3") and warnings. Its words stay behind: their boxes lie on pages of another file. */
 void writer_append(struct writer *w, const struct ingest_document *part, const char *name);
 
+/* A paragraph's text while its runs come (DOCX, ODT, PPTX). */
+struct runs {
+    struct buf text;
+    size_t n_letters, n_bold; /* letters and figures, and those of them in bold */
+};
+void runs_add(struct writer *w, struct runs *r, struct slice s, bool raised, bool bold);
+bool runs_bold(const struct runs *r); /* all of it */
+
 /* Tables: rows of cells; writer_cell begins a block. A row without any text leaves nothing behind. */
 void writer_table_begin(struct writer *w);
 void writer_row_begin(struct writer *w);

@@ -306,6 +306,23 @@ void writer_paragraph(struct writer *w, enum ingest_block_kind kind, uint32_t le
     }
 }
 
+void runs_add(struct writer *w, struct runs *r, struct slice s, bool raised, bool bold) {
+    if (r->text.len + s.len > w->o->max_text) {
+        writer_fail(w, ERR_LIMIT, w->o->name, "a paragraph has more text than is read");
+        return;
+    }
+    if (raised)
+        text_superscript(&r->text, s);
+    else
+        buf_append(&r->text, s.data, s.len);
+    for (size_t i = 0; i < s.len; i++)
+        if (isalnum((unsigned char)s.data[i])) r->n_letters++, r->n_bold += bold;
+}
+
+bool runs_bold(const struct runs *r) {
+    return r->n_letters && r->n_bold == r->n_letters;
+}
+
 /* ---- tables ---- */
 void writer_table_begin(struct writer *w) {
     if (w->in_block) writer_end(w);

@@ -78,9 +78,7 @@ def walk_office(folder, width, height):
     driver = browser(folder, width, height)
     try:
         page = Page(driver, server)
-        page.one("#new-set").send_keys(Keys.ENTER)
-        page.one("#set-name").send_keys("House", Keys.ENTER)
-        until(lambda: page.script("return document.querySelector('#set').selectedOptions[0].textContent") == "House", "the new set")
+        page.new_set("House")
         page.upload(*paths)
         until(lambda: page.script("return document.querySelectorAll('#documents .document.ready').length === 4"), "the documents read")
         for i, (question, words, place) in enumerate(ASKED):

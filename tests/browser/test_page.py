@@ -52,6 +52,11 @@ class Page:
         wide, have = self.d.execute_script("return [document.documentElement.scrollWidth, window.innerWidth]")
         check(wide <= have, "%s scrolls sideways: %d > %d" % (what, wide, have))
 
+    def new_set(self, name):
+        self.one("#new-set").send_keys(Keys.ENTER)
+        self.one("#set-name").send_keys(name, Keys.ENTER)
+        until(lambda: self.script("return document.querySelector('#set').selectedOptions[0].textContent") == name, "the new set")
+
     def upload(self, *paths):
         self.d.find_element(By.ID, "files").send_keys("\n".join(paths))
 
@@ -74,9 +79,7 @@ def walk(folder, width, height):
         page.shot("1-empty-" + tag)
 
         # a set, by keyboard
-        page.one("#new-set").send_keys(Keys.ENTER)
-        page.one("#set-name").send_keys("Pump supply 2024", Keys.ENTER)
-        until(lambda: page.script("return document.querySelector('#set').selectedOptions[0].textContent") == "Pump supply 2024", "the new set")
+        page.new_set("Pump supply 2024")
 
         bad = os.path.join(folder, "locked-up.pdf")
         with open(bad, "wb") as f:

@@ -22,9 +22,7 @@ def walk_sheet(folder, width, height):
     driver = browser(folder, width, height)
     try:
         page = Page(driver, server)
-        page.one("#new-set").send_keys(Keys.ENTER)
-        page.one("#set-name").send_keys("Parts", Keys.ENTER)
-        until(lambda: page.script("return document.querySelector('#set').selectedOptions[0].textContent") == "Parts", "the new set")
+        page.new_set("Parts")
         page.upload(path)
         until(lambda: page.script("return document.querySelectorAll('#documents .document.ready').length === 1"), "the sheet read")
         page.one("#question").send_keys("What is the lead time of the gasket of rubber K-353?", Keys.ENTER)
