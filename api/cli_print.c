@@ -183,12 +183,27 @@ static void print_place(const json_t *c) {
     printf("\n");
 }
 
-/* The quote is the statement, behind its lead-in and a space if it has one; marks are ranges of the document. */
+/* The quote is the statement, behind its lead-in and a space if it has one, a table's row behind its header on a line
+ * of its own; marks are ranges of the document. */
 static void print_quote(const json_t *c, const char *indent) {
-    const json_t *jq = json_object_get(c, "quote");
+    const json_t *jq = json_object_get(c, "quote"), *marks = json_object_get(c, "marks");
     struct slice quote = {json_string_value(jq) != NULL ? json_string_value(jq) : "", json_string_length(jq)};
     int64_t own = number_of(c, "end") - number_of(c, "start"), all = (int64_t)utf8_count(quote.data, quote.len);
-    cli_print_marked(stdout, bold(), indent, quote, json_object_get(c, "marks"), number_of(c, "start") - (all - own));
+    int64_t offset = number_of(c, "start") - (all - own);
+    size_t lead = 0;
+    for (int64_t i = 0; i < all - own && lead < quote.len; i++) {
+        uint32_t cp;
+        int n = utf8_decode(quote.data + lead, quote.len - lead, &cp);
+        lead += (size_t)(n > 0 ? n : 1);
+    }
+    for (const char *end; lead > 0 && (end = memchr(quote.data, '\n', lead)) != NULL;) { /* the header, line by line */
+        struct slice line = {quote.data, (size_t)(end - quote.data)};
+        cli_print_marked(stdout, bold(), indent, line, marks, offset);
+        offset += (int64_t)utf8_count(line.data, line.len) + 1;
+        quote = (struct slice){end + 1, quote.len - line.len - 1};
+        lead -= line.len + 1;
+    }
+    cli_print_marked(stdout, bold(), indent, quote, marks, offset);
 }
 
 static void print_citation(const json_t *c, size_t n) {

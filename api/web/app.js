@@ -336,9 +336,12 @@ function quoteNodes(c) {
     const on = inside(first + i);
     let j = i;
     while (j < chars.length && inside(first + j) === on && (j === i || j !== lead)) j++;
-    const text = chars.slice(i, j).join('').replace(/\s+/g, ' ');
-    nodes.push(on ? el('mark', {}, text) : text);
-    if (j === lead && chars[lead - 1] === '\n') nodes.push(el('br'));
+    const header = j <= lead && chars[lead - 1] === '\n'; /* each of its lines stays one */
+    chars.slice(i, j).join('').split(header ? '\n' : undefined).forEach((line, k) => {
+      const text = line.replace(/\s+/g, ' ');
+      if (k) nodes.push(el('br'));
+      nodes.push(on ? el('mark', {}, text) : text);
+    });
     i = j;
   }
   return nodes;
