@@ -33,6 +33,7 @@
 #define API_MAX_NAME 255               /* bytes of a file's name */
 #define API_MAX_SET_NAME 120           /* bytes of a set's name */
 #define API_MAX_QUESTION 2000          /* bytes of a question */
+#define API_MAX_REVIEW 4000            /* bytes of a review's reason, of its note */
 #define API_MAX_CONNECTIONS 96         /* on the TCP socket; as many on the Unix socket */
 #define API_MAX_STREAMS 24             /* event streams and computations at once */
 #define API_MAX_RECTS 4000             /* rectangles of one range */
@@ -42,7 +43,7 @@
 #define API_PING_S 10                  /* an event stream with nothing to say says ": ping" */
 
 /* ---- one request, one response ---- */
-enum api_method { API_GET, API_POST, API_DELETE };
+enum api_method { API_GET, API_POST, API_DELETE, API_PATCH };
 
 /* A file that has arrived: already under the data directory, to be taken over by the store. */
 struct api_upload {
@@ -215,6 +216,13 @@ int route_report_create(struct api *, struct api_request *, const struct api_arg
 int route_report(struct api *, struct api_request *, const struct api_args *, struct api_response *, struct error *);
 int route_report_html(struct api *, struct api_request *, const struct api_args *, struct api_response *,
                       struct error *);
+
+/* route_findings.c */
+int route_finding(struct api *, struct api_request *, const struct api_args *, struct api_response *, struct error *);
+int route_finding_review(struct api *, struct api_request *, const struct api_args *, struct api_response *,
+                         struct error *);
+/* Puts "id" and "review" into each finding of the set's report. */
+int api_report_reviews(struct api *api, int64_t set, json_t *report, struct error *e);
 
 json_t *api_job_json(const struct store_job *j);
 json_t *api_document_json(const struct store_document *d);

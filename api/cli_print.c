@@ -308,6 +308,14 @@ void cli_print_report(const json_t *o) {
             const char *severity = text_of(f, "severity");
             printf("\n%zu. %s, %s%s%s\n", ++n, order[k], text_of(f, "class"), severity[0] != '\0' ? ", severity " : "",
                    severity);
+            const json_t *review = json_object_get(f, "review");
+            const char *state = text_of(review, "state");
+            if (state[0] != '\0' && strcmp(state, "new") != 0) {
+                printf("   reviewed: %s%s", strcmp(state, "needs_review") == 0 ? "needs review" : state,
+                       text_of(review, "reason")[0] != '\0' ? ": " : "");
+                cli_put(stdout, text_of(review, "reason"));
+                printf("\n");
+            }
             printf("   ");
             cli_put(stdout, text_of(f, "why"));
             printf("\n   ");

@@ -78,7 +78,7 @@ static void part_head(struct buf *b, const char *boundary, const char *name) {
 }
 
 static int send_request(int fd, const struct api_request *q, struct error *e) {
-    static const char *const methods[] = {"GET", "POST", "DELETE"};
+    static const char *const methods[] = {"GET", "POST", "DELETE", "PATCH"};
     struct buf head = {0}, part = {0};
     struct stat st;
     int file = -1, rc = 0;
@@ -102,7 +102,8 @@ static int send_request(int fd, const struct api_request *q, struct error *e) {
         buf_printf(&head, "Content-Type: multipart/form-data; boundary=%s\r\n", boundary);
     else if (q->body.len > 0)
         buf_puts(&head, "Content-Type: application/json\r\n");
-    if (q->method == API_POST) buf_printf(&head, "Content-Length: %llu\r\n", (unsigned long long)length);
+    if (q->method == API_POST || q->method == API_PATCH)
+        buf_printf(&head, "Content-Length: %llu\r\n", (unsigned long long)length);
     buf_puts(&head, "\r\n");
     buf_append(&head, part.data, part.len);
     buf_append(&head, q->body.data, q->body.len);

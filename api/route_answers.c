@@ -64,6 +64,27 @@ static int wait_for_reading(struct inquiry *w, struct error *e) {
     return 0;
 }
 
+static int kept_json(struct slice text, const char *what, json_t **out, struct error *e) {
+    *out = json_loadb(text.data, text.len, 0, NULL);
+    if (json_is_object(*out)) return 0;
+    json_decref(*out);
+    *out = NULL;
+    return error_set(e, ERR_FORMAT, "", "The kept %s cannot be read.", what);
+}
+
+/* The report with what people decided about its findings. */
+static int reviewed(struct api *api, int64_t set, struct slice report, struct buf *out, struct error *e) {
+    json_t *o = NULL;
+    int rc = kept_json(report, "report", &o, e);
+    if (rc == 0) rc = api_report_reviews(api, set, o, e);
+    char *text = rc == 0 ? json_dumps(o, JSON_COMPACT | JSON_REAL_PRECISION(6)) : NULL;
+    if (text != NULL) buf_puts(out, text);
+    if (rc == 0 && (text == NULL || out->failed)) rc = error_set(e, ERR_NOMEM, "", "There is not enough memory.");
+    free(text);
+    json_decref(o);
+    return rc;
+}
+
 static int inquiry_run(struct api_work *work, const struct api_sink *sink, struct buf *json, struct error *e) {
     struct inquiry *w = (struct inquiry *)work;
     struct api *api = w->api;
@@ -83,7 +104,8 @@ static int inquiry_run(struct api_work *work, const struct api_sink *sink, struc
         rc = analysis_contradictions(an, w->set, &w->report, &ev, &arena, &out, e);
     atomic_fetch_sub(&api->n_questions, 1);
     api_workers_wake(api); /* readings that gave way go on */
-    if (rc == 0) {
+    if (rc == 0 && w->question == NULL) rc = reviewed(api, w->set, out, json, e);
+    if (rc == 0 && w->question != NULL) {
         buf_append(json, out.data, out.len);
         if (json->failed) rc = error_set(e, ERR_NOMEM, "", "There is not enough memory.");
     }
@@ -150,14 +172,6 @@ done:
 }
 
 /* ---- answers given before ---- */
-static int kept_json(struct slice text, const char *what, json_t **out, struct error *e) {
-    *out = json_loadb(text.data, text.len, 0, NULL);
-    if (json_is_object(*out)) return 0;
-    json_decref(*out);
-    *out = NULL;
-    return error_set(e, ERR_FORMAT, "", "The kept %s cannot be read.", what);
-}
-
 /* Newest first, in pages: ?after=ID goes on behind that one. */
 int route_answers(struct api *api, struct api_request *q, const struct api_args *a, struct api_response *r,
                   struct error *e) {
@@ -283,7 +297,11 @@ int route_report(struct api *api, struct api_request *q, const struct api_args *
     }
     json_t *o = NULL;
     if (rc == 0) rc = kept_json(json, "report", &o, e);
-    if (rc == 0) api_respond(r, 200, json_pack("{s:I, s:o}", "id", (json_int_t)id, "report", o));
+    if (rc == 0) rc = api_report_reviews(api, a->id[0], o, e);
+    if (rc == 0)
+        api_respond(r, 200, json_pack("{s:I, s:o}", "id", (json_int_t)id, "report", o));
+    else
+        json_decref(o);
     arena_free(&arena);
     return rc;
 }
@@ -296,17 +314,20 @@ int route_report_html(struct api *api, struct api_request *q, const struct api_a
     size_t n;
     int rc = store_sets(api->store, &arena, &sets, &n, e);
     struct slice json = {0}, html;
+    struct buf whole = {0};
     for (size_t i = 0; rc == 0 && i < n && json.data == NULL; i++) {
         int64_t id = 0;
         struct slice found;
         struct error none;
-        if (store_report_latest(api->store, &arena, sets[i].id, &id, &found, &none) == 0 && id == a->id[0])
+        if (store_report_latest(api->store, &arena, sets[i].id, &id, &found, &none) == 0 && id == a->id[0]) {
             json = found;
+            rc = reviewed(api, sets[i].id, json, &whole, e);
+        }
     }
     if (rc == 0 && json.data == NULL)
         rc = error_set(e, ERR_NOT_FOUND, "", "There is no report %lld, or a newer one has taken its place.",
                        (long long)a->id[0]);
-    if (rc == 0) rc = analysis_report_html(json, &arena, &html, e);
+    if (rc == 0) rc = analysis_report_html(buf_slice(&whole), &arena, &html, e);
     if (rc == 0) {
         r->status = 200;
         r->content_type = "text/html; charset=utf-8";
@@ -315,6 +336,7 @@ int route_report_html(struct api *api, struct api_request *q, const struct api_a
         buf_append(&r->body, html.data, html.len);
         if (r->body.failed) rc = error_set(e, ERR_NOMEM, "", "There is not enough memory.");
     }
+    buf_free(&whole);
     arena_free(&arena);
     return rc;
 }

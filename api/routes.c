@@ -26,6 +26,8 @@ static const struct {
     {API_GET, "/api/v1/sets/#/reports", route_report},
     {API_GET, "/api/v1/sets/#/jobs", route_jobs},
     {API_GET, "/api/v1/reports/#.html", route_report_html},
+    {API_GET, "/api/v1/findings/#", route_finding},
+    {API_PATCH, "/api/v1/findings/#", route_finding_review},
     {API_GET, "/api/v1/documents/#", route_document},
     {API_DELETE, "/api/v1/documents/#", route_document_delete},
     {API_POST, "/api/v1/documents/#/retry", route_document_retry},

@@ -271,9 +271,12 @@ static bool check_headers(struct listener *l, struct MHD_Connection *c, struct e
     const char *accept = header(c, "Accept"), *mode = header(c, "Sec-Fetch-Mode");
     bool get = strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0;
     x->q.wants_events = accept != NULL && strstr(accept, "text/event-stream") != NULL;
-    x->q.method = get ? API_GET : strcmp(method, "POST") == 0 ? API_POST : API_DELETE;
-    if (!get && strcmp(method, "POST") != 0 && strcmp(method, "DELETE") != 0) {
-        *result = refuse(c, x, 405, "arg", "Only GET, HEAD, POST and DELETE are known here.");
+    x->q.method = get                            ? API_GET
+                  : strcmp(method, "POST") == 0  ? API_POST
+                  : strcmp(method, "PATCH") == 0 ? API_PATCH
+                                                 : API_DELETE;
+    if (x->q.method == API_DELETE && strcmp(method, "DELETE") != 0) {
+        *result = refuse(c, x, 405, "arg", "Only GET, HEAD, POST, PATCH and DELETE are known here.");
         return false;
     }
     if (x->uri == NULL) {
@@ -304,8 +307,8 @@ static bool check_headers(struct listener *l, struct MHD_Connection *c, struct e
         }
     }
     bool body = n > 0 || coding != NULL;
-    if (body && x->q.method != API_POST) {
-        *result = refuse(c, x, 400, "arg", "Only POST may have a body.");
+    if (body && x->q.method != API_POST && x->q.method != API_PATCH) {
+        *result = refuse(c, x, 400, "arg", "Only POST and PATCH may have a body.");
         return false;
     }
     if (!body) return true;

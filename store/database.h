@@ -30,7 +30,7 @@ enum {
     STORE_QUERY_PHRASES = STORE_QUERY_WORDS + 8 * STORE_QUERY_ITEMS,
     STORE_HITS = 10000 /* top_k at most */
 };
-#define STORE_SCHEMA_VERSION 2
+#define STORE_SCHEMA_VERSION 3
 #define STORE_APPLICATION_ID 0x416e7469 /* "Anti" */
 
 struct store {

@@ -69,6 +69,21 @@ static int readings_delete(sqlite3 *db, struct removed *r, int64_t set, struct e
     return rc;
 }
 
+/* Findings of which a side has no bytes left, with their reviews. */
+static int findings_delete(sqlite3 *db, const struct removed *r, int64_t set, struct error *e) {
+    int rc = db_run(db, e,
+                    "DELETE FROM findings WHERE ? IN (0, set_id) AND id IN (SELECT c.finding FROM finding_contents c"
+                    " WHERE c.content = ? AND NOT EXISTS (SELECT 1 FROM finding_contents o WHERE o.finding = c.finding"
+                    " AND o.side = c.side AND o.content <> c.content))",
+                    "ii", set, r->content);
+    if (rc == 0)
+        rc = db_run(db, e,
+                    "DELETE FROM finding_contents WHERE content = ?"
+                    " AND finding IN (SELECT id FROM findings WHERE ? IN (0, set_id))",
+                    "ii", r->content, set);
+    return rc;
+}
+
 static int content_delete(sqlite3 *db, struct removed *r, struct error *e) {
     int rc = db_one(db, &r->n_statements, e, "SELECT count(*) FROM statements WHERE content = ?", "i", r->content);
     if (rc == 0)
@@ -77,6 +92,7 @@ static int content_delete(sqlite3 *db, struct removed *r, struct error *e) {
                     "i", r->content);
     if (rc == 0) rc = results_delete(db, r, 0, e);
     if (rc == 0) rc = readings_delete(db, r, 0, e);
+    if (rc == 0) rc = findings_delete(db, r, 0, e);
     /* A damaged word index must not stand in the way: then it is made anew from what is left. */
     bool anew = rc == 0 && (rc = index_delete(db, r->content, e)) == ERR_FORMAT;
     if (anew) rc = 0;
@@ -99,6 +115,7 @@ static int entry_delete(sqlite3 *db, struct removed *r, struct error *e) {
         /* even where the set keeps the bytes: what was shown names this entry and leads to it */
         if (rc == 0) rc = results_delete(db, r, r->set, e);
         if (rc == 0 && in_set == 0) rc = readings_delete(db, r, r->set, e);
+        if (rc == 0 && in_set == 0) rc = findings_delete(db, r, r->set, e);
         /* work on the bytes goes on in the name of another entry that has them */
         if (rc == 0)
             rc = db_one(db, &heir, e, "SELECT min(id) FROM entries WHERE content = ? AND id <> ?", "ii", r->content,
@@ -294,6 +311,7 @@ static int set_delete(struct store *s, int64_t set, bool *committed, struct erro
     if (rc == ERR_NOT_FOUND && db_one(s->writer, &found, e, "SELECT id FROM sets WHERE id = ?", "i", set) == 0) rc = 0;
     if (rc == 0) rc = db_run(s->writer, e, "DELETE FROM results WHERE set_id = ?", "i", set);
     if (rc == 0) rc = db_run(s->writer, e, "DELETE FROM readings WHERE set_id = ?", "i", set);
+    if (rc == 0) rc = db_run(s->writer, e, "DELETE FROM findings WHERE set_id = ?", "i", set);
     if (rc == 0) rc = db_run(s->writer, e, "DELETE FROM sets WHERE id = ?", "i", set); /* its jobs with it */
     if (rc == 0)
         rc = db_run(

@@ -14,6 +14,15 @@ static const char *const steps[] = {
     "UPDATE contents SET warnings = (SELECT warnings FROM bodies WHERE content = contents.id)"
     " WHERE id IN (SELECT content FROM bodies);"
     "ALTER TABLE bodies DROP COLUMN warnings",
+    "CREATE TABLE findings ( id INTEGER PRIMARY KEY AUTOINCREMENT, set_id INTEGER NOT NULL REFERENCES sets(id), anchor "
+    "BLOB NOT NULL, made_at INTEGER NOT NULL, UNIQUE (set_id, anchor) ) STRICT;"
+    "CREATE TABLE finding_contents ( finding INTEGER NOT NULL REFERENCES findings(id) ON DELETE CASCADE, side INTEGER "
+    "NOT NULL, content INTEGER NOT NULL REFERENCES contents(id), PRIMARY KEY (finding, side, content) ) STRICT, "
+    "WITHOUT ROWID;"
+    "CREATE INDEX finding_contents_content ON finding_contents(content);"
+    "CREATE TABLE reviews ( id INTEGER PRIMARY KEY AUTOINCREMENT, finding INTEGER NOT NULL REFERENCES findings(id) ON "
+    "DELETE CASCADE, state INTEGER NOT NULL, reason TEXT NOT NULL, note TEXT NOT NULL, at INTEGER NOT NULL ) STRICT;"
+    "CREATE INDEX reviews_finding ON reviews(finding, id);",
     NULL};
 #define N_STEPS (sizeof steps / sizeof *steps - 1)
 _Static_assert(N_STEPS == STORE_SCHEMA_VERSION - 1, "one step a version");

@@ -1,4 +1,4 @@
--- schema.sql: version 2 of antinomy.db. Embedded into the program; migrate.c runs it on an empty file and raises user_version.
+-- schema.sql: version 3 of antinomy.db. Embedded into the program; migrate.c runs it on an empty file and raises user_version.
 --
 -- A document's bytes are a `contents` row (by SHA-256); a name in a set that points to them is an `entries` row. Everything that comes
 -- of the bytes hangs on contents and goes with it. Times are unix seconds. Sums and states are spelt out in store.h.
@@ -161,6 +161,31 @@ CREATE TABLE result_contents (
     PRIMARY KEY (result, content)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX result_contents_content ON result_contents(content);
+
+-- What people decided about findings. A finding goes with the last bytes of one of its sides.
+CREATE TABLE findings (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,     -- the id given out
+    set_id INTEGER NOT NULL REFERENCES sets(id), -- found in which set
+    anchor BLOB NOT NULL,                     -- 32 bytes: hash of both quotes and their places
+    made_at INTEGER NOT NULL,                 -- first shown
+    UNIQUE (set_id, anchor)
+) STRICT;
+CREATE TABLE finding_contents (
+    finding INTEGER NOT NULL REFERENCES findings(id) ON DELETE CASCADE, -- which
+    side INTEGER NOT NULL,                    -- 0 and 1: its statements, 2: the clause that settles it
+    content INTEGER NOT NULL REFERENCES contents(id), -- bytes that hold it; several versions of a document may
+    PRIMARY KEY (finding, side, content)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX finding_contents_content ON finding_contents(content);
+CREATE TABLE reviews (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,     -- in order of time; the last one holds
+    finding INTEGER NOT NULL REFERENCES findings(id) ON DELETE CASCADE, -- of which
+    state INTEGER NOT NULL,                   -- enum store_review_state
+    reason TEXT NOT NULL,                     -- why it was dismissed
+    note TEXT NOT NULL,                       -- a person's words
+    at INTEGER NOT NULL                       -- when
+) STRICT;
+CREATE INDEX reviews_finding ON reviews(finding, id);
 
 -- Deletes begun (finished_at 0: files and free pages still to be wiped, store_open goes on) and done. Holds no word of any document.
 CREATE TABLE tombstones (

@@ -159,4 +159,31 @@ int store_answers(struct store *s, struct arena *a, int64_t set, int64_t before,
 int store_report_add(struct store *s, int64_t set, struct slice json, const int64_t *contents, size_t n, int64_t *id, struct error *e);
 int store_report_latest(struct store *s, struct arena *a, int64_t set, int64_t *id, struct slice *json, struct error *e);
 
+/* ---- findings and what people decided about them ---- */
+enum store_review_state { STORE_REVIEW_NEW, STORE_REVIEW_CONFIRMED, STORE_REVIEW_DISMISSED, STORE_REVIEW_RESOLVED, STORE_REVIEW_NEEDS_REVIEW };
+#define STORE_REVIEW_STATES 5
+#define STORE_FINDING_SIDES 3 /* a, b, and the clause that settles it */
+struct store_review {
+    enum store_review_state state;
+    struct slice reason, note;
+    int64_t at; /* unix seconds, 0 = never reviewed */
+};
+struct store_finding {
+    int64_t id, set, revision; /* revision: changes with every review, 0 = none yet */
+    struct store_review review; /* the last one */
+};
+struct store_finding_key {
+    uint8_t anchor[32]; /* the caller's hash: the same for the same finding in every report of the set */
+    int64_t documents[STORE_FINDING_SIDES]; /* entries its sides stand in; 0 = no such side */
+};
+/* The findings of those keys, out[n]; made when first asked for. id 0: a document of it is gone. ERR_IO (a full disk): out holds those that
+ * were there. */
+int store_findings(struct store *s, struct arena *a, int64_t set, const struct store_finding_key *keys, size_t n, struct store_finding *out,
+                   struct error *e);
+/* One, with its reviews in order. ERR_NOT_FOUND. */
+int store_finding_find(struct store *s, struct arena *a, int64_t id, struct store_finding *out, struct store_review **history, size_t *n,
+                       struct error *e);
+/* Writes a review down behind those there are (r->at is not read). revision: the one it was made on; ERR_CANCELLED when it is not the last. */
+int store_finding_review(struct store *s, int64_t id, const struct store_review *r, int64_t revision, struct error *e);
+
 #endif

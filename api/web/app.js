@@ -4,7 +4,7 @@
 
 const $ = id => document.getElementById(id);
 const api = '/api/v1';
-const state = { set: 0, sets: [], documents: [], jobs: new Map(), uploads: 0, report: null, reportId: 0, asking: null, timer: 0, hidden: new Set(), warned: new Set(), oldest: 0 };
+const state = { set: 0, sets: [], documents: [], jobs: new Map(), uploads: 0, report: null, reportId: 0, asking: null, timer: 0, hidden: new Set(), warned: new Set(), oldest: 0, review: '' };
 
 function el(tag, props, ...children) {
   const node = document.createElement(tag);
@@ -539,6 +539,8 @@ function drawReport() {
       drawFindings();
     } }), statusWords[status] + ' ' + n);
   }));
+  const choice = el('select', { id: 'review-filter', onchange: event => { state.review = event.target.value; drawFindings(); } }, el('option', { value: '' }, 'all'), Object.keys(reviewWords).map(s => el('option', { value: s, selected: s === state.review }, reviewWords[s])));
+  filters.append(el('label', {}, 'Review ', choice), el('span', { class: 'hint' }, 'Keys: j, k next and previous; c confirm, d dismiss, r resolved, n needs review, o reopen, e note'));
   filters.style.border = '0';
   filters.style.padding = '0';
   $('report').replaceChildren(filters, el('div', { class: 'findings', id: 'findings' }), coverageNode(r.coverage, r.coverage && r.coverage.pairs_proposed !== undefined ? plural(r.coverage.pairs_proposed, 'pair') + ' compared, ' + r.coverage.pairs_judged.toLocaleString('en') + ' judged by the model' : '', r.coverage && r.coverage.model));
@@ -551,15 +553,97 @@ function side(c) {
 
 function drawFindings() {
   const rank = f => order.indexOf(f.status) * 10 + Math.max(0, severities.indexOf(f.severity));
-  const shown = state.report.findings.filter(f => !state.hidden.has(f.status)).sort((x, y) => rank(x) - rank(y));
-  const cards = shown.map(f => el('article', { class: 'card finding', 'data-status': f.status, 'aria-label': statusWords[f.status] + ': ' + f.why },
+  const shown = state.report.findings.filter(f => !state.hidden.has(f.status) && (!state.review || !f.review || f.review.state === state.review)).sort((x, y) => rank(x) - rank(y));
+  const cards = shown.map(f => el('article', { class: 'card finding', tabIndex: 0, 'data-status': f.status, 'data-finding': f.id || '', 'data-review': f.review ? f.review.state : '', 'aria-label': statusWords[f.status] + ': ' + f.why },
     el('div', { class: 'finding-head' }, badge(f.status), el('span', { class: 'finding-class' }, f.class), f.severity ? el('span', { class: 'severity', title: f.severity_reason || '' }, 'severity ' + f.severity) : null, f.possible ? el('span', { class: 'severity' }, 'proposed by the model') : null),
     el('p', { class: 'why' }, f.why),
     el('div', { class: 'sides' }, side(f.a), side(f.b)),
-    f.by ? el('div', { class: 'by' }, el('p', { class: 'hint' }, f.status === 'superseded' ? 'Replaced by' : 'Settled by'), citation(f.by)) : null));
+    f.by ? el('div', { class: 'by' }, el('p', { class: 'hint' }, f.status === 'superseded' ? 'Replaced by' : 'Settled by'), citation(f.by)) : null,
+    f.review ? reviewNode(f) : null));
   if (!cards.length) cards.push(el('p', { class: 'empty' }, state.report.findings.length ? 'Nothing with the states chosen above.' : 'Nothing found in the parts and classes checked (below).'));
   $('findings').replaceChildren(...cards);
 }
+
+/* ---- reviews ---- */
+const reviewWords = { new: 'Not reviewed', confirmed: 'Confirmed', dismissed: 'Dismissed', resolved: 'Resolved by us', needs_review: 'Needs review' };
+const reviewKeys = { c: 'confirmed', d: 'dismissed', r: 'resolved', n: 'needs_review', o: 'new' };
+const reviewVerbs = { confirmed: 'Confirm', dismissed: 'Dismiss …', resolved: 'Resolved', needs_review: 'Needs review', new: 'Reopen' };
+
+function reviewNode(f) {
+  const r = f.review;
+  const past = el('ul', {});
+  const button = s => el('button', { type: 'button', class: 'quiet', disabled: r.state === s, title: 'Key ' + Object.keys(reviewKeys).find(k => reviewKeys[k] === s), onclick: () => decide(f, s) }, reviewVerbs[s]);
+  return el('div', { class: 'review' },
+    el('p', { class: 'review-state' }, el('strong', {}, reviewWords[r.state]), r.reason ? ': ' + r.reason : '', r.reviewed_at ? el('span', { class: 'hint' }, ' · ' + timeText(r.reviewed_at)) : null),
+    r.note ? el('p', { class: 'review-note' }, r.note) : null,
+    el('div', { class: 'review-buttons' }, Object.values(reviewKeys).map(button), el('button', { type: 'button', class: 'quiet', title: 'Key e', onclick: () => openReview(f, r.state) }, 'Note …')),
+    r.revision ? el('details', { ontoggle: event => { if (event.target.open) showPast(f, past); } }, el('summary', {}, 'History'), past) : null);
+}
+
+async function showPast(f, list) {
+  try {
+    const finding = await call('GET', '/findings/' + f.id);
+    list.replaceChildren(...finding.history.map(r => el('li', {}, timeText(r.reviewed_at) + ': ' + reviewWords[r.state] + (r.reason ? ': ' + r.reason : '') + (r.note ? ' · ' + r.note : ''))));
+  } catch (e) { note(e.message); }
+}
+
+function decide(f, to) {
+  if (to === 'dismissed') openReview(f, to);
+  else if (to !== f.review.state) sendReview(f, { state: to }).catch(e => note(e.message));
+}
+
+/* Writes the review down and draws the card anew, with the focus where it was. */
+async function sendReview(f, change) {
+  try {
+    f.review = (await call('PATCH', '/findings/' + f.id, { ...change, revision: f.review.revision })).review;
+  } catch (e) {
+    if (e.status === 409) f.review = (await call('GET', '/findings/' + f.id)).review; /* somebody else was first: show what they said */
+    drawFindings();
+    throw e;
+  }
+  drawFindings();
+  const card = document.querySelector('.finding[data-finding="' + f.id + '"]') || document.querySelector('.finding');
+  if (card) card.focus();
+}
+
+const reviewing = { finding: null, state: 'new' };
+function openReview(f, to) {
+  reviewing.finding = f;
+  reviewing.state = to;
+  $('review-title').textContent = to === 'dismissed' ? 'Dismiss this finding?' : 'Note on this finding';
+  $('review-reason').value = f.review.reason;
+  $('review-note').value = f.review.note;
+  $('review-reason').required = to === 'dismissed';
+  $('review-reason-row').hidden = to !== 'dismissed';
+  $('review-error').hidden = true;
+  $('review-dialog').showModal();
+}
+$('review-cancel').addEventListener('click', () => $('review-dialog').close());
+$('review-form').addEventListener('submit', async event => {
+  event.preventDefault();
+  try {
+    await sendReview(reviewing.finding, { state: reviewing.state, note: $('review-note').value, ...(reviewing.state === 'dismissed' ? { reason: $('review-reason').value } : {}) });
+    $('review-dialog').close();
+  } catch (e) {
+    $('review-error').textContent = e.message;
+    $('review-error').hidden = false;
+  }
+});
+
+$('report').addEventListener('keydown', event => {
+  if (event.target.matches('input, select, textarea') || event.ctrlKey || event.metaKey || event.altKey) return;
+  const cards = [...document.querySelectorAll('#findings .finding')];
+  const at = cards.indexOf(event.target.closest('.finding'));
+  if (event.key === 'j' || event.key === 'k') {
+    const next = cards[at < 0 ? 0 : at + (event.key === 'j' ? 1 : -1)];
+    if (next) next.focus();
+    return;
+  }
+  const f = at < 0 ? null : state.report.findings.find(x => x.id && String(x.id) === cards[at].dataset.finding);
+  if (!f || (!reviewKeys[event.key] && event.key !== 'e')) return;
+  event.preventDefault();
+  if (event.key === 'e') openReview(f, f.review.state); else decide(f, reviewKeys[event.key]);
+});
 
 /* ---- viewer ---- */
 const view = { c: null, page: 1, pages: 1, rects: [], opener: null, ticket: 0 };

@@ -179,6 +179,23 @@ static void put_side(struct buf *b, const json_t *side) {
 static const char *const statuses[] = {"contradiction", "uncertain", "resolved", "superseded"};
 static const char *const severities[] = {"high", "medium", "low"};
 
+/* What a person decided, where the report carries it (store.h, reviews). */
+static void put_review(struct buf *b, const json_t *review) {
+    const char *state = json_string_value(json_object_get(review, "state"));
+    if (!state || (strcmp(state, "new") == 0 && !has_text(review, "note"))) return;
+    buf_puts(b, "<div class=\"by\"><p><b>Review: ");
+    escape(b, state, strcspn(state, "_"));
+    if (strcmp(state, "needs_review") == 0) buf_puts(b, " review");
+    buf_puts(b, "</b>");
+    static const char *const words[] = {"reason", "note"};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        if (!has_text(review, words[i])) continue;
+        buf_puts(b, "<br>");
+        put_text(b, review, words[i]);
+    }
+    buf_puts(b, "</p></div>");
+}
+
 static void put_finding(struct buf *b, const json_t *f) {
     const char *status = word_of(f, "status", statuses, 4), *severity = word_of(f, "severity", severities, 3);
     buf_printf(b, "<article class=\"finding %s\" id=\"f-", status);
@@ -204,6 +221,7 @@ static void put_finding(struct buf *b, const json_t *f) {
         put_quote(b, by);
         buf_puts(b, "</blockquote></div>");
     }
+    put_review(b, json_object_get(f, "review"));
     buf_puts(b, "<div class=\"foot\">");
     if (severity[0]) {
         buf_printf(b, "Severity %s", severity);

@@ -98,6 +98,54 @@ def test_an_answer_given_before_is_opened_again(folder):
 
 
 @test
+def test_a_review_outlives_reports_versions_and_restarts_but_not_its_documents(folder):
+    server = Server(os.path.join(folder, "data"))
+    set_id, document = lease(server)
+    reports = "/api/v1/sets/%d/reports" % set_id
+
+    def findings():
+        server.call("POST", reports, {}, {"Accept": "text/event-stream"}, 200)
+        latest = server.get(reports)
+        return latest["id"], latest["report"]["findings"]
+
+    def review(finding, body, want=200):
+        return json.loads(server.call("PATCH", "/api/v1/findings/%d" % finding["id"], body, want=want).data)
+
+    _, first = findings()
+    rent = [f for f in first if f["class"] == "amount"][0]
+    equal((rent["review"]["state"], rent["review"]["revision"]), ("new", 0))
+    review(rent, {"state": "dismissed"}, 400)
+    review(rent, {"state": "wrong"}, 400)
+    review(rent, {"note": 3}, 400)
+    review(rent, {"note": "n" * 5000}, 413)
+    done = review(rent, {"state": "dismissed", "reason": "other flats Qxreason", "note": "asked <Ms> Qxnote", "revision": 0})
+    check(done["review"]["revision"] > 0 and done["review"]["reviewed_at"] > 0, "written down: %r" % done)
+    review(rent, {"state": "confirmed", "revision": 0}, 409)
+    done = review(rent, {"note": "asked <Ms> Qxnote twice"})
+    equal((done["review"]["state"], done["review"]["reason"]), ("dismissed", "other flats Qxreason"), "what is not given stays")
+    equal([r["note"] for r in done["history"]], ["asked <Ms> Qxnote", "asked <Ms> Qxnote twice"])
+    server.kill()
+    server = Server(os.path.join(folder, "data"))
+    report, again = findings()
+    equal([f for f in again if f["id"] == rent["id"]][0]["review"], done["review"], "a later report")
+    page = server.call("GET", "/api/v1/reports/%d.html" % report, want=200).data
+    check(b"Review: dismissed" in page and b"Qxreason" in page and b"&lt;Ms&gt; Qxnote twice" in page, "the printable report has it")
+    server.upload(set_id, [("lease.md", NOTE.replace(b"# Lease\n", b"# Lease\n\nMade in May.\n") + b"\n3.1 Pets are not allowed.\n")])
+    new = [d for d in server.idle(set_id) if "replaced_by" not in d][0]
+    check(new["id"] != document["id"], "a new version")
+    _, again = findings()
+    equal([f["review"] for f in again if f["id"] == rent["id"]], [done["review"]], "found again in the new version")
+    server.call("DELETE", "/api/v1/documents/%d" % document["id"], want=200)
+    equal(server.get("/api/v1/findings/%d" % rent["id"])["review"], done["review"], "the new version still holds both sides")
+    server.call("DELETE", "/api/v1/documents/%d" % new["id"], want=200)
+    server.call("GET", "/api/v1/findings/%d" % rent["id"], want=404)
+    review(rent, {"state": "confirmed"}, 404)
+    server.stop()
+    equal(found_in(os.path.join(folder, "data"), "Qxnote"), [], "notes go with the documents")
+    equal(found_in(os.path.join(folder, "data"), "Qxreason"), [], "reasons too")
+
+
+@test
 def test_the_description_names_every_route(folder):
     server = Server(os.path.join(folder, "data"))
     described = server.get("/openapi.json")["paths"]

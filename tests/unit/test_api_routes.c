@@ -49,6 +49,9 @@ static void test_paths_that_are_no_route_touch_nothing(void **state) {
     assert_int_equal(status_of(API_POST, "/api/v1/documents/3/text"), 405);
     assert_int_equal(status_of(API_DELETE, "/api/v1/questions/3"), 405);
     assert_int_equal(status_of(API_GET, "/api/v1/questions/0"), 404);
+    assert_int_equal(status_of(API_PATCH, "/api/v1/documents/3"), 405);
+    assert_int_equal(status_of(API_PATCH, "/api/v1/findings/3"), 400); /* no body */
+    assert_int_equal(status_of(API_DELETE, "/api/v1/findings/3"), 405);
     assert_int_equal(status_of(API_GET, "/api/v1/sets/1/questions?limit=0"), 400);
     assert_int_equal(status_of(API_GET, "/api/v1/sets/1/questions?limit=101"), 400);
     assert_int_equal(status_of(API_GET, "/api/v1/sets/1/questions?after=-1"), 400);

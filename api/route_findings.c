@@ -1,0 +1,175 @@
+/* route_findings.c: findings and their reviews. Owns the anchor by which a verdict finds its finding again in a later
+ * report: a hash of the class and, for each side, of the document's name, the section, the quote and its marked words,
+ * all without white space and whichever side comes first. It holds over another order of documents, a new version of a
+ * file with the same statement, and a newer program that reads the same words; a changed statement is a new finding. */
+#include "api/api.h"
+
+#include <string.h>
+
+static const char *const state_names[STORE_REVIEW_STATES] = {"new", "confirmed", "dismissed", "resolved",
+                                                             "needs_review"};
+
+/* ---- anchors ---- */
+static void hash_text(struct sha256 *h, struct slice s) {
+    for (size_t i = 0; i < s.len; i++)
+        if (strchr(" \n\t\r\f", s.data[i]) == NULL || s.data[i] == '\0') sha256_update(h, &s.data[i], 1);
+    sha256_update(h, "", 1);
+}
+
+static struct slice text_at(const json_t *o, const char *key) {
+    const json_t *v = json_object_get(o, key);
+    return json_is_string(v) ? (struct slice){json_string_value(v), json_string_length(v)} : (struct slice){"", 0};
+}
+
+/* Bytes of the first `character` characters. */
+static size_t byte_of(struct slice s, int64_t character) {
+    size_t i = 0;
+    for (; i < s.len && character > 0; character--) {
+        uint32_t cp;
+        int n = utf8_decode(s.data + i, s.len - i, &cp);
+        i += (size_t)(n > 0 ? n : 1);
+    }
+    return i;
+}
+
+static void side_digest(const json_t *side, uint8_t out[32]) {
+    struct sha256 h;
+    struct slice quote = text_at(side, "quote");
+    /* marks are in the document's characters; the quote ends where the statement does */
+    int64_t first = json_integer_value(json_object_get(side, "end")) - (int64_t)utf8_count(quote.data, quote.len);
+    const json_t *mark;
+    size_t i;
+    sha256_init(&h);
+    hash_text(&h, text_at(side, "document"));
+    hash_text(&h, text_at(side, "section"));
+    hash_text(&h, quote);
+    json_array_foreach(json_object_get(side, "marks"), i, mark) {
+        size_t from = byte_of(quote, json_integer_value(json_object_get(mark, "start")) - first);
+        size_t to = byte_of(quote, json_integer_value(json_object_get(mark, "end")) - first);
+        if (from < to) hash_text(&h, (struct slice){quote.data + from, to - from});
+    }
+    sha256_final(&h, out);
+}
+
+static void finding_key(const json_t *finding, struct store_finding_key *k) {
+    static const char *const sides[STORE_FINDING_SIDES] = {"a", "b", "by"};
+    uint8_t a[32], b[32];
+    struct sha256 h;
+    side_digest(json_object_get(finding, "a"), a);
+    side_digest(json_object_get(finding, "b"), b);
+    bool swap = memcmp(a, b, sizeof a) > 0;
+    sha256_init(&h);
+    hash_text(&h, text_at(finding, "class"));
+    sha256_update(&h, swap ? b : a, sizeof a);
+    sha256_update(&h, swap ? a : b, sizeof a);
+    sha256_final(&h, k->anchor);
+    for (int i = 0; i < STORE_FINDING_SIDES; i++)
+        k->documents[i] = json_integer_value(json_object_get(json_object_get(finding, sides[i]), "document_id"));
+    /* a side is what stands there, not where the report put it */
+    if (swap) {
+        int64_t first = k->documents[0];
+        k->documents[0] = k->documents[1];
+        k->documents[1] = first;
+    }
+}
+
+static json_t *review_json(const struct store_review *r) {
+    unsigned state = (unsigned)r->state < STORE_REVIEW_STATES ? (unsigned)r->state : 0;
+    return json_pack("{s:s, s:s%, s:s%, s:I}", "state", state_names[state], "reason", r->reason.data, r->reason.len,
+                     "note", r->note.data, r->note.len, "reviewed_at", (json_int_t)r->at);
+}
+
+static json_t *finding_review_json(const struct store_finding *f) {
+    json_t *o = review_json(&f->review);
+    if (o != NULL) json_object_set_new(o, "revision", json_integer((json_int_t)f->revision));
+    return o;
+}
+
+int api_report_reviews(struct api *api, int64_t set, json_t *report, struct error *e) {
+    struct arena arena = {0};
+    json_t *list = json_object_get(report, "findings"), *one;
+    size_t i, n = json_array_size(list);
+    struct store_finding_key *keys = arena_array(&arena, n + 1, sizeof *keys);
+    struct store_finding *found = arena_array(&arena, n + 1, sizeof *found);
+    int rc = keys == NULL || found == NULL ? error_set(e, ERR_NOMEM, "", "There is not enough memory.") : 0;
+    if (rc == 0) {
+        json_array_foreach(list, i, one) finding_key(one, &keys[i]);
+        rc = store_findings(api->store, &arena, set, keys, n, found, e);
+        if (rc == ERR_IO) rc = 0; /* a full disk hides no report; new findings can be reviewed when there is room */
+    }
+    if (rc == 0) json_array_foreach(list, i, one) {
+            if (found[i].id == 0) continue;
+            json_object_set_new(one, "id", json_integer((json_int_t)found[i].id));
+            json_object_set_new(one, "review", finding_review_json(&found[i]));
+        }
+    arena_free(&arena);
+    return rc;
+}
+
+/* ---- one finding ---- */
+int route_finding(struct api *api, struct api_request *q, const struct api_args *a, struct api_response *r,
+                  struct error *e) {
+    (void)q;
+    struct arena arena = {0};
+    struct store_finding f;
+    struct store_review *history;
+    size_t n;
+    int rc = store_finding_find(api->store, &arena, a->id[0], &f, &history, &n, e);
+    if (rc == 0) {
+        json_t *list = json_array();
+        for (size_t i = 0; i < n; i++) json_array_append_new(list, review_json(&history[i]));
+        api_respond(r, 200,
+                    json_pack("{s:I, s:I, s:o, s:o}", "id", (json_int_t)f.id, "set", (json_int_t)f.set, "review",
+                              finding_review_json(&f), "history", list));
+    }
+    arena_free(&arena);
+    return rc;
+}
+
+static int words(const json_t *body, const char *key, struct slice *out, struct error *e) {
+    const json_t *v = json_object_get(body, key);
+    if (v == NULL) return 0;
+    if (!json_is_string(v)) return error_set(e, ERR_ARG, key, "This must be text.");
+    *out = slice_trim(text_at(body, key));
+    return out->len <= API_MAX_REVIEW ? 0
+                                      : error_set(e, ERR_LIMIT, key, "This may have at most %d bytes.", API_MAX_REVIEW);
+}
+
+/* What is not given stays: {"state", "reason", "note", "revision"}. A reason belongs to a dismissal alone. */
+int route_finding_review(struct api *api, struct api_request *q, const struct api_args *a, struct api_response *r,
+                         struct error *e) {
+    struct arena arena = {0};
+    struct store_finding f;
+    struct store_review *history;
+    json_t *body = NULL;
+    size_t n;
+    int rc = api_json_body(q->body, &body, e);
+    if (rc == 0) rc = store_finding_find(api->store, &arena, a->id[0], &f, &history, &n, e);
+    if (rc != 0) goto done;
+    const json_t *state = json_object_get(body, "state"), *revision = json_object_get(body, "revision");
+    struct store_review next = f.review;
+    if (state != NULL) {
+        int found = -1;
+        for (int i = 0; i < STORE_REVIEW_STATES; i++)
+            if (json_is_string(state) && strcmp(json_string_value(state), state_names[i]) == 0) found = i;
+        if (found < 0)
+            rc = error_set(e, ERR_ARG, "state",
+                           "The state must be new, confirmed, dismissed, resolved or needs_review.");
+        else
+            next.state = (enum store_review_state)found;
+    }
+    if (rc == 0) rc = words(body, "reason", &next.reason, e);
+    if (rc == 0) rc = words(body, "note", &next.note, e);
+    if (rc == 0 && next.state != STORE_REVIEW_DISMISSED) next.reason = (struct slice){"", 0};
+    if (rc == 0 && next.state == STORE_REVIEW_DISMISSED && next.reason.len == 0)
+        rc = error_set(e, ERR_ARG, "reason", "A finding is dismissed with a reason.");
+    if (rc == 0 && revision != NULL && !json_is_integer(revision))
+        rc = error_set(e, ERR_ARG, "revision", "This must be the number that came with the finding.");
+    if (rc == 0)
+        rc = store_finding_review(api->store, f.id, &next, revision ? json_integer_value(revision) : f.revision, e);
+    if (rc == 0) rc = route_finding(api, q, a, r, e);
+done:
+    json_decref(body);
+    arena_free(&arena);
+    return rc;
+}
