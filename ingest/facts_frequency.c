@@ -1,6 +1,6 @@
 /* facts_frequency.c: how often, and at what hour.
  *
- * Frequency: "twice a year", "four times per quarter", "every 6 weeks", "every other month", "once every two years",
+ * Frequency: "twice a year", "four times per quarter", "every 6 weeks", "every other month", "once in three months",
  * "shall report quarterly". A quantity of unit "time/year", so that "quarterly" and "four times a year" have one value;
  * a day is 1/365 of a year, a week 7/365, an hour 1/8760. An adverb counts only as an adverb: "monthly rent" names a
  * rent, it says no frequency. Hour: "14:00", "9 a.m.", "5:30 p.m.", "noon", "midnight", "9 a.m. to 8 p.m.": unit "time
@@ -27,13 +27,15 @@ static const char *time_at(const struct lex *x, size_t i) {
     return vocabulary_time(x->low + x->tokens[i].low, x->tokens[i].len);
 }
 
-/* "a year", "per quarter", "each contract year", "in every month", "every two weeks": *times a year. Returns tokens. */
+/* "a year", "per quarter", "each contract year", "in every month", "every two weeks", "in three months": *times a year.
+ * Returns tokens. */
 static size_t rate(const struct lex *x, size_t i, double *times) {
     size_t k = i;
     if (lex_in(x, k, "in during")) k++;
-    bool every = lex_in(x, k, "every each");
+    struct number span;
+    bool in_span = lex_is(x, i, "in") && number_read(x, k, &span), every = in_span || lex_in(x, k, "every each");
     if (!every && !lex_in(x, k, "a an per")) return 0;
-    k++;
+    if (!in_span) k++;
     double n = 1;
     if (every && lex_in(x, k, "other second")) {
         n = 2;
@@ -128,7 +130,7 @@ static size_t frequency(struct facts *f, size_t i, struct value *v) {
     return 1;
 }
 
-/* "14:00", "9 a.m.", "5:30 p.m.", "noon". Returns tokens. */
+/* "14:00", "9 a.m.", "5:30 p.m.", "8.30 a.m.", "noon". Returns tokens. */
 static size_t hour_one(const struct lex *x, size_t i, double *hour) {
     if (i >= x->n) return 0;
     const struct lex_token *t = &x->tokens[i];
@@ -148,6 +150,9 @@ static size_t hour_one(const struct lex *x, size_t i, double *hour) {
         if (hh > 24 || mm < 0 || mm > 59) return 0;
         h = hh + mm / 60.0;
         clock = true;
+    } else if (t->kind == LEX_NUMBER && t->flags & LEX_DECIMAL && t->value >= 1 && t->value < 13 && t->len >= 4 &&
+               s[t->len - 3] == '.' && s[t->len - 2] < '6') {
+        h = floor(t->value) + ((s[t->len - 2] - '0') * 10 + (s[t->len - 1] - '0')) / 60.0;
     } else if (t->kind == LEX_NUMBER && t->value >= 1 && t->value <= 12 && !(t->flags & (LEX_DECIMAL | LEX_ORDINAL))) {
         h = t->value;
     } else {

@@ -6,10 +6,12 @@
  *   kind       pattern                                                        conflict
  *   bearer     E bears O; O is borne by E; E is responsible for O             other E, same O
  *   provider   E shall V O at its own expense, free of charge                 other E, same V and O
- *   owner      O vests in, belongs to, remains with, is the property of E     other E, same O
+ *   owner      O vests in, belongs to, remains with, is the property of E;    other E, same O
+ *              E owns O; E holds the copyright in O
  *   exclusive  exclusive | non-exclusive N                                    the one against the other, same N
  *   law        governed by the law of P; P law applies                        other P
- *   seat       the seat is P; the courts of P have exclusive jurisdiction     other P
+ *   seat       the seat is P; arbitration in P; decided by the courts of P;   other P
+ *              the courts of P have exclusive jurisdiction
  *   free       O is free of charge | O is not included in the fee             the one against the other, same O
  *   count      O once, twice, three times (not "a year")                      other count, same O
  *
@@ -149,10 +151,16 @@ static bool read_role(const struct detect_set *s, uint32_t unit, struct role *r)
                     return r->n_place > 0;
                 }
         }
+        if (is(s, u, i, "arbitration") && is(s, u, i + 1, "in")) {
+            r->kind = ROLE_SEAT;
+            add_places(s, u, r, i + 2);
+            if (r->n_place) return true;
+        }
         if (is(s, u, i, "courts court") && is(s, u, i + 1, "of in") && !is(s, u, i + 2, "competent")) {
             bool only = false;
             for (uint32_t k = 0; k < u->n_words; k++)
                 only |= is(s, u, k, "exclusive") && is(s, u, k + 1, "jurisdiction") && !(k && is(s, u, k - 1, "non"));
+            only |= i > 1 && is(s, u, i - 1, "the") && is(s, u, i - 2, "by"); /* "shall be decided by the courts of" */
             r->kind = ROLE_SEAT;
             add_places(s, u, r, i + 2);
             return only && r->n_place > 0;
@@ -219,6 +227,10 @@ static bool read_role(const struct detect_set *s, uint32_t unit, struct role *r)
                    (is(s, u, i, "owned") && is(s, u, i + 1, "by"))) {
             r->kind = ROLE_OWNER;
             r->holder = party_behind(s, u, i + 2, &end);
+        } else if (is(s, u, i, "own owns") || (is(s, u, i, "hold holds retain retains") && is(s, u, i + 1, "the all") &&
+                                               is(s, u, i + 2, "copyright copyrights title ownership"))) {
+            r->kind = ROLE_OWNER;
+            r->holder = party_before(s, u, i);
         } else if (is(s, u, i, "expense cost charge") && i > 1 &&
                    (is(s, u, i - 1, "own no additional of without") || is(s, u, i - 1, "its"))) {
             for (uint32_t k = u->first_fact; k < u->first_fact + u->n_facts; k++) {
@@ -267,6 +279,8 @@ static bool same_paper(const struct detect_set *s, const struct subject_statemen
     for (uint32_t i = 0; i < u->n_words && at(s, u, i)->start < r->span.start; i++) {
         const struct word *w = at(s, u, i);
         if (w->flags & WORD_LEAD || (w->class != WORD_CONTENT && w->class != WORD_NAME)) continue;
+        if (is(s, u, i, "dispute disputes claim claims refer referred settle settled resolve resolved decide decided"))
+            continue; /* what every clause on the seat says */
         if (s->lexicon.items[w->id].flags & LEXICON_LIGHT || w[1].start >= r->span.start ||
             is(s, u, i, "seat arbitration"))
             return true; /* "agreement": what stands behind it tells no paper apart */

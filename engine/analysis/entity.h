@@ -16,6 +16,7 @@ struct alias {
     uint32_t entity;
     uint32_t doc;  /* where it holds; INGEST_NONE everywhere */
     bool role;     /* a role word ("the Supplier"), not a name */
+    bool brief;    /* one word of a longer name: "Acme" of Acme Steel Ltd, "the Trust"; read with care (words.c) */
     uint32_t next; /* alias with the same first word, + 1; lexemes keep the first */
 };
 

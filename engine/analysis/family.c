@@ -48,6 +48,35 @@ static uint32_t find_entity(const struct detect_set *s, const uint32_t *key, uin
     return UINT32_MAX;
 }
 
+/* Names of more words are soon cut short: "Acme" of Acme Steel Limited, "the Trust" of the one party that is a trust. A
+ * word that two parties share, or that names a role, is no name of either. */
+static int brief_names(struct detect_set *s) {
+    static const char *const kinds[] = {"trust",      "association", "foundation", "bank",    "council",
+                                        "university", "hospital",    "institute",  "society", "authority"};
+    uint32_t kind_ids[sizeof kinds / sizeof *kinds];
+    for (size_t c = 0; c < sizeof kinds / sizeof *kinds; c++) {
+        kind_ids[c] = lexicon_word(&s->lexicon, kinds[c], strlen(kinds[c]));
+        if (kind_ids[c] == UINT32_MAX) return error_set(s->error, ERR_NOMEM, "", "out of memory");
+    }
+    for (uint32_t i = 0; i < s->n_entities; i++) {
+        const struct entity *en = &s->entities[i];
+        for (int last = 0; last < 2 && en->n_key > 1; last++) {
+            uint32_t id = en->key[last ? en->n_key - 1 : 0];
+            bool kind = false, taken = false;
+            for (size_t c = 0; c < sizeof kinds / sizeof *kinds; c++) kind |= kind_ids[c] == id;
+            for (uint32_t k = 0; k < s->n_entities; k++)
+                for (uint32_t q = 0; q < s->entities[k].n_key && k != i; q++) taken |= s->entities[k].key[q] == id;
+            for (size_t k = 0; k < s->n_aliases; k++)
+                taken |= s->aliases[k].n == 1 && s->aliases[k].ids[0] == id && s->aliases[k].entity != i;
+            if (taken || kind != (last == 1) || (!kind && s->lexicon.items[id].flags)) continue;
+            size_t before = s->n_aliases;
+            if (add_alias(s, &id, 1, i, INGEST_NONE, false)) return ERR_NOMEM;
+            if (s->n_aliases > before) s->aliases[before].brief = true;
+        }
+    }
+    return 0;
+}
+
 int family_entities(struct detect_set *s) {
     s->family = arena_array(&s->scratch, s->n_docs, sizeof *s->family);
     if (s->n_docs && !s->family) return error_set(s->error, ERR_NOMEM, "", "out of memory");
@@ -70,8 +99,11 @@ int family_entities(struct detect_set *s) {
             /* "This policy of Corvane Desalination Limited": the name is the last run of capitals */
             uint32_t begin = 0;
             for (uint32_t k = 0; k + 1 < n; k++)
-                if (!(w[k].flags & WORD_CAPITAL) && !(s->lexicon.items[w[k].id].flags & LEXICON_FUNCTION))
+                if ((!(w[k].flags & WORD_CAPITAL) && !(s->lexicon.items[w[k].id].flags & LEXICON_FUNCTION)) ||
+                    words_in(s, d, &w[k], "by")) /* "adopted by the" */
                     begin = k + 1;
+            while (begin + 1 < n && s->lexicon.items[w[begin].id].flags & LEXICON_FUNCTION) begin++;
+            if (begin + 2 < n && words_in(s, d, &w[begin], "board") && words_in(s, d, &w[begin + 1], "of")) begin += 2;
             bool capitals = false;
             for (uint32_t k = begin; k < n; k++) capitals |= (w[k].flags & WORD_CAPITAL) != 0;
             if (!capitals) begin = 0;
@@ -125,6 +157,7 @@ int family_entities(struct detect_set *s) {
             }
         }
     }
+    if (brief_names(s)) return ERR_NOMEM;
     /* a role that one party alone has in the whole set is that party in documents that do not define it, too */
     for (size_t r = 0; r < n_roles; r++)
         if (!roles[r].clash && add_alias(s, &roles[r].id, 1, roles[r].entity, INGEST_NONE, true)) return ERR_NOMEM;
@@ -548,8 +581,9 @@ int family_build(struct detect_set *s) {
                 i = j > i ? j : i + 1;
             }
         }
-        /* parties that are only named: in documents without their own list of parties */
-        if (fam->n_parties == 0) {
+        /* parties that are only named: in documents without their own list of parties; in a letter one alone is no list
+         */
+        if (fam->n_parties == 0 || (fam->n_parties == 1 && doc->n_statements < LONG_STATEMENTS)) {
             uint32_t to = s->first_unit[d] + OPENING_STATEMENTS < s->first_unit[d + 1]
                               ? s->first_unit[d] + OPENING_STATEMENTS
                               : s->first_unit[d + 1];

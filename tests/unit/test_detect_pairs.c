@@ -67,6 +67,10 @@ static const struct row {
      "| Task | Interval |\n|---|---|\n| Grease the trunnion pins | monthly |"},
     {ANALYSIS_QUANTITY, "The rotor chamber shall be cleaned once a week with a neutral agent.",
      "The rotor chamber is cleaned every day after the run."},
+    {ANALYSIS_QUANTITY, "The scaffolding shall be inspected by an engineer every month.",
+     "The scaffolding is inspected by the engineer once in three months."},
+    {-1, "The scaffolding shall be inspected by an engineer every three months.",
+     "The scaffolding is inspected by the engineer once in three months."},
     {-1, "The filter is cleaned once a week in the workshop.", "The filter is cleaned once a day in the kitchen."},
     {ANALYSIS_PERIOD,
      "The contract is extended unless it is terminated by giving three months' notice to the end of the term.",
@@ -372,6 +376,24 @@ static void test_roles(void **state) {
         {ANALYSIS_QUANTITY, "The Customer may extend the initial term once, by two years.",
          "The initial term can be extended twice, each time by two years."},
         {-1, "The pumps are tested once a year.", "The pumps are tested twice before delivery."},
+        {ANALYSIS_SEMANTIC, "Any dispute shall be referred to arbitration in Bergen.",
+         "Disputes go to arbitration in Turku."},
+        {ANALYSIS_SEMANTIC, "Disputes shall be settled by arbitration in Bergen.",
+         "A dispute between the parties is decided by the courts of Norway."},
+        {-1, "Disputes shall be settled by arbitration in Bergen.",
+         "A party may ask the courts of Norway for the seizure of goods."},
+        {-1, "Disputes shall be settled by arbitration in Bergen.", "Any dispute goes to arbitration in Bergen."},
+        {ANALYSIS_PARTY, "Copyright in the drawings of the tower vests in the Customer.",
+         "The Supplier holds the copyright in the drawings of the tower."},
+        {-1, "Copyright in the drawings of the tower vests in the Customer.",
+         "The Supplier holds the copyright in the drawings of the pumps."},
+        /* parties by one word of their names */
+        {ANALYSIS_PERIOD, "The Customer shall pay each invoice within 30 days of its receipt.",
+         "All in all, Pfeil pays invoices of Orlin within 45 days of receipt."},
+        {ANALYSIS_PARTY, "The risk of loss of the goods is borne by the Customer.",
+         "The risk of loss of the goods is borne by Orlin."},
+        {-1, "The risk of loss of the goods is borne by the Supplier.",
+         "The risk of loss of the goods is borne by Orlin."},
         {-1, "The Supplier shall keep the plans of the other party confidential.",
          "The Customer shall keep the plans of the other party confidential."},
     };
@@ -386,6 +408,27 @@ static void test_roles(void **state) {
         if (class != roles[i].class)
             fail_msg("%s | %s: want %d, have %d %s", roles[i].a, roles[i].b, roles[i].class, class, why);
     }
+}
+
+/* "The Foundation", where one party of the set is one; a letter that lists only whom it is written to. */
+static void test_parties_that_only_one_paper_lists(void **state) {
+    (void)state;
+    bool decided;
+    char why[200];
+    const char *rules =
+        "Rules of the programme\n\nAdopted by the Board of the Varn Foundation (the \"Foundation\").\n\nThe "
+        "Foundation retains 10 % of the grant until the report has been approved.\n";
+    const char *letter =
+        "Letter of grant\n\nFrom the Varn Foundation to the Skerrin Boat Association.\n\nThe Foundation "
+        "grants the Skerrin Boat Association (the \"Grantee\") the sum of EUR 48,000.\n\nThe Foundation "
+        "retains 5 % of the grant until the report has been approved.\n";
+    const char *other =
+        "Letter of grant\n\nFrom the Orlin Trust to the Skerrin Boat Association.\n\nThe Trust grants the "
+        "Skerrin Boat Association (the \"Grantee\") the sum of EUR 48,000.\n\nThe Trust retains 5 % of the "
+        "grant until the report has been approved.\n";
+    assert_int_equal(conflict(rules, letter, &decided, why), ANALYSIS_PERCENTAGE);
+    assert_true(decided);
+    assert_int_equal(conflict(rules, other, &decided, why), -1);
 }
 
 /* The same term defined by two papers, each in the statement of the same number; one sentence in both is no drift. */
@@ -489,6 +532,7 @@ int main(void) {
         cmocka_unit_test(test_two_contracts_in_other_roles),
         cmocka_unit_test(test_roles),
         cmocka_unit_test(test_terms_of_two_papers),
+        cmocka_unit_test(test_parties_that_only_one_paper_lists),
         cmocka_unit_test(test_totals),
         cmocka_unit_test(test_topic_of_a_long_report),
         cmocka_unit_test(test_reports_of_two_companies_do_not_meet),
