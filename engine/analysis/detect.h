@@ -277,6 +277,9 @@ enum analysis_status precedence_status(const struct detect_set *s, uint32_t unit
                                        uint32_t unit_b, struct ingest_span span_b, struct analysis_side *by,
                                        bool *drop);
 
+/* Whether the clause on precedence that settled a conflict (its `by`) lets this statement prevail. */
+bool precedence_prevails(const struct detect_set *s, const struct analysis_side *by, uint32_t unit);
+
 /* ---- detectors ---- */
 int detect_values(struct detect_set *s);
 int detect_modality(struct detect_set *s);

@@ -137,6 +137,30 @@ static bool has_better(const struct detect_set *s, const struct candidate_list *
     return false;
 }
 
+/* What a third paper repeats of one that prevails prevails with it: a note's "38 MW" is the contract's, and the
+ * contract goes before the requirements' 40 MW. */
+static bool repeats_winner(const struct detect_set *s, const struct candidate_list *l, uint32_t note, uint32_t loser,
+                           struct analysis_side *by) {
+    const struct frame *a = &s->frames[note], *b = &s->frames[loser];
+    for (const struct candidate *q = l->items; q < l->items + l->n && q->same.score >= LEAST_SCORE; q++) {
+        uint32_t source = q->a == loser ? q->b : q->b == loser ? q->a : UINT32_MAX;
+        if (q->verdict != VERDICT_CONFLICT || source == UINT32_MAX || source == note) continue;
+        const struct frame *c = &s->frames[source];
+        uint32_t doc = s->units[c->unit].doc;
+        if (doc == s->units[a->unit].doc || doc == s->units[b->unit].doc || value_compare(s, c, a) != VERDICT_AGREE)
+            continue;
+        struct analysis_side clause;
+        bool drop;
+        if (precedence_status(s, c->unit, value_fact(s, c)->span, b->unit, value_fact(s, b)->span, &clause, &drop) ==
+                ANALYSIS_RESOLVED &&
+            precedence_prevails(s, &clause, c->unit) && !precedence_prevails(s, &clause, b->unit)) {
+            *by = clause;
+            return true;
+        }
+    }
+    return false;
+}
+
 /* "the Lease dated 5 May" in one document, "This Lease is made on 4 May" in the other: the same paper with two dates.
  */
 static int named_dates(struct detect_set *s) {
@@ -234,6 +258,9 @@ int detect_values(struct detect_set *s) {
         bool drop;
         p.status = precedence_status(s, a->unit, fa->span, b->unit, fb->span, &p.by, &drop);
         if (drop || (p.status == ANALYSIS_SUPERSEDED && ua->doc == ub->doc)) continue;
+        if (p.status == ANALYSIS_CONTRADICTION &&
+            (repeats_winner(s, &list, c->a, c->b, &p.by) || repeats_winner(s, &list, c->b, c->a, &p.by)))
+            p.status = ANALYSIS_RESOLVED;
         bool one_document = ua->doc == ub->doc;
         uint32_t crowd = crowded(s, first_frame, a) > crowded(s, first_frame, b) ? crowded(s, first_frame, a)
                                                                                  : crowded(s, first_frame, b);

@@ -783,3 +783,13 @@ enum analysis_status precedence_status(const struct detect_set *s, uint32_t unit
     }
     return ANALYSIS_CONTRADICTION;
 }
+
+bool precedence_prevails(const struct detect_set *s, const struct analysis_side *by, uint32_t unit) {
+    for (size_t i = 0; i < s->n_precedences; i++) {
+        const struct precedence *p = &s->precedences[i];
+        if (p->doc == by->document && p->statement == by->statement &&
+            is_target(s, p, p->winners, p->n_winners, &s->units[unit]))
+            return true;
+    }
+    return false;
+}

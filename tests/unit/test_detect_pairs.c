@@ -313,6 +313,35 @@ static void test_only_the_named_paper_loses(void **state) {
     }
 }
 
+/* A note that repeats what the contract says shares its rank: against the requirements, not for a figure of its own. */
+static void test_a_note_repeats_what_prevails(void **state) {
+    (void)state;
+    static const char *const notes[] = {"The defects period is 24 months.\n", "The defects period is 48 months.\n"};
+    for (int i = 0; i < 2; i++) {
+        struct ingest_document *docs[] = {
+            document("a.txt", "In case of conflict this Contract prevails over the Employer's Requirements.\n\nThe "
+                              "defects period is 24 months.\n"),
+            document("b.txt", "The defects period is 36 months.\n"), document("c.txt", notes[i])};
+        static const char *const titles[] = {"Construction Contract – Larkmoor", "Requirements – Larkmoor",
+                                             "Note for the lenders – Larkmoor"};
+        struct arena arena = {0};
+        struct analysis_pair *pairs;
+        size_t n;
+        struct error e = {0};
+        int note = -1;
+        for (int k = 0; k < 3; k++) docs[k]->title = slice_of(titles[k]);
+        assert_int_equal(analysis_detect((const struct ingest_document *const *)docs, 3, &arena, &pairs, &n, &e), 0);
+        for (size_t k = 0; k < n; k++)
+            if (pairs[k].a.document == 1 && pairs[k].b.document == 2) {
+                note = (int)pairs[k].status;
+                if (!i) assert_int_equal(pairs[k].by.document, 0);
+            }
+        assert_int_equal(note, i ? ANALYSIS_CONTRADICTION : ANALYSIS_RESOLVED);
+        arena_free(&arena);
+        for (int k = 0; k < 3; k++) ingest_document_free(docs[k]);
+    }
+}
+
 /* Two contracts of the same parties in other roles each have their own sums: never decided by the rules alone. */
 static void test_two_contracts_in_other_roles(void **state) {
     (void)state;
@@ -529,6 +558,7 @@ int main(void) {
         cmocka_unit_test(test_exception_that_names_the_section_is_no_conflict),
         cmocka_unit_test(test_unrelated_parties_do_not_meet),
         cmocka_unit_test(test_only_the_named_paper_loses),
+        cmocka_unit_test(test_a_note_repeats_what_prevails),
         cmocka_unit_test(test_two_contracts_in_other_roles),
         cmocka_unit_test(test_roles),
         cmocka_unit_test(test_terms_of_two_papers),
