@@ -28,14 +28,7 @@ size_t sheet_reference(const char *s, uint32_t *row, uint32_t *column) {
 
 bool ingest_cells_at(const struct ingest_document *d, struct ingest_span span, struct ingest_cells *out) {
     if (d->format != INGEST_XLSX && d->format != INGEST_CSV) return false;
-    size_t lo = 0, hi = d->n_words;
-    while (lo < hi) { /* first cell that ends behind the span's start */
-        size_t mid = (lo + hi) / 2;
-        if (d->words[mid].span.end <= span.start)
-            lo = mid + 1;
-        else
-            hi = mid;
-    }
+    size_t lo = ingest_word_at(d, span.start);
     if (lo == d->n_words || d->words[lo].span.start >= span.end) return false;
     uint32_t page = d->words[lo].page;
     *out = (struct ingest_cells){UINT32_MAX, UINT32_MAX, 0, 0};

@@ -93,15 +93,20 @@ static bool same_line(const struct ingest_rect *r, const struct ingest_word *w) 
     return gap <= 3 * (r->y1 - r->y0); /* wider: the next column or cell, which gets its own rectangle */
 }
 
-size_t ingest_rects(const struct ingest_document *d, struct ingest_span span, struct ingest_rect *out, size_t cap) {
-    size_t lo = 0, hi = d->n_words, n = 0;
-    while (lo < hi) { /* first word that ends behind the span's start */
+size_t ingest_word_at(const struct ingest_document *d, uint32_t offset) {
+    size_t lo = 0, hi = d->n_words;
+    while (lo < hi) {
         size_t mid = (lo + hi) / 2;
-        if (d->words[mid].span.end <= span.start)
+        if (d->words[mid].span.end <= offset)
             lo = mid + 1;
         else
             hi = mid;
     }
+    return lo;
+}
+
+size_t ingest_rects(const struct ingest_document *d, struct ingest_span span, struct ingest_rect *out, size_t cap) {
+    size_t lo = ingest_word_at(d, span.start), n = 0;
     struct ingest_rect r = {0};
     for (size_t i = lo; i < d->n_words && d->words[i].span.start < span.end; i++) {
         const struct ingest_word *w = &d->words[i];

@@ -195,6 +195,8 @@ static inline struct slice ingest_text(const struct ingest_document *d, struct i
 uint32_t ingest_page_at(const struct ingest_document *d, uint32_t offset);
 uint32_t ingest_statement_at(const struct ingest_document *d, uint32_t offset);
 uint32_t ingest_section_at(const struct ingest_document *d, uint32_t offset);
+/* Index of the first word that ends behind the byte; n_words when there is none. */
+size_t ingest_word_at(const struct ingest_document *d, uint32_t offset);
 /* Rectangles of a range, one a line and page, exactly around the words it overlaps, in reading order. Returns how many there are
  * (may exceed cap; only cap are written). 0 where the format has no boxes. */
 struct ingest_rect {

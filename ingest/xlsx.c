@@ -13,6 +13,7 @@
 
 #include <assert.h>
 #include <ctype.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,7 +48,7 @@ struct formula {
     size_t key, key_len; /* the same with relative places: equal for the cells of a fill */
 };
 struct shared {
-    unsigned long id;
+    long id;
     size_t formula; /* its master */
 };
 
@@ -78,15 +79,13 @@ struct book {
     struct shared *shared;
     size_t n_shared, cap_shared;
     struct buf formula_text;
-    char tables[20][64]; /* relationship ids of the sheet's tables */
-    size_t n_tables;
-    bool drawing, legacy, comments; /* legacy: shapes, among them the frames of comments */
-    uint32_t row, column;           /* of the cell that is open, or the next one */
+    bool drawing, comments;
+    uint32_t row, column; /* of the cell that is open, or the next one */
     unsigned style;
     char type[12];
     struct buf value, formula;
     bool in_value, in_formula, has_formula, in_inline, in_cell, row_hidden;
-    unsigned long shared_id;
+    long shared_id;
     bool is_shared;
     size_t n_uncalculated, n_hidden_rows, n_hidden;
     uint32_t first_hidden_row;
@@ -120,11 +119,6 @@ static void *grow(struct book *b, void *items, size_t *n, size_t *cap, size_t si
     return item;
 }
 #define GROW(b, list, most, what) grow(b, &(b)->list, &(b)->n_##list, &(b)->cap_##list, sizeof *(b)->list, most, what)
-
-static unsigned long number_of(const char **a, const char *name, unsigned long other) {
-    const char *v = package_attribute(a, name);
-    return v && isdigit((unsigned char)v[0]) ? strtoul(v, NULL, 10) : other;
-}
 
 static bool truth(const char **a, const char *name) {
     const char *v = package_attribute(a, name);
@@ -167,31 +161,20 @@ static void book_start(void *context, const char *name, const char **a) {
     if (is(name, "workbookPr")) b->date1904 = truth(a, "date1904");
     if (!is(name, "sheet")) return;
     struct sheet_part *s = GROW(b, sheets, XLSX_MAX_SHEETS, "sheets");
-    const char *title = package_attribute(a, "name"), *state = package_attribute(a, "state"), *id = NULL;
-    for (const char **p = a; p && p[0]; p += 2) /* sheetId ends in the same letters but has no namespace */
-        if (strlen(p[0]) > 3 && is(p[0] + strlen(p[0]) - 3, "|id")) id = p[1];
+    const char *title = package_attribute(a, "name"), *state = package_attribute(a, "state"),
+               *id = package_relation_id(a, "id");
     if (!s) return;
     snprintf(s->name, sizeof s->name, "%s", title ? title : "");
     snprintf(s->id, sizeof s->id, "%s", id ? id : "");
     s->hidden = state && !is(state, "visible");
 }
 
-static bool ends(const char *s, const char *with) {
-    size_t n = strlen(s), m = strlen(with);
-    return n >= m && is(s + n - m, with);
-}
-
-static void book_rels(void *context, const char *name, const char **a) {
+static void book_relation(void *context, const char *id, const char *type, const char *target) {
     struct book *b = context;
-    const char *colon = strrchr(name, ':');
-    if (!is(colon ? colon + 1 : name, "Relationship")) return;
-    const char *id = package_attribute(a, "Id"), *target = package_attribute(a, "Target"),
-               *type = package_attribute(a, "Type");
-    if (!id || !target || !type) return;
-    if (ends(type, "/styles")) snprintf(b->styles_part, sizeof b->styles_part, "%s", target);
-    if (ends(type, "/sharedStrings")) snprintf(b->strings_part, sizeof b->strings_part, "%s", target);
+    if (is(type, "styles")) snprintf(b->styles_part, sizeof b->styles_part, "%s", target);
+    if (is(type, "sharedStrings")) snprintf(b->strings_part, sizeof b->strings_part, "%s", target);
     for (size_t i = 0; i < b->n_sheets; i++)
-        if (b->sheets[i].id[0] && is(b->sheets[i].id, id) && ends(type, "/worksheet"))
+        if (is(type, "worksheet") && b->sheets[i].id[0] && is(b->sheets[i].id, id))
             snprintf(b->sheets[i].part, sizeof b->sheets[i].part, "%s", target);
 }
 
@@ -202,7 +185,7 @@ static void styles_start(void *context, const char *name, const char **a) {
         struct code *c = GROW(b, codes, XLSX_MAX_FORMATS, "number formats");
         const char *code = package_attribute(a, "formatCode");
         if (!c) return;
-        c->id = (unsigned)number_of(a, "numFmtId", 0);
+        c->id = (unsigned)package_number(a, "numFmtId", 0, LONG_MAX);
         snprintf(c->text, sizeof c->text, "%s", code ? code : "General");
     } else if (is(name, "fonts")) {
         b->in_fonts = true;
@@ -216,10 +199,10 @@ static void styles_start(void *context, const char *name, const char **a) {
         b->in_xfs = true;
     } else if (is(name, "xf") && b->in_xfs) {
         struct style *s = GROW(b, styles, XLSX_MAX_FORMATS, "cell formats");
-        unsigned long font = number_of(a, "fontId", 0);
+        long font = package_number(a, "fontId", 0, LONG_MAX);
         if (!s) return;
-        if (font < b->n_fonts) *s = b->fonts[font];
-        s->format = (unsigned)number_of(a, "numFmtId", 0);
+        if ((size_t)font < b->n_fonts) *s = b->fonts[font];
+        s->format = (unsigned)package_number(a, "numFmtId", 0, LONG_MAX);
     }
 }
 
@@ -421,15 +404,15 @@ static void sheet_start(void *context, const char *name, const char **a) {
     if (b->in_inline) {
         text_start(b, name, a);
     } else if (is(name, "row")) {
-        unsigned long r = number_of(a, "r", b->row + 2);
-        b->row = r >= 1 && r <= SHEET_MAX_ROWS ? (uint32_t)r - 1 : SHEET_MAX_ROWS;
+        long r = package_number(a, "r", (long)(uint32_t)(b->row + 2), LONG_MAX);
+        b->row = r >= 1 && r <= (long)SHEET_MAX_ROWS ? (uint32_t)r - 1 : SHEET_MAX_ROWS;
         b->column = 0;
         b->row_hidden = truth(a, "hidden");
     } else if (is(name, "c")) {
         uint32_t row, column;
         if ((v = package_attribute(a, "r")) && sheet_reference(v, &row, &column)) b->row = row, b->column = column;
         b->in_cell = b->row < SHEET_MAX_ROWS && b->column < SHEET_MAX_COLUMNS;
-        b->style = (unsigned)number_of(a, "s", 0);
+        b->style = (unsigned)package_number(a, "s", 0, LONG_MAX);
         v = package_attribute(a, "t");
         snprintf(b->type, sizeof b->type, "%s", v ? v : "n");
         b->value.len = b->formula.len = 0;
@@ -442,7 +425,7 @@ static void sheet_start(void *context, const char *name, const char **a) {
         v = package_attribute(a, "t");
         b->in_formula = b->has_formula = !v || !is(v, "dataTable");
         b->is_shared = v && is(v, "shared");
-        b->shared_id = number_of(a, "si", 0);
+        b->shared_id = package_number(a, "si", 0, LONG_MAX);
     } else if (is(name, "mergeCell")) {
         struct ingest_cells r;
         struct ingest_cells *m =
@@ -453,21 +436,15 @@ static void sheet_start(void *context, const char *name, const char **a) {
         if (range_of(package_attribute(a, "ref"), &r)) sheet_hint(b->w, &b->sheet, r);
     } else if (is(name, "pane")) {
         v = package_attribute(a, "state");
-        if (v && !strncmp(v, "frozen", 6)) b->sheet.frozen_rows = (uint32_t)number_of(a, "ySplit", 0);
+        if (v && !strncmp(v, "frozen", 6)) b->sheet.frozen_rows = (uint32_t)package_number(a, "ySplit", 0, LONG_MAX);
     } else if (is(name, "col") && truth(a, "hidden")) {
-        unsigned long from = number_of(a, "min", 0), to = number_of(a, "max", from);
-        if (from && to >= from && from <= SHEET_MAX_COLUMNS && b->n_hidden < XLSX_MAX_HIDDEN) {
+        long from = package_number(a, "min", 0, LONG_MAX), to = package_number(a, "max", from, LONG_MAX);
+        if (from && to >= from && from <= (long)SHEET_MAX_COLUMNS && b->n_hidden < XLSX_MAX_HIDDEN) {
             b->hidden[b->n_hidden].from = (uint32_t)from - 1;
-            b->hidden[b->n_hidden++].to = (uint32_t)(to < SHEET_MAX_COLUMNS ? to : SHEET_MAX_COLUMNS) - 1;
+            b->hidden[b->n_hidden++].to = (uint32_t)(to < (long)SHEET_MAX_COLUMNS ? to : (long)SHEET_MAX_COLUMNS) - 1;
         }
-    } else if (is(name, "tablePart")) {
-        v = package_attribute(a, "id");
-        if (v && b->n_tables < sizeof b->tables / sizeof *b->tables)
-            snprintf(b->tables[b->n_tables++], sizeof b->tables[0], "%s", v);
     } else if (is(name, "drawing")) {
         b->drawing = true;
-    } else if (is(name, "legacyDrawing")) {
-        b->legacy = true;
     }
 }
 
@@ -500,58 +477,19 @@ static void sheet_end(void *context, const char *name) {
     }
 }
 
-/* What the sheet's relationships lead to: tables, each a part of its own with its range and header; comments. */
-struct part_rels {
-    struct book *b;
-    char target[20][300];
-};
-
-static void sheet_rels(void *context, const char *name, const char **a) {
-    struct part_rels *r = context;
-    const char *colon = strrchr(name, ':'), *id = package_attribute(a, "Id"), *target = package_attribute(a, "Target");
-    const char *type = package_attribute(a, "Type");
-    if (!is(colon ? colon + 1 : name, "Relationship") || !id || !target) return;
-    r->b->comments = r->b->comments || (type && ends(type, "/comments"));
-    for (size_t i = 0; i < r->b->n_tables; i++)
-        if (is(r->b->tables[i], id)) snprintf(r->target[i], sizeof r->target[i], "%s", target);
-}
-
 static void table_start(void *context, const char *name, const char **a) {
     struct book *b = context;
     struct ingest_cells r;
-    if (is(name, "table") && number_of(a, "headerRowCount", 1) > 0 && range_of(package_attribute(a, "ref"), &r))
+    if (is(name, "table") && package_number(a, "headerRowCount", 1, LONG_MAX) > 0 &&
+        range_of(package_attribute(a, "ref"), &r))
         sheet_hint(b->w, &b->sheet, r);
 }
 
-/* `target` of a part in `folder` ("/xl/worksheets/"), as a name from the package's root. */
-static void resolve(const char *folder, const char *target, char *out, size_t cap) {
-    size_t n = strlen(folder);
-    if (target[0] == '/') n = 0;
-    while (n && !strncmp(target, "../", 3)) {
-        target += 3;
-        for (n--; n && folder[n - 1] != '/';) n--;
-    }
-    snprintf(out, cap, "%.*s%s", (int)n, folder, target);
-}
-
-static int read_relations(struct book *b, const char *part) {
-    char folder[320], name[700];
-    if (!b->n_tables && !b->legacy) return 0;
-    struct part_rels *r = calloc(1, sizeof *r);
-    if (!r) return nomem(b);
-    r->b = b;
-    snprintf(folder, sizeof folder, part[0] == '/' ? "%s" : "/xl/%s", part);
-    char *base = strrchr(folder, '/') + 1;
-    snprintf(name, sizeof name, "%.*s_rels/%s.rels", (int)(base - folder), folder, base);
-    *base = 0;
-    int rc = package_parse(b->package, name, sheet_rels, NULL, NULL, r);
-    for (size_t i = 0; !rc && i < b->n_tables; i++) {
-        if (!r->target[i][0]) continue;
-        resolve(folder, r->target[i], name, sizeof name);
-        rc = package_parse(b->package, name, table_start, NULL, NULL, b);
-    }
-    free(r);
-    return rc;
+static void sheet_relation(void *context, const char *id, const char *type, const char *target) {
+    struct book *b = context;
+    (void)id;
+    b->comments = b->comments || is(type, "comments");
+    if (is(type, "table")) package_parse(b->package, target, table_start, NULL, NULL, b);
 }
 
 /* ---- formulas told ---- */
@@ -676,10 +614,9 @@ static void write_formulas(struct book *b) {
 /* ---- all of it ---- */
 static void sheet_reset(struct book *b) {
     sheet_free(&b->sheet);
-    b->n_merges = b->n_formulas = b->n_shared = b->n_tables = 0;
+    b->n_merges = b->n_formulas = b->n_shared = 0;
     b->formula_text.len = b->value.len = b->formula.len = 0;
-    b->drawing = b->legacy = b->comments = b->in_value = b->in_formula = b->in_inline = b->in_cell = b->row_hidden =
-        false;
+    b->drawing = b->comments = b->in_value = b->in_formula = b->in_inline = b->in_cell = b->row_hidden = false;
     b->in_text = b->in_run = b->run_struck = b->phonetic = false;
     b->n_uncalculated = b->n_hidden_rows = b->n_hidden = 0;
     b->row = UINT32_MAX, b->column = 0; /* the next row is the first */
@@ -723,7 +660,7 @@ static int read_sheet(struct book *b, const struct sheet_part *part) {
         return writer_fail(w, ERR_FORMAT, w->o->name, "this XLSX file is damaged: the sheet \"%.100s\" is missing",
                            part->name);
     if (package_parse(b->package, part->part, sheet_start, sheet_end, sheet_text_of, b)) return w->code;
-    if (read_relations(b, part->part)) return w->code;
+    if (package_relations(b->package, part->part, sheet_relation, b)) return w->code;
     sheet_sort(&b->sheet);
     if (!b->sheet.n_cells) return w->code;
     for (size_t i = 0; i < b->n_merges; i++) sheet_merge(&b->sheet, b->merges[i]);
@@ -746,8 +683,7 @@ int xlsx_read(struct writer *w, struct package *package) {
     b->package = package;
     snprintf(b->styles_part, sizeof b->styles_part, "styles.xml");
     snprintf(b->strings_part, sizeof b->strings_part, "sharedStrings.xml");
-    if (package_parse(package, "", book_start, NULL, NULL, b) ||
-        package_parse(package, "_rels/workbook.xml.rels", book_rels, NULL, NULL, b) ||
+    if (package_parse(package, "", book_start, NULL, NULL, b) || package_relations(package, "", book_relation, b) ||
         package_parse(package, b->styles_part, styles_start, styles_end, NULL, b) ||
         package_parse(package, b->strings_part, strings_start, strings_end, strings_text, b))
         goto done;

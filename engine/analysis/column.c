@@ -57,19 +57,6 @@ static bool asks_only(struct slice word) { /* in every question: no name of a co
     return false;
 }
 
-/* The first of the spreadsheet's cells (words) that ends behind `offset`. */
-static size_t cell_at(const struct ingest_document *d, uint32_t offset) {
-    size_t lo = 0, hi = d->n_words;
-    while (lo < hi) {
-        size_t mid = (lo + hi) / 2;
-        if (d->words[mid].span.end <= offset)
-            lo = mid + 1;
-        else
-            hi = mid;
-    }
-    return lo;
-}
-
 bool column_named(const struct corpus *c, const struct place *p, struct slice question, struct ingest_span *cell) {
     const struct ingest_document *d = c->docs[p->doc].doc;
     const struct ingest_statement *st = place_statement(c, p);
@@ -78,12 +65,12 @@ bool column_named(const struct corpus *c, const struct place *p, struct slice qu
     size_t n = 0;
     if (st->kind != INGEST_TABLE_ROW || st->lead_in.end <= st->lead_in.start || !ingest_cells_at(d, st->span, &ignored))
         return false;
-    for (size_t i = cell_at(d, st->span.start); i < d->n_words && d->words[i].span.start < st->span.end; i++)
+    for (size_t i = ingest_word_at(d, st->span.start); i < d->n_words && d->words[i].span.start < st->span.end; i++)
         if (n < COLUMNS_MAX)
             names[n++] = (struct name){d->words[i].span, (uint32_t)d->words[i].x0, (uint32_t)d->words[i].x1, 0, 0};
     for (size_t k = 0; k < n; k++)
-        for (size_t i = cell_at(d, st->lead_in.start); i < d->n_words && d->words[i].span.start < st->lead_in.end;
-             i++) {
+        for (size_t i = ingest_word_at(d, st->lead_in.start);
+             i < d->n_words && d->words[i].span.start < st->lead_in.end; i++) {
             if ((uint32_t)d->words[i].x1 <= names[k].column || (uint32_t)d->words[i].x0 >= names[k].column_end)
                 continue;
             struct slice text = ingest_text(d, d->words[i].span), word;
@@ -166,7 +153,7 @@ bool column_repeats(const struct corpus *c, const struct place *p, struct ingest
     const struct ingest_statement *st = place_statement(c, p);
     unsigned n = 0;
     if (!column_row(c, p)) return false;
-    for (size_t i = cell_at(d, st->span.start); i < d->n_words && d->words[i].span.start < st->span.end; i++) {
+    for (size_t i = ingest_word_at(d, st->span.start); i < d->n_words && d->words[i].span.start < st->span.end; i++) {
         struct slice text = ingest_text(d, d->words[i].span), key = ingest_text(d, words);
         n += key.len <= text.len && memmem(text.data, text.len, key.data, key.len) != NULL;
     }
