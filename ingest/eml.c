@@ -510,7 +510,8 @@ static void put_plain(struct writer *w, struct slice text) {
             put_run(w, &run, depth);
             depth = n;
         }
-        buf_append(&run, line.data, line.len);
+        for (size_t i = 0; i < line.len; i++) /* a message has no pages */
+            buf_append(&run, line.data[i] == '\f' ? " " : line.data + i, 1);
         buf_puts(&run, "\n");
     }
     put_run(w, &run, depth);

@@ -75,7 +75,8 @@ void writer_page(struct writer *w, struct slice label, float width_pt, float hei
         writer_nomem(w);
         return;
     }
-    if (w->page_pending) w->pages[w->n_pages - 1].span.start = (uint32_t)w->text.len; /* a page without text */
+    if (w->page_pending) /* a page without text; the first one owns what came before it */
+        w->pages[w->n_pages - 1].span.start = w->n_pages == 1 ? 0 : (uint32_t)w->text.len;
     struct ingest_page *p = &w->pages[w->n_pages++];
     memset(p, 0, sizeof *p);
     p->label = label.len ? arena_slice(&w->d->arena, label) : arena_slice_printf(&w->d->arena, "%zu", w->n_pages);

@@ -30,6 +30,7 @@ static void test_text_is_decoded_and_quoting_is_marked(void **state) {
              ">From 1 May on.\n",
         "P From: a@example.org\nP The fee is \xe2\x82\xac 50 and the Supplier shall not raise it.\nQ We propose thirty "
         "days.\nQ No, ten.\nP From 1 May on.\n");
+    MAIL(HEAD "\n\f\fOne.\n\fTwo.\n", "P From: a@example.org\nP One.\nP Two.\n");
     MAIL(HEAD "Content-Type: text/plain; charset=iso-2022-jp\n\n\x1b$B7@Ls\x1b(B\n",
          "P From: a@example.org\nP \xe5\xa5\x91\xe7\xb4\x84\n");
     MAIL(
