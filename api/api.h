@@ -221,6 +221,8 @@ int route_report_html(struct api *, struct api_request *, const struct api_args 
 int route_finding(struct api *, struct api_request *, const struct api_args *, struct api_response *, struct error *);
 int route_finding_review(struct api *, struct api_request *, const struct api_args *, struct api_response *,
                          struct error *);
+int route_report_diff(struct api *, struct api_request *, const struct api_args *, struct api_response *,
+                      struct error *);
 /* Puts "id" and "review" into each finding of the set's report. */
 int api_report_reviews(struct api *api, int64_t set, json_t *report, struct error *e);
 

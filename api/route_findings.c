@@ -173,3 +173,100 @@ done:
     arena_free(&arena);
     return rc;
 }
+
+/* ---- what changed from one report to another ---- */
+static int report_load(const struct store_answer *kept, json_t **out, struct error *e) {
+    *out = json_loadb(kept->json.data, kept->json.len, 0, NULL);
+    return json_is_object(*out) ? 0 : error_set(e, ERR_FORMAT, "", "Report %lld cannot be read.", (long long)kept->id);
+}
+
+static struct store_finding_key *keys_of(const json_t *findings, struct arena *arena) {
+    struct store_finding_key *keys = arena_array(arena, json_array_size(findings) + 1, sizeof *keys);
+    const json_t *one;
+    size_t i;
+    json_array_foreach(findings, i, one) if (keys != NULL) finding_key(one, &keys[i]);
+    return keys;
+}
+
+/* The findings of one report that the other has not; n_both: those that it has. NULL without memory. */
+static json_t *only_in(const json_t *report, const json_t *other, struct arena *arena, json_int_t *n_both) {
+    const json_t *mine = json_object_get(report, "findings"), *theirs = json_object_get(other, "findings");
+    const struct store_finding_key *x = keys_of(mine, arena), *y = keys_of(theirs, arena);
+    json_t *list = x != NULL && y != NULL ? json_array() : NULL, *one;
+    size_t i;
+    *n_both = 0;
+    if (list == NULL) return NULL;
+    json_array_foreach(mine, i, one) {
+        bool both = false;
+        for (size_t k = 0; k < json_array_size(theirs) && !both; k++)
+            both = memcmp(x[i].anchor, y[k].anchor, sizeof x[i].anchor) == 0;
+        if (both)
+            ++*n_both;
+        else
+            json_array_append(list, one);
+    }
+    return list;
+}
+
+/* Names of the documents that one report read and the other did not, by their bytes. */
+static json_t *read_only_in(const json_t *report, const json_t *other) {
+    const json_t *mine = json_object_get(json_object_get(report, "coverage"), "read"),
+                 *theirs = json_object_get(json_object_get(other, "coverage"), "read");
+    json_t *list = json_array(), *one, *two;
+    size_t i, k;
+    json_array_foreach(mine, i, one) {
+        bool both = false;
+        json_array_foreach(theirs, k, two) both =
+            both || json_equal(json_object_get(one, "sha256"), json_object_get(two, "sha256"));
+        if (!both) json_array_append(list, json_object_get(one, "document"));
+    }
+    return list;
+}
+
+static bool same_program(const json_t *x, const json_t *y) {
+    static const char *const keys[] = {"model", "rules_version"};
+    x = json_object_get(x, "coverage");
+    y = json_object_get(y, "coverage");
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        if (!json_equal(json_object_get(x, keys[i]), json_object_get(y, keys[i]))) return false;
+    return true;
+}
+
+/* Against ?base=ID, or the report made before. */
+int route_report_diff(struct api *api, struct api_request *q, const struct api_args *a, struct api_response *r,
+                      struct error *e) {
+    (void)q;
+    struct arena arena = {0};
+    struct store_answer report, base;
+    json_t *now = NULL, *then = NULL;
+    int64_t base_id;
+    json_int_t unchanged;
+    int rc = api_query_number(a->query, "base", INT64_MAX, 0, &base_id, e);
+    if (rc == 0) rc = store_report_find(api->store, &arena, a->id[0], &report, e);
+    if (rc == 0 && base_id != 0) rc = store_report_find(api->store, &arena, base_id, &base, e);
+    if (rc == 0 && base_id == 0) {
+        rc = store_report_before(api->store, &arena, report.id, &base, e);
+        if (rc == ERR_NOT_FOUND) { /* the first one is no error */
+            api_respond(r, 200, json_pack("{s:I, s:i}", "report", (json_int_t)report.id, "base", 0));
+            arena_free(&arena);
+            return 0;
+        }
+    }
+    if (rc == 0 && base.set != report.set) rc = error_set(e, ERR_ARG, "base", "That report is of another set.");
+    if (rc == 0) rc = report_load(&report, &now, e);
+    if (rc == 0) rc = report_load(&base, &then, e);
+    if (rc == 0) rc = api_report_reviews(api, report.set, now, e);
+    if (rc == 0) rc = api_report_reviews(api, report.set, then, e);
+    if (rc == 0) {
+        json_t *gone = only_in(then, now, &arena, &unchanged), *fresh = only_in(now, then, &arena, &unchanged);
+        api_respond(r, 200,
+                    json_pack("{s:I, s:I, s:o, s:o, s:I, s:o, s:o, s:b}", "report", (json_int_t)report.id, "base",
+                              (json_int_t)base.id, "new", fresh, "gone", gone, "unchanged", unchanged,
+                              "documents_added", read_only_in(now, then), "documents_gone", read_only_in(then, now),
+                              "other_program", (int)!same_program(now, then)));
+    }
+    json_decref(now);
+    json_decref(then);
+    arena_free(&arena);
+    return rc;
+}

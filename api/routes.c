@@ -26,6 +26,7 @@ static const struct {
     {API_GET, "/api/v1/sets/#/reports", route_report},
     {API_GET, "/api/v1/sets/#/jobs", route_jobs},
     {API_GET, "/api/v1/reports/#.html", route_report_html},
+    {API_GET, "/api/v1/reports/#/diff", route_report_diff},
     {API_GET, "/api/v1/findings/#", route_finding},
     {API_PATCH, "/api/v1/findings/#", route_finding_review},
     {API_GET, "/api/v1/documents/#", route_document},

@@ -112,3 +112,15 @@ int store_report_latest(struct store *s, struct arena *a, int64_t set, int64_t *
     if (rc == 0) *id = latest.id, *json = latest.json;
     return rc;
 }
+
+int store_report_find(struct store *s, struct arena *a, int64_t id, struct store_answer *out, struct error *e) {
+    return result_read(s, a, "SELECT " RESULT_COLUMNS "WHERE id = ? AND kind = ?", id, RESULT_REPORT, out,
+                       "There is no report %lld (a report goes with any document it quotes)", e);
+}
+
+int store_report_before(struct store *s, struct arena *a, int64_t report, struct store_answer *out, struct error *e) {
+    return result_read(s, a,
+                       "SELECT " RESULT_COLUMNS "WHERE id < ?1 AND kind = ?2"
+                       " AND set_id = (SELECT set_id FROM results WHERE id = ?1) ORDER BY id DESC LIMIT 1",
+                       report, RESULT_REPORT, out, "There is no report before report %lld", e);
+}

@@ -159,6 +159,10 @@ int store_answers(struct store *s, struct arena *a, int64_t set, int64_t before,
 int store_report_add(struct store *s, int64_t set, struct slice json, const int64_t *contents, size_t n, int64_t *id, struct error *e);
 int store_report_latest(struct store *s, struct arena *a, int64_t set, int64_t *id, struct slice *json, struct error *e);
 
+int store_report_find(struct store *s, struct arena *a, int64_t id, struct store_answer *out, struct error *e); /* question is empty */
+/* The set's report made last before that one. ERR_NOT_FOUND. */
+int store_report_before(struct store *s, struct arena *a, int64_t report, struct store_answer *out, struct error *e);
+
 /* ---- findings and what people decided about them ---- */
 enum store_review_state { STORE_REVIEW_NEW, STORE_REVIEW_CONFIRMED, STORE_REVIEW_DISMISSED, STORE_REVIEW_RESOLVED, STORE_REVIEW_NEEDS_REVIEW };
 #define STORE_REVIEW_STATES 5

@@ -4,7 +4,7 @@
 
 const $ = id => document.getElementById(id);
 const api = '/api/v1';
-const state = { set: 0, sets: [], documents: [], jobs: new Map(), uploads: 0, report: null, reportId: 0, asking: null, timer: 0, hidden: new Set(), warned: new Set(), oldest: 0, review: '' };
+const state = { set: 0, sets: [], documents: [], jobs: new Map(), uploads: 0, report: null, reportId: 0, diff: null, asking: null, timer: 0, hidden: new Set(), warned: new Set(), oldest: 0, review: '' };
 
 function el(tag, props, ...children) {
   const node = document.createElement(tag);
@@ -495,13 +495,15 @@ $('history-more').addEventListener('click', () => loadHistory(true).catch(e => n
 
 /* ---- report ---- */
 async function loadReport() {
-  state.report = null;
+  state.report = state.diff = null;
   $('report-page').hidden = true;
   if (state.set) {
     try {
       const latest = await call('GET', '/sets/' + state.set + '/reports');
       state.report = latest.report;
       state.reportId = latest.id;
+      state.diff = latest.id ? await call('GET', '/reports/' + latest.id + '/diff') : null;
+      if (state.diff && !state.diff.base) state.diff = null; /* the first report */
     } catch (e) { note(e.message); }
   }
   drawReport();
@@ -519,6 +521,18 @@ $('make-report').addEventListener('click', async () => {
   $('report-progress').hidden = true;
   $('make-report').disabled = !state.set;
 });
+
+/* What changed since the report before, with its cause as far as it is known. */
+function diffNode(d) {
+  if (!d) return null;
+  const why = [];
+  if (d.documents_added.length) why.push('added or changed: ' + d.documents_added.join(', '));
+  if (d.documents_gone.length) why.push('no longer read: ' + d.documents_gone.join(', '));
+  if (d.other_program) why.push('another model or version of the rules');
+  return el('div', { class: 'diff' },
+    el('p', {}, 'Since the report before: ' + d.new.length + ' new, ' + d.gone.length + ' gone, ' + d.unchanged + ' unchanged' + (why.length ? ' (' + why.join('; ') + ')' : '') + '.'),
+    d.gone.length ? el('details', {}, el('summary', {}, 'Gone'), el('ul', {}, d.gone.map(f => el('li', {}, f.class + ': ' + f.why)))) : null);
+}
 
 const order = ['contradiction', 'uncertain', 'resolved', 'superseded'];
 const severities = ['critical', 'high', 'medium', 'low'];
@@ -543,7 +557,8 @@ function drawReport() {
   filters.append(el('label', {}, 'Review ', choice), el('span', { class: 'hint' }, 'Keys: j, k next and previous; c confirm, d dismiss, r resolved, n needs review, o reopen, e note'));
   filters.style.border = '0';
   filters.style.padding = '0';
-  $('report').replaceChildren(filters, el('div', { class: 'findings', id: 'findings' }), coverageNode(r.coverage, r.coverage && r.coverage.pairs_proposed !== undefined ? plural(r.coverage.pairs_proposed, 'pair') + ' compared, ' + r.coverage.pairs_judged.toLocaleString('en') + ' judged by the model' : '', r.coverage && r.coverage.model));
+  const diff = diffNode(state.diff);
+  $('report').replaceChildren(...(diff ? [diff] : []), filters, el('div', { class: 'findings', id: 'findings' }), coverageNode(r.coverage, r.coverage && r.coverage.pairs_proposed !== undefined ? plural(r.coverage.pairs_proposed, 'pair') + ' compared, ' + r.coverage.pairs_judged.toLocaleString('en') + ' judged by the model' : '', r.coverage && r.coverage.model));
   drawFindings();
 }
 
@@ -555,7 +570,7 @@ function drawFindings() {
   const rank = f => order.indexOf(f.status) * 10 + Math.max(0, severities.indexOf(f.severity));
   const shown = state.report.findings.filter(f => !state.hidden.has(f.status) && (!state.review || !f.review || f.review.state === state.review)).sort((x, y) => rank(x) - rank(y));
   const cards = shown.map(f => el('article', { class: 'card finding', tabIndex: 0, 'data-status': f.status, 'data-finding': f.id || '', 'data-review': f.review ? f.review.state : '', 'aria-label': statusWords[f.status] + ': ' + f.why },
-    el('div', { class: 'finding-head' }, badge(f.status), el('span', { class: 'finding-class' }, f.class), f.severity ? el('span', { class: 'severity', title: f.severity_reason || '' }, 'severity ' + f.severity) : null, f.possible ? el('span', { class: 'severity' }, 'proposed by the model') : null),
+    el('div', { class: 'finding-head' }, badge(f.status), el('span', { class: 'finding-class' }, f.class), f.severity ? el('span', { class: 'severity', title: f.severity_reason || '' }, 'severity ' + f.severity) : null, f.possible ? el('span', { class: 'severity' }, 'proposed by the model') : null, state.diff && state.diff.new.some(x => x.key === f.key) ? el('span', { class: 'badge fresh' }, 'not in the report before') : null),
     el('p', { class: 'why' }, f.why),
     el('div', { class: 'sides' }, side(f.a), side(f.b)),
     f.by ? el('div', { class: 'by' }, el('p', { class: 'hint' }, f.status === 'superseded' ? 'Replaced by' : 'Settled by'), citation(f.by)) : null,

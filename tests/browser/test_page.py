@@ -201,6 +201,7 @@ def walk(folder, width, height):
         check(page.script("return document.activeElement.dataset.finding") != ident, "j goes to the next")
         page.one("#make-report").click()
         until(lambda: not page.script("return document.querySelector('#make-report').disabled") and page.all(mine + "[data-review=dismissed]"), "the verdict in the next report")
+        check("0 new, 0 gone" in page.one("#report .diff").text, "what changed since: " + page.one("#report .diff").text)
         before = len(page.all("#findings .finding"))
         page.one(".filters input[name=contradiction]").click()
         check(len(page.all("#findings .finding[data-status=contradiction]")) == 0 < before, "the filter hides them")

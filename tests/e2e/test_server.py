@@ -146,6 +146,39 @@ def test_a_review_outlives_reports_versions_and_restarts_but_not_its_documents(f
 
 
 @test
+def test_two_reports_are_compared(folder):
+    server = Server(os.path.join(folder, "data"))
+    set_id, _ = lease(server)
+
+    def report():
+        server.call("POST", "/api/v1/sets/%d/reports" % set_id, {}, {"Accept": "text/event-stream"}, 200)
+        return server.get("/api/v1/sets/%d/reports" % set_id)
+
+    first = report()
+    n = len(first["report"]["findings"])
+    equal(server.get("/api/v1/reports/%d/diff" % first["id"]), {"report": first["id"], "base": 0}, "the first has none before it")
+    server.call("GET", "/api/v1/reports/999/diff", want=404)
+    second = report()
+    diff = server.get("/api/v1/reports/%d/diff" % second["id"])
+    equal(diff, {"report": second["id"], "base": first["id"], "new": [], "gone": [], "unchanged": n, "documents_added": [], "documents_gone": [], "other_program": False})
+    server.upload(set_id, [("lease.md", NOTE.replace(b"USD 950", b"USD 900") + b"\n3.1 The Tenant shall give notice within 30 days.\n\n4.1 The Tenant shall give notice within 60 days.\n")])
+    server.idle(set_id)
+    third = report()
+    diff = server.get("/api/v1/reports/%d/diff" % third["id"])
+    equal(([f["class"] for f in diff["gone"]], diff["documents_added"], diff["documents_gone"]), (["amount"], ["lease.md"], ["lease.md"]))
+    equal([f["id"] for f in diff["new"]], [f["id"] for f in third["report"]["findings"]], "the new ones, as in the report")
+    check(diff["new"], "there are new ones")
+    back = server.get("/api/v1/reports/%d/diff?base=%d" % (first["id"], third["id"]))
+    equal((back["new"], back["gone"]), (diff["gone"], diff["new"]), "the other way round")
+    other = server.post("/api/v1/sets", {"name": "other"})["id"]
+    server.upload(other, [("lease.md", NOTE)])
+    server.idle(other)
+    set_id = other
+    server.call("GET", "/api/v1/reports/%d/diff?base=%d" % (report()["id"], first["id"]), want=400)
+    server.stop()
+
+
+@test
 def test_the_description_names_every_route(folder):
     server = Server(os.path.join(folder, "data"))
     described = server.get("/openapi.json")["paths"]
