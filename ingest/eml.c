@@ -281,9 +281,11 @@ static bool parameter(struct slice value, const char *name, struct buf *out) {
     return out->len > 0;
 }
 
+/* A token of RFC 2045: ASCII in lower case, what is none as '?', so that it may stand in a warning. */
 static void lower(char *out, size_t cap, struct slice s) {
     size_t n = 0;
-    for (s = slice_trim(s); n < s.len && n + 1 < cap; n++) out[n] = (char)tolower((unsigned char)s.data[n]);
+    for (s = slice_trim(s); n < s.len && n + 1 < cap; n++)
+        out[n] = s.data[n] > ' ' && s.data[n] < 0x7f ? (char)tolower((unsigned char)s.data[n]) : '?';
     out[n] = 0;
 }
 

@@ -134,6 +134,11 @@ static void test_damaged_hostile_and_encrypted_messages(void **state) {
     MAIL(HEAD "Content-Type: multipart/mixed\n\nWords.\n",
          "P From: a@example.org\nP Words.\n! the message breaks off before its end or does not say how it is parted\n");
     MAIL(HEAD "Content-Type: text/html\n\n\n", "P From: a@example.org\n");
+    MAIL(HEAD "Content-Type: te\x93t/\x8bmix\n\nWords.\n",
+         "@ the message\nP From: a@example.org\nP Attachments: part 1 (te?t/?mix)\n@ attached part 1 (te?t/?mix)\nH1 "
+         "Attachment: part 1 (te?t/?mix)\nP Words.\n");
+    MAIL(HEAD "Content-Transfer-Encoding: \xff\n\nWords.\n",
+         "P From: a@example.org\n! a part of the text was not read: it is sent as \"?\", which is not known\n");
     static const char sealed[] = HEAD "Content-Type: multipart/encrypted; boundary=b\n\n--b\n\nVersion: 1\n--b--\n",
                       smime[] = HEAD "Content-Type: application/pkcs7-mime; name=smime.p7m\n\nMIAGCSq\n";
     refuse("a.eml", sealed, sizeof sealed - 1, ERR_ENCRYPTED, "encrypted");
