@@ -319,12 +319,14 @@ static void mark_statement(struct detect_set *s, struct subject_statement *u) {
 
 /* ---- building ---- */
 /* One word of a party's name is the party inside a sentence, not at a place ("at Larkmoor"), not in another name
- * ("Larkmoor Solar Farm"), not alone in a cell. */
-static bool stands_for_party(const struct detect_set *s, uint32_t doc, uint32_t i, uint32_t from, uint32_t to) {
+ * ("Larkmoor Solar Farm"), not alone in a cell; what it is, not as "a Trust", "each Bank". */
+static bool stands_for_party(const struct detect_set *s, const struct alias *al, uint32_t doc, uint32_t i,
+                             uint32_t from, uint32_t to) {
     const struct word *w = &s->words[i];
     if (i == from || w->flags & (WORD_FIRST | WORD_CELL | WORD_EDGE)) return false;
-    if (words_in(s, doc, w - 1, "at in near from to")) return false;
-    if (w[-1].flags & WORD_CAPITAL && !words_in(s, doc, w - 1, "the")) return false;
+    bool the = words_in(s, doc, w - 1, "the"), first = al->ids[0] == s->entities[al->entity].key[0];
+    if (words_in(s, doc, w - 1, "at in near from to") || (!first && !the)) return false;
+    if (w[-1].flags & WORD_CAPITAL && !the) return false;
     return i + 1 == to || !(w[1].flags & WORD_CAPITAL) || w[1].flags & WORD_EDGE;
 }
 
@@ -345,7 +347,7 @@ static void mark_entities(struct detect_set *s, uint32_t doc, uint32_t from, uin
                 !(al->role && i > from &&
                   slice_equal_nocase(detect_text(s, doc, s->words[i - 1].start, s->words[i - 1].end), slice_of("the"))))
                 ok = false;
-            if (ok && al->brief && !stands_for_party(s, doc, i, from, to)) ok = false;
+            if (ok && al->brief && !stands_for_party(s, al, doc, i, from, to)) ok = false;
             if (ok) best = al;
         }
         if (!best) continue;

@@ -458,6 +458,18 @@ static void test_parties_that_only_one_paper_lists(void **state) {
     assert_int_equal(conflict(rules, letter, &decided, why), ANALYSIS_PERCENTAGE);
     assert_true(decided);
     assert_int_equal(conflict(rules, other, &decided, why), -1);
+    const char *deed = "This deed is made between Varn Trust (the \"Settlor\") and Pfeil Design Limited (the "
+                       "\"Agent\").\n\nThe risk of loss of the boats is borne by the Agent.\n";
+    char text[300];
+    static const char *const articles[] = {"the", "each"};
+    for (int i = 0; i < 2; i++) {
+        snprintf(
+            text, sizeof text,
+            "Note on the deed between Varn Trust and Pfeil Design Limited.\n\nThe risk of loss of the boats is borne "
+            "by %s Trust.\n",
+            articles[i]);
+        assert_int_equal(conflict(deed, text, &decided, why), i ? -1 : ANALYSIS_PARTY);
+    }
 }
 
 /* The same term defined by two papers, each in the statement of the same number; one sentence in both is no drift. */
