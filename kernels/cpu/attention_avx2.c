@@ -30,9 +30,6 @@ INLINE void store_fixed(float *to, vf a, vf b) {
     vi pairs = _mm256_packs_epi32(_mm256_cvtps_epi32(a), _mm256_cvtps_epi32(b)); /* by halves of a register */
     _mm256_storeu_si256((__m256i *)(void *)to, _mm256_permute4x64_epi64(pairs, 0xd8));
 }
-INLINE vf v_times_power(vf p, vf t) {
-    return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(p), _mm256_slli_epi32(_mm256_castps_si256(t), 23)));
-}
 
 #include "kernels/cpu/attention_fixed.h"
 

@@ -174,7 +174,7 @@ INLINE float softmax_keys(const struct attention_page *p, size_t i, const float 
     return largest / PAGE_LIMIT;
 }
 
-/* Functions of their own for the same reason: a row's last page, and all others. */
+/* Functions of their own as well: a row's last page, and all others, which need not look for its end. */
 static __attribute__((noinline)) float softmax_last(const struct attention_page *p, size_t i, const float *s,
                                                     const float *scales, float *weights) {
     return softmax_keys(p, i, s, scales, weights, false);

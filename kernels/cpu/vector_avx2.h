@@ -34,11 +34,13 @@ static inline vf v_min(vf a, vf b) {
 static inline vf v_round(vf a) {
     return a + v_set(ROUNDER) - v_set(ROUNDER);
 }
-/* p * 2^n for whole n; n is clamped, so the least result is about 2^-126. The sum has n in its low bits. */
+/* p * 2^n, n in the low bits of t, as in a sum with ROUNDER */
+static inline vf v_times_power(vf p, vf t) {
+    return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(p), _mm256_slli_epi32(_mm256_castps_si256(t), 23)));
+}
+/* p * 2^n for whole n; n is clamped, so the least result is about 2^-126. */
 static inline vf v_scale2(vf p, vf n) {
-    n = v_max(v_min(n, v_set(127)), v_set(-126));
-    __m256i bits = _mm256_slli_epi32(_mm256_castps_si256(n + v_set(ROUNDER)), 23);
-    return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(p), bits));
+    return v_times_power(p, v_max(v_min(n, v_set(127)), v_set(-126)) + v_set(ROUNDER));
 }
 /* lanes below n keep a, the others get b */
 static inline vf v_first(vf a, vf b, int n) {
