@@ -1,14 +1,12 @@
 /* jamba_bench.c: how fast a model runs here. Builds without anything but the engine (libjamba.a, jansson), so a bare
  * machine can measure.
  *
- *   build/jamba-bench MODEL.gguf [--prefill N] [--decode N] [--threads N] [--path NAME] [--device NAME] [--quantize
- * NAME] [--rounds N]
- * [--pairs N] [--second 1] [--json]
+ *   build/jamba-bench MODEL.gguf [--prefill N] [--decode N] [--pairs N] [--second 1] [--threads N] [--path NAME]
+ *                     [--device NAME] [--quantize NAME] [--rounds N] [--json]
  *
  * Prefill reads N tokens from nothing; decode then steps greedily behind them; --pairs judges N pairs of 180 tokens in
- * one batch. With
- * --rounds, medians. The tokens are a fixed pseudo-random walk over the vocabulary: speed does not depend on which
- * tokens are read. */
+ * one batch. With --rounds, medians. The tokens are a fixed pseudo-random walk over the vocabulary: speed does not
+ * depend on which tokens are read. */
 #include "engine/jamba/jamba.h"
 
 #include <stdio.h>
@@ -18,6 +16,7 @@
 #include <unistd.h>
 
 #define MAX_ROUNDS 99
+#define QUESTION_TOKENS 40 /* of a second question */
 
 static int usage(void) {
     fprintf(
@@ -95,23 +94,19 @@ static int decode(struct jamba_session *s, size_t n, uint32_t n_vocab, double *s
     return rc;
 }
 
-struct second {
-    double restore_s;  /* until a reading saved in a file stands again */
-    double restored_s; /* until the first token of a question of 40 tokens behind it, as the first after a start */
-    double kept_s;     /* the same behind a reading still in memory, as in a running service: a fork of it */
-};
-
-/* 40 tokens behind s, until the logits of the answer's first token stand. */
+/* QUESTION_TOKENS behind s, until the logits of the answer's first token stand. */
 static int question(struct jamba_session *s, uint32_t n_vocab, float *logits, struct error *e) {
-    enum { LEN = 40 };
-    int32_t ids[LEN];
-    fill(ids, LEN, n_vocab, 2);
-    int rc = jamba_session_prefill(s, ids, LEN, NULL, e);
+    int32_t ids[QUESTION_TOKENS];
+    fill(ids, QUESTION_TOKENS, n_vocab, 2);
+    int rc = jamba_session_prefill(s, ids, QUESTION_TOKENS, NULL, e);
     return rc ? rc : jamba_session_logits(s, logits, e);
 }
 
-static int second_question(struct jamba_session *s, struct jamba_model *m, uint32_t max_tokens, struct second *t,
-                           struct error *e) {
+/* A second question: *kept_s behind a reading still in memory, as in a running service, until its first token;
+ * *restored_s behind one saved in a file, as the first after a start, of which *restore_s until the reading stands
+ * again. */
+static int second_question(struct jamba_session *s, struct jamba_model *m, uint32_t max_tokens, double *kept_s,
+                           double *restore_s, double *restored_s, struct error *e) {
     uint32_t n_vocab = jamba_model_config(m)->n_vocab;
     char file[64] = "/tmp/jamba-bench-XXXXXX";
     float *logits = malloc(n_vocab * sizeof *logits);
@@ -125,14 +120,14 @@ static int second_question(struct jamba_session *s, struct jamba_model *m, uint3
     double start = clock_seconds();
     int rc = jamba_session_fork(&fork, s, e);
     if (!rc) rc = question(fork, n_vocab, logits, e);
-    t->kept_s = clock_seconds() - start;
+    *kept_s = clock_seconds() - start;
     jamba_session_close(fork);
     if (!rc) rc = jamba_session_save(s, file, e);
     start = clock_seconds();
     if (!rc) rc = jamba_session_restore(&again, m, file, max_tokens, e);
-    t->restore_s = clock_seconds() - start;
+    *restore_s = clock_seconds() - start;
     if (!rc) rc = question(again, n_vocab, logits, e);
-    t->restored_s = clock_seconds() - start;
+    *restored_s = clock_seconds() - start;
     jamba_session_close(again);
     unlink(file);
     free(logits);
@@ -192,16 +187,12 @@ int main(int argc, char **argv) {
     if (!rc && !ids) rc = error_set(&e, ERR_NOMEM, "", "Out of memory.");
     if (!rc) fill(ids, n_prefill, jamba_model_config(m)->n_vocab, 1);
     for (int r = 0; !rc && r < rounds; r++) {
-        uint32_t room = (uint32_t)(n_prefill + n_decode) + 40; /* for the second question */
+        uint32_t room = (uint32_t)(n_prefill + n_decode) + QUESTION_TOKENS;
         rc = jamba_session_open(&s, m, room, &e);
         double start = clock_seconds();
         if (!rc) rc = jamba_session_prefill(s, ids, n_prefill, NULL, &e);
         prefill_s[r] = clock_seconds() - start;
-        struct second t = {0};
-        if (!rc && second) rc = second_question(s, m, room, &t, &e);
-        kept_s[r] = t.kept_s;
-        restore_s[r] = t.restore_s;
-        restored_s[r] = t.restored_s;
+        if (!rc && second) rc = second_question(s, m, room, &kept_s[r], &restore_s[r], &restored_s[r], &e);
         if (!rc) rc = decode(s, n_decode, jamba_model_config(m)->n_vocab, &decode_s[r], &e);
         jamba_session_close(s);
         s = NULL;
