@@ -102,7 +102,7 @@ static float none_threshold(const struct answer *x) {
         return card->value.threshold;
     if (first->cosine < card->remote.cosine) return card->remote.threshold;
     bool far =
-        x->n_places > 1 && first->cosine < card->far.cosine && first->score - x->places[1].score < card->far.lead;
+        x->n_places > 1 && first->cosine < card->far.cosine && first->score - x->places[1].score < card->far_lead;
     return far ? card->far.threshold : card->none_threshold;
 }
 

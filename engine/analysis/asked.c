@@ -4,8 +4,8 @@
  *   how   many / much [unit of time]     a count, a sum, a period
  *         long, soon, far, old, ...      a period, a sum, an age
  *   when  as the first word              a date or a period
- *   what  [is] ... noun                  what the noun is measured in, where it stands last before a verb or
- * preposition does ... cost                  a sum
+ *   what  [is] ... noun                  what the noun is measured in; it stands last before a verb or preposition
+ *         does ... cost                  a sum
  */
 #include "engine/analysis/inside.h"
 

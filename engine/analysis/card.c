@@ -24,7 +24,7 @@ void card_default(struct card *c, enum prompting by, uint32_t context) {
         .decide_window = 1000,
         .decide_passages = 4,
         .none_threshold = 0.5f,
-        .far = {-2, 0, 0.5f}, /* no cosine is so low, */
+        .far = {-2, 0.5f}, /* no cosine is so low, */
         .remote = {-2, 0.5f},
         .value = {2, 0.5f}, /* none so high */
         .evidence_by_reading = false,
@@ -123,11 +123,8 @@ int card_parse(struct card *c, const char *json, enum prompting by, uint32_t con
     const json_t *sa = json_object_get(j, "short_answers");
     if (sa) c->short_answers = json_is_true(sa);
     const json_t *far = json_object_get(j, "none_far");
-    if ((rc = read_number(far, "cosine", -2, 2, &c->far.cosine, e)) ||
-        (rc = read_number(far, "lead", 0, 100, &c->far.lead, e)) ||
-        (rc = read_number(far, "threshold", 0, 1, &c->far.threshold, e)))
-        goto done;
-    if ((rc = read_bound(json_object_get(j, "none_remote"), &c->remote, e)) ||
+    if ((rc = read_bound(far, &c->far, e)) || (rc = read_number(far, "lead", 0, 100, &c->far_lead, e)) ||
+        (rc = read_bound(json_object_get(j, "none_remote"), &c->remote, e)) ||
         (rc = read_bound(json_object_get(j, "none_value"), &c->value, e)))
         goto done;
     const json_t *w = json_object_get(j, "search");

@@ -60,11 +60,9 @@ static bool asks_only(struct slice word) { /* in every question: no name of a co
 bool column_named(const struct corpus *c, const struct place *p, struct slice question, struct ingest_span *cell) {
     const struct ingest_document *d = c->docs[p->doc].doc;
     const struct ingest_statement *st = place_statement(c, p);
-    struct ingest_cells ignored;
     struct name names[COLUMNS_MAX];
     size_t n = 0;
-    if (st->kind != INGEST_TABLE_ROW || st->lead_in.end <= st->lead_in.start || !ingest_cells_at(d, st->span, &ignored))
-        return false;
+    if (!column_row(c, p) || st->lead_in.end <= st->lead_in.start) return false;
     for (size_t i = ingest_word_at(d, st->span.start); i < d->n_words && d->words[i].span.start < st->span.end; i++)
         if (n < COLUMNS_MAX)
             names[n++] = (struct name){d->words[i].span, (uint32_t)d->words[i].x0, (uint32_t)d->words[i].x1, 0, 0};

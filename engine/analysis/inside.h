@@ -22,7 +22,7 @@ enum prompting {
     PROMPT_CONTROL_TOKENS, /* "antinomy-control-tokens": trained for this program */
     PROMPT_CHAT            /* "chat": asked in plain English through its chat template */
 };
-struct card_bound {
+struct card_bound { /* what the first statement's cosine says of P(none) */
     float cosine, threshold;
 };
 struct card {
@@ -34,11 +34,9 @@ struct card {
                                  reading itself */
     uint32_t decide_passages; /* passages of the short reading */
     float none_threshold;     /* P(none) above it: not in the documents */
-    struct {                  /* the threshold where the search found nothing near: */
-        float cosine;         /* the first statement's is below this, */
-        float lead;           /* its score less than this above the second's */
-        float threshold;
-    } far;
+    struct card_bound far;    /* the threshold where its cosine is below this and its score less than far_lead above
+                                 the second's: the search found nothing near */
+    float far_lead;
     struct card_bound remote; /* the threshold where its cosine is below this, whether it leads or not */
     struct card_bound value; /* the threshold where its cosine is at least this, and a value is asked for, and it states
                                 one of that kind and every figure of the question */

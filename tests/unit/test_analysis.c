@@ -234,7 +234,7 @@ static void test_what_the_search_found_moves_the_threshold(void **state) {
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         an->card.far.cosine = rows[i].cosine;
-        an->card.far.lead = rows[i].lead;
+        an->card.far_lead = rows[i].lead;
         an->card.far.threshold = rows[i].far;
         json_t *j = ask(set, question, false);
         double threshold = json_number_value(json_object_get(json_object_get(j, "decision"), "threshold"));

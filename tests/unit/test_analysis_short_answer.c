@@ -113,7 +113,7 @@ static void test_the_card_is_checked(void **state) {
     assert_int_equal(
         card_parse(&c, "{\"none_far\":{\"cosine\":0.5,\"lead\":0.25,\"threshold\":0}}", PROMPT_CONTROL_TOKENS, 0, &e),
         0);
-    assert_true(c.far.cosine == 0.5f && c.far.lead == 0.25f && c.far.threshold == 0);
+    assert_true(c.far.cosine == 0.5f && c.far_lead == 0.25f && c.far.threshold == 0);
     assert_int_equal(card_parse(&c, "{\"none_far\":{\"threshold\":2}}", PROMPT_CONTROL_TOKENS, 0, &e), ERR_FORMAT);
     assert_int_equal(card_parse(&c, "{\"none_far\":{\"cosine\":\"low\"}}", PROMPT_CONTROL_TOKENS, 0, &e), ERR_FORMAT);
     assert_true(c.remote.cosine < -1 && c.value.cosine > 1 &&
