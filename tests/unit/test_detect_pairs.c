@@ -364,6 +364,17 @@ static void test_two_contracts_in_other_roles(void **state) {
     }
 }
 
+/* conflict() of an agreement and a summary of it, a sentence of the row in each. */
+static int conflict_of_deal(const struct row *r, char why[200]) {
+    static const char *const deal = "between Orlin Estates Limited (the \"Supplier\") and Pfeil Design Limited (the "
+                                    "\"Customer\").\n\n";
+    char a[600], b[600];
+    bool decided;
+    snprintf(a, sizeof a, "This Agreement is made %s%s\n", deal, r->a);
+    snprintf(b, sizeof b, "Summary of the contract %s%s\n", deal, r->b);
+    return conflict(a, b, &decided, why);
+}
+
 /* What only one can be or have, in two papers of one deal; -1: both can hold. */
 static void test_roles(void **state) {
     (void)state;
@@ -426,14 +437,9 @@ static void test_roles(void **state) {
         {-1, "The Supplier shall keep the plans of the other party confidential.",
          "The Customer shall keep the plans of the other party confidential."},
     };
-    static const char *const deal = "between Orlin Estates Limited (the \"Supplier\") and Pfeil Design Limited (the "
-                                    "\"Customer\").\n\n";
     for (size_t i = 0; i < sizeof roles / sizeof *roles; i++) {
-        char a[600], b[600], why[200];
-        bool decided;
-        snprintf(a, sizeof a, "This Agreement is made %s%s\n", deal, roles[i].a);
-        snprintf(b, sizeof b, "Summary of the contract %s%s\n", deal, roles[i].b);
-        int class = conflict(a, b, &decided, why);
+        char why[200];
+        int class = conflict_of_deal(&roles[i], why);
         if (class != roles[i].class)
             fail_msg("%s | %s: want %d, have %d %s", roles[i].a, roles[i].b, roles[i].class, class, why);
     }
@@ -482,14 +488,9 @@ static void test_terms_of_two_papers(void **state) {
          "\"Night Work\" means every task of a foreman whose shift begins behind the depot after supper."},
         {-1, night, night},
     };
-    static const char *const deal = "between Orlin Estates Limited (the \"Supplier\") and Pfeil Design Limited (the "
-                                    "\"Customer\").\n\n";
     for (size_t i = 0; i < sizeof terms / sizeof *terms; i++) {
-        char a[600], b[600], why[200];
-        bool decided;
-        snprintf(a, sizeof a, "This Agreement is made %s%s\n", deal, terms[i].a);
-        snprintf(b, sizeof b, "Summary of the contract %s%s\n", deal, terms[i].b);
-        assert_int_equal(conflict(a, b, &decided, why), terms[i].class);
+        char why[200];
+        assert_int_equal(conflict_of_deal(&terms[i], why), terms[i].class);
     }
 }
 
