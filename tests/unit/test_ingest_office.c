@@ -6,11 +6,11 @@
 static char bytes[1 << 20];
 
 /* ---- ODT ---- */
-#define ODF(x) "urn:oasis:names:tc:opendocument:xmlns:" x ":1.0"
+#define ODF "urn:oasis:names:tc:opendocument:xmlns:"
 #define ODF_NAMES                                                                                                      \
-    " xmlns:office=\"" ODF("office") "\" xmlns:text=\"" ODF("text") "\" xmlns:table=\"" ODF(                           \
-        "table") "\" xmlns:style=\"" ODF("style") "\" xmlns:draw=\"" ODF("drawing") "\" xmlns:fo=\"" ODF("xsl-fo-"     \
-                                                                                                         "compatible") "\" xmlns:svg=\"" ODF("svg-compatible") "\""
+    " xmlns:office=\"" ODF "office:1.0\" xmlns:text=\"" ODF "text:1.0\" xmlns:table=\"" ODF "table:1.0\""              \
+    " xmlns:style=\"" ODF "style:1.0\" xmlns:draw=\"" ODF "drawing:1.0\""                                              \
+    " xmlns:fo=\"" ODF "xsl-fo-compatible:1.0\" xmlns:svg=\"" ODF "svg-compatible:1.0\""
 #define CONTENT(styles, body)                                                                                          \
     "<office:document-content" ODF_NAMES "><office:automatic-styles>" styles                                           \
     "</office:automatic-styles><office:body><office:text>" body                                                        \
@@ -35,44 +35,30 @@ static const char outline_xml[] =
     "<text:list-level-style-bullet text:level=\"3\" text:bullet-char=\"*\"/></text:list-style></office:styles>"
     "</office:document-styles>";
 
-#define ITEM(text) "<text:list-item><text:p>" text "</text:p></text:list-item>"
+#define H(attributes, text) "<text:h" attributes ">" text "</text:h>"
+#define P(text) "<text:p>" text "</text:p>"
+#define LIST(attributes, entries) "<text:list" attributes ">" entries "</text:list>"
+#define ENTRY(attributes, body) "<text:list-item" attributes ">" body "</text:list-item>"
+#define ITEM(text) ENTRY("", P(text))
 static void test_odt_numbers_are_computed(void **state) {
     (void)state;
     check_odt(
-        CONTENT(
-            "",
-            "<text:h text:style-name=\"Heading_20_1\" text:outline-level=\"1\">Payment</text:h>"
-            "<text:h text:outline-level=\"2\">Invoices</text:h><text:p>The Buyer shall:</text:p>"
-            "<text:list xml:id=\"l1\" text:style-name=\"L\">" ITEM(
-                "pay;") "<text:list-item><text:p>report:</text:p>"
-                        "<text:p>in writing</text:p><text:list>" ITEM("monthly") ITEM(
-                            "yearly") "</text:list></text:list-item>"
-                                      "</text:list><text:p>Words between.</text:p>"
-                                      "<text:list text:continue-list=\"l1\">" ITEM(
-                                          "insure.") "</text:list>"
-                                                     "<text:list text:style-name=\"L\" "
-                                                     "text:continue-numbering=\"true\">" ITEM(
-                                                         "store.") "</text:list>"
-                                                                   "<text:list "
-                                                                   "text:style-name=\"L\"><text:list-header><text:p>No "
-                                                                   "number</text:p></text:list-header>"
-                                                                   "<text:list-item "
-                                                                   "text:start-value=\"28\"><text:p>far<text:line-"
-                                                                   "break/>Down</"
-                                                                   "text:p><text:list><text:list-item><text:list>" ITEM(
-                                                                       "dot") "</text:list></text:list-item></"
-                                                                              "text:list></text:list-item></text:list>"
-                                                                              "<text:h "
-                                                                              "text:outline-level=\"2\">Interest</"
-                                                                              "text:h><text:h text:style-name=\"Bare\" "
-                                                                              "text:outline-level=\"1\">Bare</"
-                                                                              "text:h><text:h text:outline-level=\"1\" "
-                                                                              "text:is-list-header=\"true\">Annex</"
-                                                                              "text:h><text:h "
-                                                                              "text:outline-level=\"1\">Term</text:h>"
-                                                                              "<text:h "
-                                                                              "text:outline-level=\"2\"><text:number>5."
-                                                                              "7</text:number>Renewal</text:h>"),
+        CONTENT("",
+                H(" text:style-name=\"Heading_20_1\" text:outline-level=\"1\"",
+                  "Payment") H(" text:outline-level=\"2\"", "Invoices") P("The Buyer shall:")
+                    LIST(" xml:id=\"l1\" text:style-name=\"L\"",
+                         ITEM("pay;") ENTRY("", P("report:") P("in writing") LIST("", ITEM("monthly") ITEM("yearly"))))
+                        P("Words between.") LIST(" text:continue-list=\"l1\"", ITEM("insure."))
+                            LIST(" text:style-name=\"L\" text:continue-numbering=\"true\"", ITEM("store."))
+                                LIST(" text:style-name=\"L\"",
+                                     "<text:list-header>" P("No number") "</text:list-header>" ENTRY(
+                                         " text:start-value=\"28\"",
+                                         P("far<text:line-break/>Down") LIST("", ENTRY("", LIST("", ITEM("dot"))))))
+                                    H(" text:outline-level=\"2\"",
+                                      "Interest") H(" text:style-name=\"Bare\" text:outline-level=\"1\"", "Bare")
+                                        H(" text:outline-level=\"1\" text:is-list-header=\"true\"",
+                                          "Annex") H(" text:outline-level=\"1\"", "Term")
+                                            H(" text:outline-level=\"2\"", "<text:number>5.7</text:number>Renewal")),
         outline_xml,
         "H1[4.] 4. Payment\nH2[4.1] 4.1 Invoices\nP The Buyer shall:\nL1[(a)] (a) pay;\nL1[(b)] (b) report:\nL1 in "
         "writing\nL2[b.i)] b.i) monthly\nL2[b.ii)] b.ii) yearly\nP Words between.\nL1[(c)] (c) insure.\nL1[(d)] (d) "
@@ -111,24 +97,20 @@ static void test_odt_shows_what_its_page_shows(void **state) {
         "were not read (1)\n! embedded objects (charts, formulas) were not read (1)\n");
 }
 
-#define CELL(text) "<table:table-cell><text:p>" text "</text:p></table:table-cell>"
+#define ROW(cells) "<table:table-row>" cells "</table:table-row>"
+#define SPAN(attributes, body) "<table:table-cell" attributes ">" body "</table:table-cell>"
+#define CELL(text) SPAN("", P(text))
+#define COVERED "<table:covered-table-cell/>"
 static void test_odt_tables(void **state) {
     (void)state;
     check_odt(
-        CONTENT(
-            "",
-            "<table:table><table:table-header-rows><table:table-row>" CELL("Item") CELL("Price") CELL(
-                "Note") "</table:table-row></table:table-header-rows><table:table-row>"
-                        "<table:table-cell "
-                        "table:number-rows-spanned=\"2\"><text:p>Pump</text:p></table:table-cell>" CELL(
-                            "5") "<table:table-cell><text:list text:style-name=\"L\">" ITEM("new")
-                            ITEM("old") "</text:list></"
-                                        "table:table-cell></table:table-row><table:table-row><table:covered-table-cell/"
-                                        "><table:table-cell "
-                                        "table:number-columns-spanned=\"2\"><table:table><table:table-row>" CELL("6")
-                                            CELL("7") "</table:table-row></table:table></"
-                                                      "table:table-cell><table:covered-table-cell/></table:table-row>"
-                                                      "</table:table><text:p>After.</text:p>"),
+        CONTENT("", "<table:table><table:table-header-rows>" ROW(CELL("Item") CELL("Price") CELL(
+                        "Note")) "</table:table-header-rows>" ROW(SPAN(" table:number-rows-spanned=\"2\"", P("Pump"))
+                                                                      CELL("5") SPAN("", LIST(" text:style-name=\"L\"",
+                                                                                              ITEM("new") ITEM("old"))))
+                        ROW(COVERED SPAN(" table:number-columns-spanned=\"2\"",
+                                         "<table:table>" ROW(CELL("6") CELL("7")) "</table:table>")
+                                COVERED) "</table:table>" P("After.")),
         outline_xml,
         "C0.0.0* Item\nC0.0.1* Price\nC0.0.2* Note\nC0.1.0 Pump\nC0.1.1 5\nC0.1.2 (a) new (b) old\nC0.2.0 \nC0.2.1 6 "
         "7\nP After.\n");
@@ -160,12 +142,10 @@ static void test_opendocuments_that_are_refused(void **state) {
                                    "<office:document-content" ODF_NAMES
                                    "><office:body><office:spreadsheet/></office:body></office:document-content>"}};
     refuse("a.ods", bytes, make_zip(bytes, sizeof bytes, sheet, 1), ERR_UNSUPPORTED, "OpenDocument spreadsheet");
-    const struct entry locked[] = {
-        {"content.xml", "\x8f\x12\x03"},
-        {"META-INF/manifest.xml",
-         "<manifest:manifest xmlns:manifest=\"" ODF(
-             "manifest") "\"><manifest:file-entry>"
-                         "<manifest:encryption-data/></manifest:file-entry></manifest:manifest>"}};
+    const struct entry locked[] = {{"content.xml", "\x8f\x12\x03"},
+                                   {"META-INF/manifest.xml",
+                                    "<manifest:manifest xmlns:manifest=\"" ODF "manifest:1.0\"><manifest:file-entry>"
+                                    "<manifest:encryption-data/></manifest:file-entry></manifest:manifest>"}};
     refuse("a.odt", bytes, make_zip(bytes, sizeof bytes, locked, 2), ERR_ENCRYPTED, "password");
     refuse("b.odt", bytes, make_zip(bytes, sizeof bytes, locked + 1, 1), ERR_FORMAT, "main part is missing");
     const struct entry laughs[] = {{"content.xml", "<!DOCTYPE x [<!ENTITY a \"aaaa\">]><x>&a;</x>"}};
@@ -173,28 +153,23 @@ static void test_opendocuments_that_are_refused(void **state) {
 }
 
 /* ---- PPTX ---- */
-#define OOXML(x) "http://schemas.openxmlformats.org/" x
+#define OOXML "http://schemas.openxmlformats.org/"
 #define PML                                                                                                            \
-    " xmlns:p=\"" OOXML("presentationml/2006/main") "\" xmlns:a=\"" OOXML(                                             \
-        "drawingml/2006/main") "\" xmlns:r=\"" OOXML("officeDocument/2006/relationships") "\" xmlns:mc=\"" OOXML("mar" \
-                                                                                                                 "kup" \
-                                                                                                                 "-co" \
-                                                                                                                 "mpa" \
-                                                                                                                 "tib" \
-                                                                                                                 "ili" \
-                                                                                                                 "ty/" \
-                                                                                                                 "200" \
-                                                                                                                 "6") "\""
-#define RELS(x) "<Relationships xmlns=\"" OOXML("package/2006/relationships") "\">" x "</Relationships>"
+    " xmlns:p=\"" OOXML "presentationml/2006/main\" xmlns:a=\"" OOXML "drawingml/2006/main\""                          \
+    " xmlns:r=\"" OOXML "officeDocument/2006/relationships\" xmlns:mc=\"" OOXML "markup-compatibility/2006\""
+#define RELS(x) "<Relationships xmlns=\"" OOXML "package/2006/relationships\">" x "</Relationships>"
 #define REL(id, type, target)                                                                                          \
-    "<Relationship Id=\"" id "\" Type=\"" OOXML("officeDocument/2006/relationships/") type "\" Target=\"" target "\"/" \
-                                                                                           ">"
+    "<Relationship Id=\"" id "\" Type=\"" OOXML "officeDocument/2006/relationships/" type "\" Target=\"" target "\"/>"
 #define SLIDE(body) "<p:sld" PML "><p:cSld><p:spTree>" body "</p:spTree></p:cSld></p:sld>"
 #define SHAPE(ph, body)                                                                                                \
     "<p:sp><p:nvSpPr><p:cNvPr id=\"1\"/><p:nvPr>" ph "</p:nvPr></p:nvSpPr><p:txBody><a:lstStyle><a:lvl1pPr><a:buChar " \
     "char=\"o\"/></a:lvl1pPr></a:lstStyle>" body "</p:txBody></p:sp>"
 #define PARA(properties, text) "<a:p><a:pPr" properties "</a:pPr><a:r><a:rPr/><a:t>" text "</a:t></a:r></a:p>"
 #define AUTO(lvl, type) " lvl=\"" #lvl "\"><a:buAutoNum type=\"" type "\"/>"
+#define GROUP(shapes) "<p:grpSp><p:grpSpPr/>" shapes "</p:grpSp>"
+#define NEWER(shapes, instead)                                                                                         \
+    "<mc:AlternateContent><mc:Choice>" shapes "</mc:Choice><mc:Fallback>" instead "</mc:Fallback></"                   \
+                                                                                  "mc:AlternateContent>"
 #define DECK                                                                                                           \
     {"ppt/presentation.xml", "<p:presentation" PML " firstSlideNum=\"5\"><p:sldIdLst><p:sldId id=\"256\" "             \
                              "r:id=\"rId7\"/><p:sldId id=\"257\" r:id=\"rId2\"/></p:sldIdLst></p:presentation>"},      \
@@ -224,116 +199,13 @@ static void test_slides_are_pages_in_their_order(void **state) {
                                                                                              "p:notes>"},
         {"ppt/comments/c.xml", "<p:cmLst" PML "><p:cm><p:text>Really?</p:text></p:cm></p:cmLst>"},
         {"ppt/slides/slide1.xml",
-         SLIDE(
-             "<p:sp><p:nvSpPr><p:cNvPr id=\"4\" "
-             "hidden=\"1\"/></p:nvSpPr><p:txBody>" PARA(
-                 ">",
-                 "Hidd"
-                 "en.") "</p:txBody></p:sp><p:grpSp><p:grpSpPr/>" SHAPE("",
-                                                                        "<a:p><a:r><a:rPr "
-                                                                        "strike=\"sngStrike\"/><a:t>Not "
-                                                                        "</a:t></a:r><a:r><a:rPr b=\"1\"/><a:t>EUR 5 a "
-                                                                        "m</a:t></a:r><a:r><a:rPr "
-                                                                        "baseline=\"30000\"/><a:t>2</a:t></"
-                                                                        "a:r></a:p>") "</"
-                                                                                      "p:grpSp><mc:AlternateContent><"
-                                                                                      "mc:"
-                                                                                      "Choice>" SHAPE(
-                                                                                          "",
-                                                                                          PARA(
-                                                                                              ">",
-                                                                                              "New.")) "</"
-                                                                                                       "mc:"
-                                                                                                       "Choic"
-                                                                                                       "e><"
-                                                                                                       "mc:"
-                                                                                                       "Fallb"
-                                                                                                       "ack"
-                                                                                                       ">" SHAPE(
-                                                                                                           "",
-                                                                                                           PARA(
-                                                                                                               ">",
-                                                                                                               "Old"
-                                                                                                               ".")) "<"
-                                                                                                                     "/"
-                                                                                                                     "m"
-                                                                                                                     "c"
-                                                                                                                     ":"
-                                                                                                                     "F"
-                                                                                                                     "a"
-                                                                                                                     "l"
-                                                                                                                     "l"
-                                                                                                                     "b"
-                                                                                                                     "a"
-                                                                                                                     "c"
-                                                                                                                     "k"
-                                                                                                                     ">"
-                                                                                                                     "<"
-                                                                                                                     "/"
-                                                                                                                     "m"
-                                                                                                                     "c"
-                                                                                                                     ":"
-                                                                                                                     "A"
-                                                                                                                     "l"
-                                                                                                                     "t"
-                                                                                                                     "e"
-                                                                                                                     "r"
-                                                                                                                     "n"
-                                                                                                                     "a"
-                                                                                                                     "t"
-                                                                                                                     "e"
-                                                                                                                     "C"
-                                                                                                                     "o"
-                                                                                                                     "n"
-                                                                                                                     "t"
-                                                                                                                     "e"
-                                                                                                                     "n"
-                                                                                                                     "t"
-                                                                                                                     ">"
-                                                                                                                     "<"
-                                                                                                                     "p"
-                                                                                                                     ":"
-                                                                                                                     "g"
-                                                                                                                     "r"
-                                                                                                                     "a"
-                                                                                                                     "p"
-                                                                                                                     "h"
-                                                                                                                     "i"
-                                                                                                                     "c"
-                                                                                                                     "F"
-                                                                                                                     "r"
-                                                                                                                     "a"
-                                                                                                                     "m"
-                                                                                                                     "e"
-                                                                                                                     ">"
-                                                                                                                     "<"
-                                                                                                                     "p"
-                                                                                                                     ":"
-                                                                                                                     "o"
-                                                                                                                     "l"
-                                                                                                                     "e"
-                                                                                                                     "O"
-                                                                                                                     "b"
-                                                                                                                     "j"
-                                                                                                                     "/"
-                                                                                                                     ">"
-                                                                                                                     "<"
-                                                                                                                     "/"
-                                                                                                                     "p"
-                                                                                                                     ":"
-                                                                                                                     "g"
-                                                                                                                     "r"
-                                                                                                                     "a"
-                                                                                                                     "p"
-                                                                                                                     "h"
-                                                                                                                     "i"
-                                                                                                                     "c"
-                                                                                                                     "F"
-                                                                                                                     "r"
-                                                                                                                     "a"
-                                                                                                                     "m"
-                                                                                                                     "e"
-                                                                                                                     ">")}};
+         SLIDE("<p:sp><p:nvSpPr><p:cNvPr id=\"4\" hidden=\"1\"/></p:nvSpPr><p:txBody>" PARA(
+             ">", "Hidden.") "</p:txBody></p:sp>" GROUP(SHAPE("", "<a:p><a:r><a:rPr strike=\"sngStrike\"/><a:t>Not "
+                                                                  "</a:t></a:r><a:r><a:rPr b=\"1\"/>"
+                                                                  "<a:t>EUR 5 a m</a:t></a:r><a:r><a:rPr "
+                                                                  "baseline=\"30000\"/><a:t>2</a:t></a:r></a:p>"))
+                   NEWER(SHAPE("", PARA(">", "New.")),
+                         SHAPE("", PARA(">", "Old."))) "<p:graphicFrame><p:oleObj/></p:graphicFrame>")}};
     check_document(
         "a.pptx", bytes, make_zip(bytes, sizeof bytes, entries, sizeof entries / sizeof *entries),
         "@ slide 5\nH1 Pay ment\nP The Buyer shall:\nL2[-] - pay\nP Now.\nL1[(A)] (A) one\nL2[i.] i. "
@@ -385,9 +257,8 @@ static void test_charts_are_tables_of_their_values(void **state) {
 /* ---- EPUB ---- */
 #define CONTAINER                                                                                                      \
     {                                                                                                                  \
-        "META-INF/container.xml",                                                                                      \
-            "<container xmlns=\"" ODF("container") "\"><rootfiles><rootfile "                                          \
-                                                   "full-path=\"OEBPS/book.opf\"/></rootfiles></container>"            \
+        "META-INF/container.xml", "<container xmlns=\"" ODF "container:1.0\"><rootfiles><rootfile "                    \
+                                  "full-path=\"OEBPS/book.opf\"/></rootfiles></container>"                             \
     }
 #define OPF(manifest, spine)                                                                                           \
     "<!DOCTYPE package PUBLIC \"x\" \"y\"><package xmlns=\"http://www.idpf.org/2007/opf\" "                            \
