@@ -44,11 +44,6 @@ static int nomem(struct writer *w) {
     return writer_fail(w, ERR_NOMEM, w->o->name, "out of memory while reading EPUB");
 }
 
-static const char *bare(const char *name) {
-    const char *colon = strrchr(name, ':');
-    return colon ? colon + 1 : name;
-}
-
 /* ---- the package document ---- */
 /* A reference of a part: the part's name from the root, and what stands behind '#'. */
 static void resolve(const char *from, const char *href, char *part, size_t cap, char *id, size_t id_cap) {
@@ -73,7 +68,7 @@ static void resolve(const char *from, const char *href, char *part, size_t cap, 
 
 static void opf_start(void *context, const char *name, const char **a) {
     struct book *b = context;
-    name = bare(name);
+    name = package_bare(name);
     if (is(name, "item")) {
         const char *id = package_attribute(a, "id"), *href = package_attribute(a, "href"),
                    *type = package_attribute(a, "media-type"), *properties = package_attribute(a, "properties");
@@ -107,8 +102,8 @@ static void opf_start(void *context, const char *name, const char **a) {
 static void lock_start(void *context, const char *name, const char **a) {
     struct book *b = context;
     const char *algorithm = package_attribute(a, "Algorithm");
-    if (is(bare(name), "EncryptionMethod") && algorithm && !is(algorithm, "http://www.idpf.org/2008/embedding") &&
-        !is(algorithm, "http://ns.adobe.com/pdf/enc#RC"))
+    if (is(package_bare(name), "EncryptionMethod") && algorithm &&
+        !is(algorithm, "http://www.idpf.org/2008/embedding") && !is(algorithm, "http://ns.adobe.com/pdf/enc#RC"))
         b->locked = true;
 }
 

@@ -62,46 +62,41 @@ static int fail(struct package *p, int code, const char *part, const char *fmt, 
     return writer_fail(p->w, code, where, "%s", message);
 }
 
-struct rels {
-    char target[300];
+struct place { /* of the main part, where the file names it */
+    char name[300];
 };
 
-static void rels_start(void *context, const char *name, const char **attributes) {
-    struct rels *r = context;
-    const char *colon = strrchr(name, ':');
-    if (strcmp(colon ? colon + 1 : name, "Relationship") || r->target[0]) return;
-    const char *type = package_attribute(attributes, "Type"), *target = package_attribute(attributes, "Target");
-    if (!type || !target) return;
-    size_t n = strlen(type);
-    if (n >= 15 && !strcmp(type + n - 15, "/officeDocument"))
-        snprintf(r->target, sizeof r->target, "%s", target[0] == '/' ? target + 1 : target);
+static void main_relation(void *context, const char *id, const char *type, const char *target) {
+    struct place *main = context;
+    (void)id;
+    if (!strcmp(type, "officeDocument") && target[0] && !main->name[0])
+        snprintf(main->name, sizeof main->name, "%s", target + 1);
 }
 
 static void container_start(void *context, const char *name, const char **attributes) {
-    struct rels *r = context;
-    const char *colon = strrchr(name, ':'), *path = package_attribute(attributes, "full-path");
-    if (!strcmp(colon ? colon + 1 : name, "rootfile") && path && !r->target[0])
-        snprintf(r->target, sizeof r->target, "%s", path);
+    struct place *book = context;
+    const char *path = package_attribute(attributes, "full-path");
+    if (!strcmp(package_bare(name), "rootfile") && path && !book->name[0])
+        snprintf(book->name, sizeof book->name, "%s", path);
 }
 
 /* The package document that an EPUB's container names. */
 static int find_book(struct package *p) {
-    struct rels r = {""};
-    if (package_parse(p, "", container_start, NULL, NULL, &r)) return p->w->code;
-    if (!r.target[0] || zip_name_locate(p->zip, r.target, 0) < 0)
+    struct place book = {""};
+    if (package_parse(p, "", container_start, NULL, NULL, &book)) return p->w->code;
+    if (!book.name[0] || zip_name_locate(p->zip, book.name, 0) < 0)
         return fail(p, ERR_FORMAT, p->main, "this EPUB file is damaged: its main part is missing");
-    snprintf(p->main, sizeof p->main, "%s", r.target);
+    snprintf(p->main, sizeof p->main, "%s", book.name);
     return 0;
 }
 
 /* The main part and with it the format: by the package's relationships, else by the usual place. */
 static int find_main(struct package *p) {
-    struct rels r = {""};
-    if (package_has(p, "/_rels/.rels") && package_parse(p, "/_rels/.rels", rels_start, NULL, NULL, &r))
-        return p->w->code;
+    struct place place = {""};
+    if (package_relations(p, "/", main_relation, &place)) return p->w->code;
     for (size_t i = 0; i < N_FORMATS; i++) {
-        bool named = !strncmp(r.target, formats[i].folder, strlen(formats[i].folder));
-        snprintf(p->main, sizeof p->main, "%s", named ? r.target : formats[i].main);
+        bool named = !strncmp(place.name, formats[i].folder, strlen(formats[i].folder));
+        snprintf(p->main, sizeof p->main, "%s", named ? place.name : formats[i].main);
         p->kind = (enum package_kind)i;
         if (zip_name_locate(p->zip, p->main, 0) >= 0) return p->kind == PACKAGE_EPUB ? find_book(p) : 0;
         if (zip_name_locate(p->zip, formats[i].another, 0) >= 0)
@@ -246,6 +241,11 @@ static void XMLCALL on_doctype(void *context, const XML_Char *name, const XML_Ch
     XML_StopParser(p->xml, XML_FALSE);
 }
 
+const char *package_bare(const char *name) {
+    const char *colon = strrchr(name, ':');
+    return colon ? colon + 1 : name;
+}
+
 const char *package_attribute(const char **attributes, const char *name) {
     for (; attributes && attributes[0]; attributes += 2) {
         const char *bar = strrchr(attributes[0], '|');
@@ -285,8 +285,12 @@ bool package_has(struct package *p, const char *part) {
 /* Gets a part piece by piece; false when it has failed. */
 typedef bool (*sink)(void *context, const char *s, size_t n, bool last);
 
+/* What to call the file; its format is not known before the main part is. */
+static const char *format_name(const struct package *p) {
+    return p->main[0] ? formats[p->kind].name : "ZIP";
+}
+
 static int unpack(struct package *p, const char *name, sink take, void *context) {
-    const char *format = p->main[0] ? formats[p->kind].name : "ZIP"; /* not known before the main part */
     zip_stat_t st;
     if (zip_stat(p->zip, name, 0, &st)) return 0;
     zip_file_t *f = zip_fopen(p->zip, name, 0);
@@ -294,14 +298,14 @@ static int unpack(struct package *p, const char *name, sink take, void *context)
         bool locked = zip_error_code_zip(zip_get_error(p->zip)) == ZIP_ER_NOPASSWD;
         if (locked)
             return fail(p, ERR_ENCRYPTED, name, "this file asks for a password; save it without one and load it again");
-        return fail(p, ERR_FORMAT, name, "this %s file is damaged: a part of it cannot be unpacked", format);
+        return fail(p, ERR_FORMAT, name, "this %s file is damaged: a part of it cannot be unpacked", format_name(p));
     }
     uint64_t bytes = 0, packed = (st.valid & ZIP_STAT_COMP_SIZE) ? st.comp_size : 0;
     for (bool more = true; more && !p->w->code;) {
         char piece[32768];
         zip_int64_t n = zip_fread(f, piece, sizeof piece);
         if (n < 0) {
-            fail(p, ERR_FORMAT, name, "this %s file is damaged: a part of it cannot be unpacked", format);
+            fail(p, ERR_FORMAT, name, "this %s file is damaged: a part of it cannot be unpacked", format_name(p));
             break;
         }
         more = n > 0;
@@ -321,12 +325,11 @@ static int unpack(struct package *p, const char *name, sink take, void *context)
 static bool parse_piece(void *context, const char *s, size_t n, bool last) {
     struct parse *x = context;
     struct package *p = x->package;
-    const char *format = p->main[0] ? formats[p->kind].name : "ZIP";
     if (XML_Parse(x->xml, s, (int)n, last) == XML_STATUS_OK) return true;
     if (x->stopped)
-        fail(p, x->code, x->name, "this %s file is refused: %s", format, x->stopped);
+        fail(p, x->code, x->name, "this %s file is refused: %s", format_name(p), x->stopped);
     else
-        fail(p, ERR_FORMAT, x->name, "this %s file is damaged: its XML goes wrong at line %lu (%s)", format,
+        fail(p, ERR_FORMAT, x->name, "this %s file is damaged: its XML goes wrong at line %lu (%s)", format_name(p),
              XML_GetCurrentLineNumber(x->xml), XML_ErrorString(XML_GetErrorCode(x->xml)));
     return false;
 }
@@ -395,9 +398,10 @@ struct relations {
 
 static void relation_start(void *context, const char *name, const char **a) {
     const struct relations *r = context;
-    const char *colon = strrchr(name, ':'), *id = package_attribute(a, "Id"), *target = package_attribute(a, "Target"),
+    if (strcmp(package_bare(name), "Relationship")) return;
+    const char *id = package_attribute(a, "Id"), *target = package_attribute(a, "Target"),
                *type = package_attribute(a, "Type"), *mode = package_attribute(a, "TargetMode");
-    if (strcmp(colon ? colon + 1 : name, "Relationship") || !id || !target || !type) return;
+    if (!id || !target || !type) return;
     if (mode && !strcmp(mode, "External")) return;
     const char *word = strrchr(type, '/');
     char part[600];

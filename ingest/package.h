@@ -28,8 +28,9 @@ void package_main(const struct package *p, char *out, size_t cap); /* the main p
 /* What `target` names in the part `from` (from the root): "../images/a.png", "/ppt/media/a.png" -> from the root. */
 void package_resolve(const char *from, const char *target, char *out, size_t cap);
 
-/* The parts that a part leads to ("" is the main one): each relationship's id, the last word of its type ("slide") and
- * the part's name from the root ("/ppt/slides/slide1.xml"). Links out of the file are left out. */
+/* The parts that a part leads to ("" is the main one, "/" the file itself): each relationship's id, the last word of
+ * its type ("slide") and the part's name from the root ("/ppt/slides/slide1.xml"). Links out of the file are left out.
+ */
 typedef void (*package_relation)(void *context, const char *id, const char *type, const char *target);
 int package_relations(struct package *p, const char *part, package_relation relation, void *context);
 /* r:id, r:dm of an element that has plain ids too; NULL when absent. */
@@ -38,6 +39,7 @@ const char *package_relation_id(const char **attributes, const char *name);
 /* Gives the document the title that its properties say, if they say one. */
 int package_title(struct package *p);
 
+const char *package_bare(const char *name); /* an element's name without what package_parse puts before a colon */
 const char *package_attribute(const char **attributes, const char *name); /* by local name; NULL when absent */
 /* A whole number of 0 to max; `fallback` for anything else. */
 long package_number(const char **attributes, const char *name, long fallback, long max);

@@ -169,7 +169,7 @@ static void test_opendocuments_that_are_refused(void **state) {
 #define GROUP(shapes) "<p:grpSp><p:grpSpPr/>" shapes "</p:grpSp>"
 #define NEWER(shapes, instead)                                                                                         \
     "<mc:AlternateContent><mc:Choice>" shapes "</mc:Choice><mc:Fallback>" instead "</mc:Fallback></"                   \
-                                                                                  "mc:AlternateContent>"
+    "mc:AlternateContent>"
 #define DECK                                                                                                           \
     {"ppt/presentation.xml", "<p:presentation" PML " firstSlideNum=\"5\"><p:sldIdLst><p:sldId id=\"256\" "             \
                              "r:id=\"rId7\"/><p:sldId id=\"257\" r:id=\"rId2\"/></p:sldIdLst></p:presentation>"},      \
@@ -252,6 +252,22 @@ static void test_charts_are_tables_of_their_values(void **state) {
         "95\nC0.3.0 2021\nC0.3.1 150\nC0.3.2 110\nC0.4.0 2022\nC0.4.1 175\nC0.4.2 130\n@ slide 2\nH1 Quarterly "
         "revenue\nC1.0.0* \nC1.0.1* 2026\nC1.1.0 Q1\nC1.1.1 10\nC1.2.0 Q2\nC1.2.1 20\nC1.3.0 Q3\nC1.3.1 30\n");
     buf_free(&file);
+}
+
+static void test_relationships_name_the_main_part(void **state) {
+    (void)state;
+    static const char *const places[] = {"word/main.xml", "/word/main.xml", "word/../word/./main.xml"};
+    static const char body[] = "<w:document xmlns:w=\"" OOXML "wordprocessingml/2006/main\"><w:p><w:r><w:t>Words.</w:t>"
+                               "</w:r></w:p></w:document>";
+    char rels[500];
+    const struct entry entries[] = {{"_rels/.rels", rels}, {"word/main.xml", body}};
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        snprintf(rels, sizeof rels, RELS(REL("a", "officeDocument", "%s") REL("b", "officeDocument", "other.xml")),
+                 places[i]);
+        check_document("a.docx", bytes, make_zip(bytes, sizeof bytes, entries, 2), "P Words.\n");
+    }
+    snprintf(rels, sizeof rels, RELS(REL("a", "officeDocument", "..")));
+    refuse("a.docx", bytes, make_zip(bytes, sizeof bytes, entries, 2), ERR_UNSUPPORTED, "ZIP archive");
 }
 
 /* ---- EPUB ---- */
@@ -368,6 +384,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(test_slides_are_pages_in_their_order),
         cmocka_unit_test(test_slides_with_tables_and_pictures),
         cmocka_unit_test(test_charts_are_tables_of_their_values),
+        cmocka_unit_test(test_relationships_name_the_main_part),
         cmocka_unit_test(test_chapters_are_pages_of_the_spine),
         cmocka_unit_test(test_a_navigation_document_names_the_chapters),
         cmocka_unit_test(test_protected_books_are_refused_and_veiled_fonts_are_not),
