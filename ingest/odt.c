@@ -146,11 +146,10 @@ static void para_start(struct body *b, bool heading, const char **a) {
     p->title = p->looks[0].title;
     if (p->title) p->heading = 1;
     if (heading) {
-        const char *header = package_attribute(a, "is-list-header"), *anew = package_attribute(a, "restart-numbering");
         long level = package_number(a, "outline-level", 1, ODT_LEVELS);
         p->heading = level < 1 ? 1 : level > 9 ? 9 : (uint32_t)level;
-        p->unnumbered = header && is(header, "true");
-        find_number(b, p, anew && is(anew, "true"), package_number(a, "start-value", -1, 1000000));
+        p->unnumbered = package_true(a, "is-list-header");
+        find_number(b, p, package_true(a, "restart-numbering"), package_number(a, "start-value", -1, 1000000));
     } else {
         p->unnumbered = true;
         find_number(b, p, false, -1);
@@ -211,7 +210,7 @@ static size_t continued(const struct body *b, const char *id, const char *style)
 
 static void list_start(struct body *b, const char **a) {
     const char *style = package_attribute(a, "style-name"), *id = package_attribute(a, "id");
-    const char *after = package_attribute(a, "continue-list"), *on = package_attribute(a, "continue-numbering");
+    const char *after = package_attribute(a, "continue-list");
     if (b->n_nested == ODT_LEVELS) {
         b->deeper_lists++;
         return;
@@ -223,7 +222,7 @@ static void list_start(struct body *b, const char **a) {
         n->list = n[-1].list;
         return;
     }
-    n->list = after || (on && is(on, "true")) ? continued(b, after, n->style) : b->n_lists;
+    n->list = after || package_true(a, "continue-numbering") ? continued(b, after, n->style) : b->n_lists;
     if (n->list == b->n_lists) {
         if (b->n_lists == ODT_MAX_LISTS) {
             writer_fail(b->w, ERR_LIMIT, b->w->o->name, "the document has more than %u lists", ODT_MAX_LISTS);

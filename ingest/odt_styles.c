@@ -59,9 +59,8 @@ static void read_level(struct odt_styles *s, const char **a, bool bullet) {
     long n = package_number(a, "level", 0, 1000000);
     if (n < 1 || n > ODT_LEVELS) return;
     struct odt_level *l = &s->list->levels[n - 1];
-    const char *sync = package_attribute(a, "num-letter-sync");
     l->bullet = bullet;
-    l->doubled = sync && is(sync, "true");
+    l->doubled = package_true(a, "num-letter-sync");
     l->start = package_number(a, "start-value", 1, 1000000);
     l->display = (int)package_number(a, "display-levels", 1, 1000000);
     copy(l->format, sizeof l->format, a, "num-format");

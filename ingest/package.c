@@ -261,6 +261,11 @@ long package_number(const char **attributes, const char *name, long fallback, lo
     return x < 0 || x > max || end == v ? fallback : x;
 }
 
+bool package_true(const char **attributes, const char *name) {
+    const char *v = package_attribute(attributes, name);
+    return v && (!strcmp(v, "1") || !strcmp(v, "true"));
+}
+
 bool package_on(const char **attributes) {
     const char *v = package_attribute(attributes, "val");
     return !v || !(!strcmp(v, "0") || !strcmp(v, "false") || !strcmp(v, "off") || !strcmp(v, "none"));

@@ -43,6 +43,7 @@ const char *package_bare(const char *name); /* an element's name without what pa
 const char *package_attribute(const char **attributes, const char *name); /* by local name; NULL when absent */
 /* A whole number of 0 to max; `fallback` for anything else. */
 long package_number(const char **attributes, const char *name, long fallback, long max);
-bool package_on(const char **attributes); /* <w:b/>, w:val="1|true|on" */
+bool package_true(const char **attributes, const char *name); /* it says "1" or "true" */
+bool package_on(const char **attributes);                     /* <w:b/>, w:val="1|true|on" */
 
 #endif

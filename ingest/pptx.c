@@ -72,11 +72,6 @@ static int nomem(struct writer *w) {
     return writer_fail(w, ERR_NOMEM, w->o->name, "out of memory while reading PPTX");
 }
 
-static bool said(const char **a, const char *name) {
-    const char *v = package_attribute(a, name);
-    return v && (is(v, "1") || is(v, "true"));
-}
-
 /* ---- charts ---- */
 struct point {
     uint32_t series, index;
@@ -327,7 +322,7 @@ static void on_end(void *context, const char *name);
 static void on_text(void *context, const char *s, int len);
 
 static void cell_start(struct deck *d, const char **a) {
-    d->covered = said(a, "hMerge") || said(a, "vMerge");
+    d->covered = package_true(a, "hMerge") || package_true(a, "vMerge");
     if (d->covered) return; /* under the span of another, which table.c knows */
     table_cell(d->w, &d->table, (uint32_t)package_number(a, "gridSpan", 1, READER_MAX_COLUMNS),
                (uint32_t)package_number(a, "rowSpan", 1, 65534),
@@ -357,7 +352,7 @@ static void paragraph_property(struct para *p, const char *name, const char **a)
         p->bold = p->struck = p->raised = false;
     else if (is(name, "rPr")) {
         const char *strike = package_attribute(a, "strike");
-        p->bold = said(a, "b");
+        p->bold = package_true(a, "b");
         p->struck = strike && !is(strike, "noStrike");
         p->raised = package_number(a, "baseline", 0, 1000000) > 0;
     }
@@ -370,8 +365,8 @@ static void on_start(void *context, const char *name, const char **a) {
         d->skip++;
         return;
     }
-    if (is(name, "sld") && package_attribute(a, "show")) d->slide_hidden = !said(a, "show");
-    if (is(name, "cNvPr") && said(a, "hidden") && !d->hidden) d->hidden = d->depth - 2; /* its shape */
+    if (is(name, "sld") && package_attribute(a, "show")) d->slide_hidden = !package_true(a, "show");
+    if (is(name, "cNvPr") && package_true(a, "hidden") && !d->hidden) d->hidden = d->depth - 2; /* its shape */
     if (d->hidden) return;
     if (is(name, "sp") || is(name, "graphicFrame") || is(name, "pic")) {
         d->placeholder[0] = 0;
@@ -398,7 +393,7 @@ static void on_start(void *context, const char *name, const char **a) {
         d->n_rows = 0;
         d->first_row = false;
     } else if (is(name, "tblPr")) {
-        d->first_row = said(a, "firstRow");
+        d->first_row = package_true(a, "firstRow");
     } else if (is(name, "tr")) {
         table_row(d->w, &d->table);
         d->n_rows++;

@@ -120,11 +120,6 @@ static void *grow(struct book *b, void *items, size_t *n, size_t *cap, size_t si
 }
 #define GROW(b, list, most, what) grow(b, &(b)->list, &(b)->n_##list, &(b)->cap_##list, sizeof *(b)->list, most, what)
 
-static bool truth(const char **a, const char *name) {
-    const char *v = package_attribute(a, name);
-    return v && (is(v, "1") || is(v, "true"));
-}
-
 /* "A1:F300" */
 static bool range_of(const char *s, struct ingest_cells *r) {
     size_t n = s ? sheet_reference(s, &r->row, &r->column) : 0;
@@ -158,7 +153,7 @@ static void append_escaped(struct buf *out, struct slice s) {
 /* ---- workbook.xml and its relationships ---- */
 static void book_start(void *context, const char *name, const char **a) {
     struct book *b = context;
-    if (is(name, "workbookPr")) b->date1904 = truth(a, "date1904");
+    if (is(name, "workbookPr")) b->date1904 = package_true(a, "date1904");
     if (!is(name, "sheet")) return;
     struct sheet_part *s = GROW(b, sheets, XLSX_MAX_SHEETS, "sheets");
     const char *title = package_attribute(a, "name"), *state = package_attribute(a, "state"),
@@ -407,7 +402,7 @@ static void sheet_start(void *context, const char *name, const char **a) {
         long r = package_number(a, "r", (long)(uint32_t)(b->row + 2), LONG_MAX);
         b->row = r >= 1 && r <= (long)SHEET_MAX_ROWS ? (uint32_t)r - 1 : SHEET_MAX_ROWS;
         b->column = 0;
-        b->row_hidden = truth(a, "hidden");
+        b->row_hidden = package_true(a, "hidden");
     } else if (is(name, "c")) {
         uint32_t row, column;
         if ((v = package_attribute(a, "r")) && sheet_reference(v, &row, &column)) b->row = row, b->column = column;
@@ -437,7 +432,7 @@ static void sheet_start(void *context, const char *name, const char **a) {
     } else if (is(name, "pane")) {
         v = package_attribute(a, "state");
         if (v && !strncmp(v, "frozen", 6)) b->sheet.frozen_rows = (uint32_t)package_number(a, "ySplit", 0, LONG_MAX);
-    } else if (is(name, "col") && truth(a, "hidden")) {
+    } else if (is(name, "col") && package_true(a, "hidden")) {
         long from = package_number(a, "min", 0, LONG_MAX), to = package_number(a, "max", from, LONG_MAX);
         if (from && to >= from && from <= (long)SHEET_MAX_COLUMNS && b->n_hidden < XLSX_MAX_HIDDEN) {
             b->hidden[b->n_hidden].from = (uint32_t)from - 1;
