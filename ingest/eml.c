@@ -336,6 +336,10 @@ static bool begins(const char *s, const char *with) {
     return strncmp(s, with, strlen(with)) == 0;
 }
 
+static bool is_attachment(const struct entity *e) {
+    return e->kind == ITEM_FILE || e->kind == ITEM_MESSAGE;
+}
+
 static void add(struct mail *m, const struct entity *e, enum item_kind kind) {
     if (array_grow((void **)&m->items, &m->cap_items, m->n_items + 1, sizeof *m->items, m->w->e)) {
         nomem(m->w);
@@ -469,7 +473,7 @@ static void put_names(struct mail *m) {
     bool any = false;
     for (size_t i = 0; i < m->n_items && !m->w->code; i++) {
         const struct entity *e = &m->items[i];
-        if (e->kind != ITEM_FILE && e->kind != ITEM_MESSAGE) continue;
+        if (!is_attachment(e)) continue;
         if (!any && !writer_begin(m->w, INGEST_BLOCK_PARAGRAPH, 0)) return;
         writer_text(m->w, any ? SLICE_LITERAL(", ") : SLICE_LITERAL("Attachments: "));
         writer_text(m->w, slice_of(e->name));
@@ -522,15 +526,13 @@ static void put_plain(struct writer *w, struct slice text) {
 
 static void put_body(struct mail *m, const struct entity *e) {
     struct buf text = {0};
-    bool struck = false;
     if (!content_text(m, e, &text))
         writer_warn(m->w, INGEST_NONE, "a part of the text was not read: it is sent as \"%s\", which is not known",
                     e->encoding);
     else if (e->kind == ITEM_HTML)
-        html_read_part(m->w, buf_slice(&text), NULL, 0, &struck);
+        html_read_part(m->w, buf_slice(&text), NULL, 0, &m->struck);
     else
         put_plain(m->w, buf_slice(&text));
-    m->struck = m->struck || struck;
     buf_free(&text);
 }
 
@@ -590,12 +592,12 @@ static void put_attachment(struct mail *m, const struct entity *e) {
     buf_free(&bytes);
 }
 
-/* What has no name gets one that says what it is. */
-static void name_items(struct mail *m) {
+/* What has no name gets one that says what it is. Returns how many are attached. */
+static unsigned name_attachments(struct mail *m) {
     unsigned n = 0;
     for (size_t i = 0; i < m->n_items; i++) {
         struct entity *e = &m->items[i];
-        if (e->kind != ITEM_FILE && e->kind != ITEM_MESSAGE) continue;
+        if (!is_attachment(e)) continue;
         n++;
         size_t len = strlen(e->name);
         if (e->kind == ITEM_MESSAGE && (len < 4 || strcasecmp(e->name + len - 4, ".eml")))
@@ -603,6 +605,7 @@ static void name_items(struct mail *m) {
         else if (!len)
             snprintf(e->name, sizeof e->name, "part %u (%s)", n, e->type);
     }
+    return n;
 }
 
 int eml_read(struct writer *w, struct slice bytes) {
@@ -614,20 +617,16 @@ int eml_read(struct writer *w, struct slice bytes) {
     split_head(bytes, &top);
     collect(&m, bytes, "text/plain", false, 0);
     if (w->code) goto done;
-    name_items(&m);
-    bool files = false;
-    for (size_t i = 0; i < m.n_items; i++)
-        files = files || m.items[i].kind == ITEM_FILE || m.items[i].kind == ITEM_MESSAGE;
-    if (files) writer_page(w, SLICE_LITERAL("the message"), 0, 0);
+    if (name_attachments(&m)) writer_page(w, SLICE_LITERAL("the message"), 0, 0);
     for (size_t i = 0; i < sizeof shown / sizeof *shown; i++) put_field(w, top.head, shown[i]);
     put_names(&m);
     for (size_t i = 0; i < m.n_items && !w->code; i++)
-        if (m.items[i].kind == ITEM_PLAIN || m.items[i].kind == ITEM_HTML) put_body(&m, &m.items[i]);
+        if (!is_attachment(&m.items[i])) put_body(&m, &m.items[i]);
     if (m.cut) writer_warn(w, INGEST_NONE, "the message breaks off before its end or does not say how it is parted");
     if (m.struck) writer_warn(w, INGEST_NONE, "struck-through text was not read");
     if (m.n_pictures) writer_warn(w, INGEST_NONE, "pictures in the text were not read (%u)", m.n_pictures);
     for (size_t i = 0; i < m.n_items && !w->code; i++)
-        if (m.items[i].kind == ITEM_FILE || m.items[i].kind == ITEM_MESSAGE) put_attachment(&m, &m.items[i]);
+        if (is_attachment(&m.items[i])) put_attachment(&m, &m.items[i]);
 done:
     free(m.items);
     return w->code;

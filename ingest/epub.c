@@ -218,9 +218,7 @@ static void read_chapter(struct book *b, const struct item *item, struct buf *te
     size_t page = w->n_pages;
     writer_page(w, start, 0, 0);
     if (!part_text(b, item->part, text)) {
-        bool struck = false;
-        html_read_part(w, buf_slice(text), places, n, &struck);
-        b->struck = b->struck || struck;
+        html_read_part(w, buf_slice(text), places, n, &b->struck);
     }
     if (!w->code && !start.len && !w->page_pending) { /* the contents don't name it */
         struct slice heading = first_heading(w, n_blocks);

@@ -514,6 +514,6 @@ int html_read_part(struct writer *w, struct slice utf8, const struct html_place 
                    bool *struck) {
     struct html h = {.w = w, .kind = INGEST_BLOCK_PARAGRAPH, .part = true, .places = places, .n_places = n_places};
     read_tree(&h, utf8);
-    *struck = h.struck;
+    if (h.struck) *struck = true;
     return w->code;
 }

@@ -16,8 +16,8 @@ struct html_place { /* where a chapter begins */
  * it. xmlFreeDoc ends it. */
 htmlDocPtr html_parse(struct slice utf8);
 /* Like html_read, but of a book's file or a message's part: no title is taken, notes that stand apart (<aside>,
- * <footer>) are text, an empty one is no fault, a page begins at each place. *struck: whether struck-through text was
- * left out. */
+ * <footer>) are text, an empty one is no fault, a page begins at each place. *struck is set where struck-through text
+ * was left out. */
 int html_read_part(struct writer *w, struct slice utf8, const struct html_place *places, size_t n_places, bool *struck);
 
 #endif
