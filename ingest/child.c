@@ -14,7 +14,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -29,12 +28,10 @@ static int write_all(const char *s, size_t n) {
     return 0;
 }
 
-/* Only a PDF needs another program, and a message that may have one attached. */
-static bool may_be_pdf(void) {
+static bool may_be_pdf(const char *name) {
     static char head[65536];
-    ssize_t n = pread(PROCESS_INPUT_FD, head, sizeof head - 1, 0);
-    return n > 0 && (memmem(head, n < 1024 ? (size_t)n : 1024, "%PDF-", 5) || strcasestr(head, "\nMIME-Version:") ||
-                     !strncasecmp(head, "MIME-Version:", 13));
+    ssize_t n = pread(PROCESS_INPUT_FD, head, sizeof head, 0);
+    return n > 0 && sniff_may_be_pdf((struct slice){head, (size_t)n}, name);
 }
 
 static void limit(int what, uint64_t value) {
@@ -54,7 +51,7 @@ static int child_read(char **argv) {
     o = options_resolve(&o);
     struct ingest_document *d = calloc(1, sizeof *d);
     struct buf out = {0};
-    const char *note = sandbox_enter(PROCESS_INPUT_FD, may_be_pdf());
+    const char *note = sandbox_enter(PROCESS_INPUT_FD, may_be_pdf(o.name));
     int code = 0;
     if (!d)
         code = error_set(&e, ERR_NOMEM, o.name, "out of memory");

@@ -67,8 +67,8 @@ void writer_page_cancel(struct writer *w); /* takes the page back if nothing was
 /* The block that is begun, for flags, size and so on; NULL after an error. Blocks don't nest: a begin ends the block
  * before. */
 struct ingest_block *writer_begin(struct writer *w, enum ingest_block_kind kind, uint32_t level);
-/* A whole paragraph. A line break in it ('\n') begins a block, unless this is a heading or the sentence clearly goes on;
- * the first has the number. */
+/* A whole paragraph. A line break in it ('\n') begins a block, unless this is a heading or the sentence clearly goes
+ * on; the first has the number. */
 void writer_paragraph(struct writer *w, enum ingest_block_kind kind, uint32_t level, uint32_t flags,
                       struct slice number, struct slice text);
 void writer_number(struct writer *w, struct slice number); /* first thing in a block; a space follows */
@@ -149,7 +149,7 @@ int csv_read(struct writer *w, struct slice utf8, char delimiter);
 int html_read(struct writer *w, struct slice utf8);
 int xml_read(struct writer *w, struct slice utf8);
 int eml_read(struct writer *w, struct slice bytes); /* as they came: each part says its charset */
-struct package; /* package.h */
+struct package;                                     /* package.h */
 int docx_read(struct writer *w, struct package *p);
 int xlsx_read(struct writer *w, struct package *p);
 int pptx_read(struct writer *w, struct package *p);
@@ -172,5 +172,8 @@ enum sniffed { SNIFF_TEXT, SNIFF_HTML, SNIFF_XML, SNIFF_PDF, SNIFF_ZIP, SNIFF_MA
 /* Refuses what we don't read with ERR_UNSUPPORTED, ERR_ENCRYPTED or ERR_FORMAT that says what it is. head: the first
  * bytes (up to 64 KiB). */
 int sniff(struct slice head, uint64_t n_bytes, const char *where, enum sniffed *out, struct error *e);
+/* Whether reading it may take another program (poppler): a PDF, or a message, which may have one attached. For the
+ * child before it is confined: it looks for a few words and decodes nothing. */
+bool sniff_may_be_pdf(struct slice head, const char *name);
 
 #endif

@@ -139,6 +139,16 @@ static enum sniffed markup(struct slice s) {
     return SNIFF_TEXT;
 }
 
+/* ISO 32000-1 H.3, note 13: the header may stand anywhere in the first 1,024 bytes */
+static bool is_pdf(struct slice head) {
+    if (head.len > 1024) head.len = 1024;
+    return contains(head, "%PDF-", 5);
+}
+
+bool sniff_may_be_pdf(struct slice head, const char *name) {
+    return is_pdf(head) || is_mail(head, name);
+}
+
 int sniff(struct slice head, uint64_t n_bytes, const char *where, enum sniffed *out, struct error *e) {
     if (n_bytes == 0) return error_set(e, ERR_FORMAT, where, "the file is empty (0 bytes)");
     size_t zeros = 0;
@@ -164,9 +174,7 @@ int sniff(struct slice head, uint64_t n_bytes, const char *where, enum sniffed *
         *out = SNIFF_MAIL;
         return 0;
     }
-    /* ISO 32000-1 H.3, note 13: the header may stand anywhere in the first 1,024 bytes */
-    struct slice start = {head.data, head.len < 1024 ? head.len : 1024};
-    if (contains(start, "%PDF-", 5)) {
+    if (is_pdf(head)) {
         *out = SNIFF_PDF;
         return 0;
     }
@@ -185,9 +193,9 @@ int sniff(struct slice head, uint64_t n_bytes, const char *where, enum sniffed *
     }
     /* one in a hundred: text has none, random bytes have one in ten */
     if (strange * 100 > t.len) {
-        code =
-            error_set(e, ERR_UNSUPPORTED, where,
-                      "this is a binary file of a kind that is not known; PDF, Office and OpenDocument files, e-books, mail, HTML and text are read");
+        code = error_set(e, ERR_UNSUPPORTED, where,
+                         "this is a binary file of a kind that is not known; PDF, Office and OpenDocument files, "
+                         "e-books, mail, HTML and text are read");
     } else {
         *out = markup(t);
     }
