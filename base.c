@@ -291,6 +291,16 @@ size_t utf8_count(const char *s, size_t len) {
     return count;
 }
 
+size_t utf8_offset(const char *s, size_t len, int64_t n) {
+    size_t i = 0;
+    for (; i < len && n > 0; n--) {
+        uint32_t cp;
+        int k = utf8_decode(s + i, len - i, &cp);
+        i += k ? (size_t)k : 1;
+    }
+    return i;
+}
+
 /* ---- SHA-256 ---- */
 static const uint32_t sha256_k[64] = {
     0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5, 0xd807aa98, 0x12835b01, 0x243185be,

@@ -95,6 +95,7 @@ int utf8_decode(const char *s, size_t len, uint32_t *cp);
 int utf8_encode(uint32_t cp, char out[4]); /* bytes written, 0 for an invalid code point */
 bool utf8_valid(const char *s, size_t len);
 size_t utf8_count(const char *s, size_t len); /* code points (invalid bytes count one each) */
+size_t utf8_offset(const char *s, size_t len, int64_t n); /* bytes of the first n code points: 0 when n < 0, at most len */
 
 /* ---- SHA-256 (FIPS 180-4): the identity of documents, models and token prefixes.
  * Ours, because kernels/ and engine/jamba/ must build where no crypto library is. ---- */

@@ -190,12 +190,7 @@ static void print_quote(const json_t *c, const char *indent) {
     struct slice quote = {json_string_value(jq) != NULL ? json_string_value(jq) : "", json_string_length(jq)};
     int64_t own = number_of(c, "end") - number_of(c, "start"), all = (int64_t)utf8_count(quote.data, quote.len);
     int64_t offset = number_of(c, "start") - (all - own);
-    size_t lead = 0;
-    for (int64_t i = 0; i < all - own && lead < quote.len; i++) {
-        uint32_t cp;
-        int n = utf8_decode(quote.data + lead, quote.len - lead, &cp);
-        lead += (size_t)(n > 0 ? n : 1);
-    }
+    size_t lead = utf8_offset(quote.data, quote.len, all - own);
     for (const char *end; lead > 0 && (end = memchr(quote.data, '\n', lead)) != NULL;) { /* the header, line by line */
         struct slice line = {quote.data, (size_t)(end - quote.data)};
         cli_print_marked(stdout, bold(), indent, line, marks, offset);

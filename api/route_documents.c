@@ -166,16 +166,6 @@ int route_document_delete(struct api *api, struct api_request *q, const struct a
 }
 
 /* ---- text ---- */
-/* Byte offset of the n-th character at or behind byte `from` (which is character `count`). */
-static uint32_t text_byte(struct slice text, uint64_t character) {
-    size_t i = 0;
-    for (uint64_t n = 0; i < text.len && n < character; n++) {
-        i++;
-        while (i < text.len && ((unsigned char)text.data[i] & 0xc0) == 0x80) i++;
-    }
-    return (uint32_t)i;
-}
-
 static int range(const struct api_args *a, const struct ingest_document *d, struct ingest_span *bytes,
                  int64_t *start_character, int64_t longest, struct error *e) {
     int64_t start, end;
@@ -185,9 +175,9 @@ static int range(const struct api_args *a, const struct ingest_document *d, stru
     if (end < start) return error_set(e, ERR_ARG, "end", "The range ends before it begins.");
     if (end - start > longest)
         return error_set(e, ERR_LIMIT, "end", "A range may have at most %lld characters.", (long long)longest);
-    bytes->start = text_byte(d->text, (uint64_t)start);
-    struct slice rest = {d->text.data + bytes->start, d->text.len - bytes->start};
-    bytes->end = bytes->start + text_byte(rest, (uint64_t)(end - start));
+    bytes->start = (uint32_t)utf8_offset(d->text.data, d->text.len, start);
+    bytes->end =
+        bytes->start + (uint32_t)utf8_offset(d->text.data + bytes->start, d->text.len - bytes->start, end - start);
     *start_character = start;
     return 0;
 }

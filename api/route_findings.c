@@ -21,17 +21,6 @@ static struct slice text_at(const json_t *o, const char *key) {
     return json_is_string(v) ? (struct slice){json_string_value(v), json_string_length(v)} : (struct slice){"", 0};
 }
 
-/* Bytes of the first `character` characters. */
-static size_t byte_of(struct slice s, int64_t character) {
-    size_t i = 0;
-    for (; i < s.len && character > 0; character--) {
-        uint32_t cp;
-        int n = utf8_decode(s.data + i, s.len - i, &cp);
-        i += (size_t)(n > 0 ? n : 1);
-    }
-    return i;
-}
-
 static void side_digest(const json_t *side, uint8_t out[32]) {
     struct sha256 h;
     struct slice quote = text_at(side, "quote");
@@ -44,8 +33,8 @@ static void side_digest(const json_t *side, uint8_t out[32]) {
     hash_text(&h, text_at(side, "section"));
     hash_text(&h, quote);
     json_array_foreach(json_object_get(side, "marks"), i, mark) {
-        size_t from = byte_of(quote, json_integer_value(json_object_get(mark, "start")) - first);
-        size_t to = byte_of(quote, json_integer_value(json_object_get(mark, "end")) - first);
+        size_t from = utf8_offset(quote.data, quote.len, json_integer_value(json_object_get(mark, "start")) - first);
+        size_t to = utf8_offset(quote.data, quote.len, json_integer_value(json_object_get(mark, "end")) - first);
         if (from < to) hash_text(&h, (struct slice){quote.data + from, to - from});
     }
     sha256_final(&h, out);

@@ -116,17 +116,6 @@ static const char *word_of(const json_t *o, const char *name, const char *const 
     return "";
 }
 
-static size_t byte_of_character(struct slice s, uint64_t character) {
-    size_t i = 0;
-    while (i < s.len && character > 0) {
-        uint32_t cp;
-        int k = utf8_decode(s.data + i, s.len - i, &cp);
-        i += (size_t)(k > 0 ? k : 1);
-        character--;
-    }
-    return i;
-}
-
 /* The quote with its marks. The statement is the quote's tail: a lead-in may stand before it (contradict.c). */
 static void put_quote(struct buf *b, const json_t *side) {
     const json_t *q = json_object_get(side, "quote"), *marks = json_object_get(side, "marks");
@@ -141,8 +130,7 @@ static void put_quote(struct buf *b, const json_t *side) {
         json_int_t from = json_integer_value(json_object_get(m, "start")),
                    to = json_integer_value(json_object_get(m, "end"));
         if (from < start || to > end || from >= to) continue;
-        size_t f = byte_of_character(s, (uint64_t)(lead + from - start)),
-               t = byte_of_character(s, (uint64_t)(lead + to - start));
+        size_t f = utf8_offset(s.data, s.len, lead + from - start), t = utf8_offset(s.data, s.len, lead + to - start);
         if (f < at) continue;
         escape(b, s.data + at, f - at);
         buf_puts(b, "<mark>");

@@ -181,6 +181,19 @@ static void test_marks_are_characters_and_foreign_text_cannot_steer_the_terminal
     marked("all of it", "[{\"start\":0,\"end\":99}]", 0, "«all of it»\n");
 }
 
+static void test_characters_and_bytes_lead_to_each_other(void **state) {
+    (void)state;
+    static const char text[] = "a\xc3\xa9\xe2\x82\xac\xff\xf0\x9f\x98\x80z"; /* of 1 to 4 bytes, one invalid */
+    static const size_t begins[] = {0, 1, 3, 6, 7, 11, 12};
+    size_t len = sizeof text - 1;
+    for (size_t i = 0; i < sizeof begins / sizeof *begins; i++) {
+        assert_int_equal(utf8_offset(text, len, (int64_t)i), begins[i]);
+        assert_int_equal(utf8_count(text, begins[i]), i);
+    }
+    assert_int_equal(utf8_offset(text, len, INT64_MAX), len);
+    assert_int_equal(utf8_offset(text, len, INT64_MIN), 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_paths_that_are_no_route_touch_nothing),
@@ -190,6 +203,7 @@ int main(void) {
         cmocka_unit_test(test_bodies_must_be_one_json_object),
         cmocka_unit_test(test_every_error_code_has_a_status),
         cmocka_unit_test(test_marks_are_characters_and_foreign_text_cannot_steer_the_terminal),
+        cmocka_unit_test(test_characters_and_bytes_lead_to_each_other),
     };
     return cmocka_run_group_tests_name("api_routes", tests, NULL, NULL);
 }
