@@ -211,6 +211,8 @@ int route_job_events(struct api *, struct api_request *, const struct api_args *
 int route_question(struct api *, struct api_request *, const struct api_args *, struct api_response *, struct error *);
 int route_answers(struct api *, struct api_request *, const struct api_args *, struct api_response *, struct error *);
 int route_answer(struct api *, struct api_request *, const struct api_args *, struct api_response *, struct error *);
+/* An answer or a report (`what`) as the store kept it: an object for the caller to free. */
+int api_kept_json(struct slice text, const char *what, json_t **out, struct error *e);
 int route_report_create(struct api *, struct api_request *, const struct api_args *, struct api_response *,
                         struct error *);
 int route_report(struct api *, struct api_request *, const struct api_args *, struct api_response *, struct error *);

@@ -64,7 +64,7 @@ static int wait_for_reading(struct inquiry *w, struct error *e) {
     return 0;
 }
 
-static int kept_json(struct slice text, const char *what, json_t **out, struct error *e) {
+int api_kept_json(struct slice text, const char *what, json_t **out, struct error *e) {
     *out = json_loadb(text.data, text.len, 0, NULL);
     if (json_is_object(*out)) return 0;
     json_decref(*out);
@@ -75,7 +75,7 @@ static int kept_json(struct slice text, const char *what, json_t **out, struct e
 /* The report with what people decided about its findings. */
 static int reviewed(struct api *api, int64_t set, struct slice report, struct buf *out, struct error *e) {
     json_t *o = NULL;
-    int rc = kept_json(report, "report", &o, e);
+    int rc = api_kept_json(report, "report", &o, e);
     if (rc == 0) rc = api_report_reviews(api, set, o, e);
     char *text = rc == 0 ? json_dumps(o, JSON_COMPACT | JSON_REAL_PRECISION(6)) : NULL;
     if (text != NULL) buf_puts(out, text);
@@ -234,7 +234,7 @@ int route_answer(struct api *api, struct api_request *q, const struct api_args *
     struct store_answer kept;
     json_t *o = NULL, *replaced = NULL;
     int rc = store_answer_find(api->store, &arena, a->id[0], &kept, e);
-    if (rc == 0) rc = kept_json(kept.json, "answer", &o, e);
+    if (rc == 0) rc = api_kept_json(kept.json, "answer", &o, e);
     if (rc == 0) rc = replaced_since(api, &arena, kept.set, o, &replaced, e);
     if (rc == 0) {
         json_object_set_new(o, "id", json_integer((json_int_t)kept.id));
@@ -296,7 +296,7 @@ int route_report(struct api *api, struct api_request *q, const struct api_args *
         return 0;
     }
     json_t *o = NULL;
-    if (rc == 0) rc = kept_json(json, "report", &o, e);
+    if (rc == 0) rc = api_kept_json(json, "report", &o, e);
     if (rc == 0) rc = api_report_reviews(api, a->id[0], o, e);
     if (rc == 0)
         api_respond(r, 200, json_pack("{s:I, s:o}", "id", (json_int_t)id, "report", o));

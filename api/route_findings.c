@@ -74,23 +74,37 @@ static json_t *finding_review_json(const struct store_finding *f) {
     return o;
 }
 
-int api_report_reviews(struct api *api, int64_t set, json_t *report, struct error *e) {
-    struct arena arena = {0};
+/* One key for each of the report's findings, in their order. */
+static int report_keys(const json_t *report, struct arena *arena, struct store_finding_key **out, struct error *e) {
+    const json_t *list = json_object_get(report, "findings"), *one;
+    size_t i;
+    *out = arena_array(arena, json_array_size(list) + 1, sizeof **out);
+    if (*out == NULL) return error_set(e, ERR_NOMEM, "", "There is not enough memory.");
+    json_array_foreach(list, i, one) finding_key(one, &(*out)[i]);
+    return 0;
+}
+
+static int put_reviews(struct api *api, int64_t set, json_t *report, const struct store_finding_key *keys,
+                       struct arena *arena, struct error *e) {
     json_t *list = json_object_get(report, "findings"), *one;
     size_t i, n = json_array_size(list);
-    struct store_finding_key *keys = arena_array(&arena, n + 1, sizeof *keys);
-    struct store_finding *found = arena_array(&arena, n + 1, sizeof *found);
-    int rc = keys == NULL || found == NULL ? error_set(e, ERR_NOMEM, "", "There is not enough memory.") : 0;
-    if (rc == 0) {
-        json_array_foreach(list, i, one) finding_key(one, &keys[i]);
-        rc = store_findings(api->store, &arena, set, keys, n, found, e);
-        if (rc == ERR_IO) rc = 0; /* a full disk hides no report; new findings can be reviewed when there is room */
+    struct store_finding *found = arena_array(arena, n + 1, sizeof *found);
+    if (found == NULL) return error_set(e, ERR_NOMEM, "", "There is not enough memory.");
+    int rc = store_findings(api->store, arena, set, keys, n, found, e);
+    if (rc != 0 && rc != ERR_IO) return rc; /* a full disk hides no report; new ones are reviewed when there is room */
+    json_array_foreach(list, i, one) {
+        if (found[i].id == 0) continue;
+        json_object_set_new(one, "id", json_integer((json_int_t)found[i].id));
+        json_object_set_new(one, "review", finding_review_json(&found[i]));
     }
-    if (rc == 0) json_array_foreach(list, i, one) {
-            if (found[i].id == 0) continue;
-            json_object_set_new(one, "id", json_integer((json_int_t)found[i].id));
-            json_object_set_new(one, "review", finding_review_json(&found[i]));
-        }
+    return 0;
+}
+
+int api_report_reviews(struct api *api, int64_t set, json_t *report, struct error *e) {
+    struct arena arena = {0};
+    struct store_finding_key *keys;
+    int rc = report_keys(report, &arena, &keys, e);
+    if (rc == 0) rc = put_reviews(api, set, report, keys, &arena, e);
     arena_free(&arena);
     return rc;
 }
@@ -164,35 +178,33 @@ done:
 }
 
 /* ---- what changed from one report to another ---- */
-static int report_load(const struct store_answer *kept, json_t **out, struct error *e) {
-    *out = json_loadb(kept->json.data, kept->json.len, 0, NULL);
-    return json_is_object(*out) ? 0 : error_set(e, ERR_FORMAT, "", "Report %lld cannot be read.", (long long)kept->id);
+struct keyed_report {
+    json_t *json;
+    struct store_finding_key *keys; /* [n findings] */
+};
+
+/* With what people decided about its findings. */
+static int report_load(struct api *api, const struct store_answer *kept, struct arena *arena, struct keyed_report *out,
+                       struct error *e) {
+    int rc = api_kept_json(kept->json, "report", &out->json, e);
+    if (rc == 0) rc = report_keys(out->json, arena, &out->keys, e);
+    if (rc == 0) rc = put_reviews(api, kept->set, out->json, out->keys, arena, e);
+    return rc;
 }
 
-static struct store_finding_key *keys_of(const json_t *findings, struct arena *arena) {
-    struct store_finding_key *keys = arena_array(arena, json_array_size(findings) + 1, sizeof *keys);
-    const json_t *one;
-    size_t i;
-    json_array_foreach(findings, i, one) if (keys != NULL) finding_key(one, &keys[i]);
-    return keys;
+static size_t n_findings(const struct keyed_report *r) {
+    return json_array_size(json_object_get(r->json, "findings"));
 }
 
-/* The findings of one report that the other has not; n_both: those that it has. NULL without memory. */
-static json_t *only_in(const json_t *report, const json_t *other, struct arena *arena, json_int_t *n_both) {
-    const json_t *mine = json_object_get(report, "findings"), *theirs = json_object_get(other, "findings");
-    const struct store_finding_key *x = keys_of(mine, arena), *y = keys_of(theirs, arena);
-    json_t *list = x != NULL && y != NULL ? json_array() : NULL, *one;
+/* The findings of one report that the other has not. */
+static json_t *only_in(const struct keyed_report *report, const struct keyed_report *other) {
+    json_t *list = json_array(), *one;
     size_t i;
-    *n_both = 0;
-    if (list == NULL) return NULL;
-    json_array_foreach(mine, i, one) {
+    json_array_foreach(json_object_get(report->json, "findings"), i, one) {
         bool both = false;
-        for (size_t k = 0; k < json_array_size(theirs) && !both; k++)
-            both = memcmp(x[i].anchor, y[k].anchor, sizeof x[i].anchor) == 0;
-        if (both)
-            ++*n_both;
-        else
-            json_array_append(list, one);
+        for (size_t k = 0; k < n_findings(other) && !both; k++)
+            both = memcmp(report->keys[i].anchor, other->keys[k].anchor, sizeof other->keys[k].anchor) == 0;
+        if (!both) json_array_append(list, one);
     }
     return list;
 }
@@ -227,9 +239,8 @@ int route_report_diff(struct api *api, struct api_request *q, const struct api_a
     (void)q;
     struct arena arena = {0};
     struct store_answer report, base;
-    json_t *now = NULL, *then = NULL;
+    struct keyed_report now = {0}, then = {0};
     int64_t base_id;
-    json_int_t unchanged;
     int rc = api_query_number(a->query, "base", INT64_MAX, 0, &base_id, e);
     if (rc == 0) rc = store_report_find(api->store, &arena, a->id[0], &report, e);
     if (rc == 0 && base_id != 0) rc = store_report_find(api->store, &arena, base_id, &base, e);
@@ -242,20 +253,19 @@ int route_report_diff(struct api *api, struct api_request *q, const struct api_a
         }
     }
     if (rc == 0 && base.set != report.set) rc = error_set(e, ERR_ARG, "base", "That report is of another set.");
-    if (rc == 0) rc = report_load(&report, &now, e);
-    if (rc == 0) rc = report_load(&base, &then, e);
-    if (rc == 0) rc = api_report_reviews(api, report.set, now, e);
-    if (rc == 0) rc = api_report_reviews(api, report.set, then, e);
+    if (rc == 0) rc = report_load(api, &report, &arena, &now, e);
+    if (rc == 0) rc = report_load(api, &base, &arena, &then, e);
     if (rc == 0) {
-        json_t *gone = only_in(then, now, &arena, &unchanged), *fresh = only_in(now, then, &arena, &unchanged);
+        json_t *fresh = only_in(&now, &then);
         api_respond(r, 200,
                     json_pack("{s:I, s:I, s:o, s:o, s:I, s:o, s:o, s:b}", "report", (json_int_t)report.id, "base",
-                              (json_int_t)base.id, "new", fresh, "gone", gone, "unchanged", unchanged,
-                              "documents_added", read_only_in(now, then), "documents_gone", read_only_in(then, now),
-                              "other_program", (int)!same_program(now, then)));
+                              (json_int_t)base.id, "new", fresh, "gone", only_in(&then, &now), "unchanged",
+                              (json_int_t)(n_findings(&now) - json_array_size(fresh)), "documents_added",
+                              read_only_in(now.json, then.json), "documents_gone", read_only_in(then.json, now.json),
+                              "other_program", (int)!same_program(now.json, then.json)));
     }
-    json_decref(now);
-    json_decref(then);
+    json_decref(now.json);
+    json_decref(then.json);
     arena_free(&arena);
     return rc;
 }
