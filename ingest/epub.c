@@ -115,26 +115,23 @@ static bool named(const xmlNode *n, const char *name) {
 static void add_place(struct book *b, const char *from, const xmlNode *link, const char *attribute,
                       const xmlNode *label) {
     char part[600], id[300];
-    struct buf text = {0}, one = {0};
+    struct buf text = {0};
     xmlChar *href = xmlGetProp(link, (const xmlChar *)attribute), *words = xmlNodeGetContent(label);
     if (!href || !words || b->n_places >= EPUB_MAX_PLACES) goto done;
     resolve(from, (const char *)href, part, sizeof part, id, sizeof id);
-    text_clean(&text, slice_of((const char *)words), false);
-    for (size_t i = 0; i < text.len; i++)
-        if (text.data[i] != ' ' || (one.len && one.data[one.len - 1] != ' ')) buf_append(&one, text.data + i, 1);
-    if (!slice_trim(buf_slice(&one)).len) goto done;
+    text_clean_line(&text, slice_of((const char *)words));
+    if (!text.len) goto done;
     if (array_grow((void **)&b->places, &b->cap_places, b->n_places + 1, sizeof *b->places, b->w->e)) {
         nomem(b->w);
         goto done;
     }
     struct place *p = &b->places[b->n_places++];
-    *p = (struct place){strdup(part), strdup(id), strdup(one.data)};
+    *p = (struct place){strdup(part), strdup(id), strdup(text.data)};
     if (!p->part || !p->id || !p->label) nomem(b->w);
 done:
     if (href) xmlFree(href);
     if (words) xmlFree(words);
     buf_free(&text);
-    buf_free(&one);
 }
 
 static void walk_contents(struct book *b, const char *from, const xmlNode *n, int depth) {

@@ -455,13 +455,10 @@ static void take_title(struct html *h, const xmlNode *root) {
     const xmlNode *title = find(root, "title", 0, &count);
     xmlChar *s = title ? xmlNodeGetContent(title) : NULL;
     if (!s) return;
-    struct buf clean = {0}, one = {0};
-    text_clean(&clean, slice_of((const char *)s), false);
-    for (size_t i = 0; i < clean.len; i++)
-        if (clean.data[i] != ' ' || (one.len && one.data[one.len - 1] != ' ')) buf_append(&one, clean.data + i, 1);
-    h->w->d->title = arena_slice(&h->w->d->arena, slice_trim(buf_slice(&one)));
+    struct buf clean = {0};
+    text_clean_line(&clean, slice_of((const char *)s));
+    h->w->d->title = arena_slice(&h->w->d->arena, buf_slice(&clean));
     buf_free(&clean);
-    buf_free(&one);
     xmlFree(s);
 }
 

@@ -125,6 +125,7 @@ void table_free(struct table *t);
  * characters out, every kind of space as ' ', invalid bytes as U+FFFD. keep_lines keeps '\n' (and expands tabs); else
  * it is a space. Spaces are not collapsed. */
 void text_clean(struct buf *out, struct slice s, bool keep_lines);
+void text_clean_line(struct buf *out, struct slice s); /* one line of it: spaces collapsed, none at its ends */
 /* "12" -> "\u00b9\u00b2" for raised figures, so that a footnote's mark never becomes part of an amount; other text
  * unchanged. */
 void text_superscript(struct buf *out, struct slice s);

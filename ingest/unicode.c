@@ -184,6 +184,17 @@ void text_clean(struct buf *out, struct slice s, bool keep_lines) {
     cluster_flush(&c, out);
 }
 
+void text_clean_line(struct buf *out, struct slice s) {
+    size_t from = out->len, n = from;
+    text_clean(out, s, false);
+    if (out->failed || out->len == from) return;
+    for (size_t i = from; i < out->len; i++)
+        if (out->data[i] != ' ' || (n > from && out->data[n - 1] != ' ')) out->data[n++] = out->data[i];
+    if (n > from && out->data[n - 1] == ' ') n--;
+    out->data[n] = 0;
+    out->len = n;
+}
+
 void text_superscript(struct buf *out, struct slice s) {
     static const char *const raised[] = {"\xe2\x81\xb0", "\xc2\xb9",     "\xc2\xb2",     "\xc2\xb3",
                                          "\xe2\x81\xb4", "\xe2\x81\xb5", "\xe2\x81\xb6", "\xe2\x81\xb7",

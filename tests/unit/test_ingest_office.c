@@ -299,7 +299,7 @@ static void test_chapters_are_pages_of_the_spine(void **state) {
              REF("p") REF("a") REF("b") REF("c") REF("d") REF("e"))},
         {"OEBPS/nav/toc.ncx",
          "<!DOCTYPE ncx PUBLIC \"-//NISO//DTD ncx 2005-1//EN\" \"http://x/ncx.dtd\"><ncx><navMap>" POINT(
-             "Introduction", "../text/a.xhtml", "")
+             " Introduction\n ", "../text/a.xhtml", "")
              POINT("1.&#160;General\n rules", "../text/b%20c.xhtml#one",
                    POINT("Keys &amp; locks", "../text/b%20c.xhtml#two",
                          "")) "</navMap><pageList><pageTarget>" POINT("7", "../text/a.xhtml#p7",
