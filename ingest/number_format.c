@@ -13,7 +13,6 @@
 
 #define MAX_SECTIONS 4
 #define MAX_DECIMALS 30
-#define MAX_PLACES 60 /* digits asked for before the point */
 
 const char *number_format_builtin(unsigned id) {
     static const char *const codes[] = {[0] = "General",
@@ -287,8 +286,12 @@ static void measure(struct slice s, struct figure *f) {
     if (f->least > f->decimals) f->least = f->decimals;
 }
 
-/* "[$€-407]" -> "€"; other brackets (colours, conditions) show nothing. */
-static void put_enclosed(const char *p, size_t len, struct buf *out) {
+/* Writes what the literal, bracket or escape at *at shows and steps behind it; false where a token of another kind
+ * stands. "[$€-407]" -> "€"; other brackets (colours, conditions) show nothing. */
+static bool put_enclosed(const char **at, const char *end, struct buf *out) {
+    const char *p = *at;
+    size_t len = enclosed(p, end);
+    if (!len) return false;
     if (*p == '"' && len >= 2) {
         buf_append(out, p + 1, len - (p[len - 1] == '"' ? 2 : 1));
     } else if (*p == '\\' && len == 2) {
@@ -301,6 +304,8 @@ static void put_enclosed(const char *p, size_t len, struct buf *out) {
         buf_append(out, p + 2, n);
         if (n == 3 && isalpha((unsigned char)p[2])) buf_puts(out, " "); /* "EUR" would stick to its figures */
     }
+    *at += len;
+    return true;
 }
 
 static void put_figure(struct slice s, const struct figure *f, double v, struct buf *out) {
@@ -317,14 +322,9 @@ static void put_figure(struct slice s, const struct figure *f, double v, struct 
     unsigned place = 0;
     bool any = false, in_decimals = false;
     const char *p = s.data, *end = s.data + s.len;
-    for (; p < end;) {
-        size_t skip = enclosed(p, end);
-        if (skip) {
-            put_enclosed(p, skip, out);
-            p += skip;
-        } else if (is_place(*p) && in_decimals) {
-            p++;
-        } else if (is_place(*p)) {
+    while (p < end) {
+        if (put_enclosed(&p, end, out)) continue;
+        if (is_place(*p) && !in_decimals) {
             unsigned right = f->places - 1 - place; /* places behind this one */
             for (size_t k = place ? right + 1 : whole > right + 1 ? whole : right + 1; k-- > right;) {
                 if (k < whole)
@@ -337,19 +337,15 @@ static void put_figure(struct slice s, const struct figure *f, double v, struct 
                 if (f->group && k > 0 && k % 3 == 0) buf_puts(out, ",");
             }
             place++;
-            p++;
         } else if (*p == '.' && !in_decimals) {
             in_decimals = true;
             if (!any && whole) buf_append(out, digits, whole); /* ".00" */
             if (!any && !whole && f->places == 0) buf_puts(out, "0");
             if (decimals) buf_printf(out, ".%.*s", (int)decimals, point + 1);
-            p++;
-        } else if (*p == ',') {
-            p++;
-        } else {
+        } else if (*p != ',' && !is_place(*p)) {
             buf_append(out, p, 1);
-            p++;
         }
+        p++;
     }
 }
 
@@ -384,12 +380,9 @@ enum sheet_kind number_format(const char *code, double v, bool date1904, struct 
         buf_printf(out, "%.*E", (int)f.decimals, v);
     } else if (f.general) {
         const char *p = s.data, *end = s.data + s.len;
-        for (; p < end;) {
-            size_t skip = enclosed(p, end);
-            if (skip) {
-                put_enclosed(p, skip, out);
-                p += skip;
-            } else if (!strncasecmp(p, "general", 7)) {
+        while (p < end) {
+            if (put_enclosed(&p, end, out)) continue;
+            if (!strncasecmp(p, "general", 7)) {
                 put_general(v, out);
                 p += 7;
             } else {
