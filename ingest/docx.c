@@ -88,13 +88,12 @@ static uint32_t heading_level(const struct body *b, const struct para *p, bool *
     return outline >= 0 && outline < 9 ? (uint32_t)outline + 1 : 0;
 }
 
-static void find_number(const struct body *b, const struct para *p, int *num, int *level, bool *bold) {
+static void find_number(const struct body *b, const struct para *p, int *num, int *level) {
     *num = p->num, *level = p->level;
     const struct docx_style *s = docx_style(b->numbering, p->style);
     for (int depth = 0; s && depth < 12; depth++, s = docx_style(b->numbering, s->based_on)) {
         if (*num < 0 && s->num >= 0) *num = s->num;
         if (*level < 0 && s->level >= 0) *level = s->level;
-        *bold = *bold || s->bold;
     }
     if (*level < 0) *level = 0;
 }
@@ -120,10 +119,10 @@ static void flush_para(struct body *b, struct para *p) {
         return;
     }
     struct slice text = slice_trim(buf_slice(&p->runs.text));
-    bool title, bold_style = false, bullet = false;
+    bool title, bullet = false;
     int num, level;
     char number[128] = "";
-    find_number(b, p, &num, &level, &bold_style);
+    find_number(b, p, &num, &level);
     bool bold = runs_bold(&p->runs);
     if (b->tables) {
         cell_begin(b);
@@ -141,11 +140,7 @@ static void flush_para(struct body *b, struct para *p) {
     enum ingest_block_kind kind = heading    ? INGEST_BLOCK_HEADING
                                   : numbered ? INGEST_BLOCK_LIST_ITEM
                                              : INGEST_BLOCK_PARAGRAPH;
-    writer_paragraph(w, kind,
-                     heading    ? heading
-                     : numbered ? (uint32_t)level + 1
-                                : 0,
-                     flags, numbered ? slice_of(number) : (struct slice){"", 0}, text);
+    writer_paragraph(w, kind, heading ? heading : numbered ? (uint32_t)level + 1 : 0, flags, slice_of(number), text);
     if (!b->n_para) put_notes(b); /* those called so far by the paragraph that a text box hangs on come behind it */
 }
 
@@ -262,10 +257,7 @@ static void on_start(void *context, const char *name, const char **a) {
         return;
     }
     if (is(name, "p")) {
-        if (!(b->joined && b->n_para))
-            para_start(b);
-        else
-            para_start(b);
+        para_start(b);
     } else if (is(name, "pPr") && p) {
         p->in_ppr = true;
     } else if (is(name, "r") && p) {
@@ -303,9 +295,7 @@ static void on_start(void *context, const char *name, const char **a) {
         b->cell_flags = 0;
         b->cell_continued = false;
     } else if (is(name, "gridSpan") && b->tables == 1) {
-        const char *v = package_attribute(a, "val");
-        long n = v ? strtol(v, NULL, 10) : 1;
-        b->cell_span = n >= 1 && n <= (long)READER_MAX_COLUMNS ? (uint32_t)n : 1;
+        b->cell_span = (uint32_t)package_number(a, "val", 1, READER_MAX_COLUMNS);
     } else if (is(name, "vMerge") && b->tables == 1) {
         const char *v = package_attribute(a, "val");
         b->cell_continued = !v || !is(v, "restart");

@@ -315,10 +315,7 @@ static void formula_end(struct book *b) {
     for (size_t i = b->is_shared ? b->n_shared : 0; i-- > 0 && !master;)
         if (b->shared[i].id == b->shared_id) master = &b->shared[i];
     if (!text.len && !master) return;
-    if (text.len > XLSX_FORMULA) {
-        text.len = XLSX_FORMULA;
-        while (text.len && ((unsigned char)text.data[text.len] & 0xc0) == 0x80) text.len--;
-    }
+    text = text_cut(text, XLSX_FORMULA);
     struct formula *f = GROW(b, formulas, SHEET_MAX_CELLS, "formulas");
     if (!f) return;
     f->row = b->row, f->column = b->column;
