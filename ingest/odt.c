@@ -19,7 +19,7 @@ struct para {
     struct odt_look looks[ODT_MAX_SPANS]; /* the paragraph's own, then its spans' */
     size_t n_looks, too_deep;
     uint32_t heading;
-    bool title, unnumbered, bullet;
+    bool unnumbered, bullet;
     char number[ODT_NUMBER];
 };
 
@@ -60,7 +60,7 @@ struct body {
     /* notes */
     struct note notes[ODT_MAX_NOTES];
     size_t n_notes;
-    int in_note;
+    bool in_note;
     size_t note_para; /* paragraphs open when the note began */
     char mark[24];
     struct buf note_text;
@@ -122,7 +122,7 @@ static void flush_para(struct body *b, struct para *p) {
     }
     bool item = b->n_nested > 0 && !p->heading && b->nested[b->n_nested - 1].item;
     uint32_t level = p->heading ? p->heading : item ? (uint32_t)b->n_nested : 0;
-    uint32_t flags = (p->title ? INGEST_BLOCK_TITLE : 0) | (p->looks[0].centered ? INGEST_BLOCK_CENTERED : 0) |
+    uint32_t flags = (p->looks[0].title ? INGEST_BLOCK_TITLE : 0) | (p->looks[0].centered ? INGEST_BLOCK_CENTERED : 0) |
                      (bold ? INGEST_BLOCK_BOLD : 0) | (p->looks[0].caption ? INGEST_BLOCK_CAPTION : 0) |
                      (mark.len && !p->bullet ? INGEST_BLOCK_ORDERED : 0);
     writer_paragraph(w,
@@ -143,8 +143,7 @@ static void para_start(struct body *b, bool heading, const char **a) {
     memset(p, 0, sizeof *p);
     odt_look(b->styles, "paragraph", style ? style : "", &p->looks[0]);
     p->n_looks = 1;
-    p->title = p->looks[0].title;
-    if (p->title) p->heading = 1;
+    if (p->looks[0].title) p->heading = 1;
     if (heading) {
         long level = package_number(a, "outline-level", 1, ODT_LEVELS);
         p->heading = level < 1 ? 1 : level > 9 ? 9 : (uint32_t)level;
@@ -305,7 +304,7 @@ static void inline_start(struct body *b, struct para *p, const char *name, const
         b->in_number = true;
         if (!p->bullet) p->number[0] = 0;
     } else if (is(name, "text:note") && !b->in_note && b->n_notes < ODT_MAX_NOTES) {
-        b->in_note = 1;
+        b->in_note = true;
         b->note_para = b->n_para;
         b->mark[0] = 0;
         b->note_text.len = 0;
@@ -360,7 +359,7 @@ static void on_start(void *context, const char *name, const char **a) {
 static void note_end(struct body *b) {
     struct para *p = top(b);
     if (!b->in_note || !p || b->n_para != b->note_para) return;
-    b->in_note = 0;
+    b->in_note = false;
     struct note *n = &b->notes[b->n_notes];
     snprintf(n->mark, sizeof n->mark, "%s", b->mark);
     n->text = strdup(b->note_text.data ? b->note_text.data : "");
