@@ -285,21 +285,20 @@ int route_report(struct api *api, struct api_request *q, const struct api_args *
                  struct error *e) {
     (void)q;
     struct arena arena = {0};
-    struct slice json;
-    int64_t id;
+    struct store_answer latest;
     int rc = set_exists(api, a->id[0], e);
     if (rc != 0) return rc;
-    rc = store_report_latest(api->store, &arena, a->id[0], &id, &json, e);
+    rc = store_report_latest(api->store, &arena, a->id[0], &latest, e);
     if (rc == ERR_NOT_FOUND) { /* none yet is no error */
         api_respond(r, 200, json_pack("{s:i, s:n}", "id", 0, "report"));
         arena_free(&arena);
         return 0;
     }
     json_t *o = NULL;
-    if (rc == 0) rc = api_kept_json(json, "report", &o, e);
+    if (rc == 0) rc = api_kept_json(latest.json, "report", &o, e);
     if (rc == 0) rc = api_report_reviews(api, a->id[0], o, e);
     if (rc == 0)
-        api_respond(r, 200, json_pack("{s:I, s:o}", "id", (json_int_t)id, "report", o));
+        api_respond(r, 200, json_pack("{s:I, s:o}", "id", (json_int_t)latest.id, "report", o));
     else
         json_decref(o);
     arena_free(&arena);
@@ -310,23 +309,15 @@ int route_report_html(struct api *api, struct api_request *q, const struct api_a
                       struct error *e) {
     (void)q;
     struct arena arena = {0};
-    struct store_set *sets;
-    size_t n;
-    int rc = store_sets(api->store, &arena, &sets, &n, e);
-    struct slice json = {0}, html;
+    struct store_answer report, latest;
+    struct slice html;
     struct buf whole = {0};
-    for (size_t i = 0; rc == 0 && i < n && json.data == NULL; i++) {
-        int64_t id = 0;
-        struct slice found;
-        struct error none;
-        if (store_report_latest(api->store, &arena, sets[i].id, &id, &found, &none) == 0 && id == a->id[0]) {
-            json = found;
-            rc = reviewed(api, sets[i].id, json, &whole, e);
-        }
-    }
-    if (rc == 0 && json.data == NULL)
+    int rc = store_report_find(api->store, &arena, a->id[0], &report, e);
+    if (rc == 0) rc = store_report_latest(api->store, &arena, report.set, &latest, e);
+    if (rc == ERR_NOT_FOUND || (rc == 0 && latest.id != report.id))
         rc = error_set(e, ERR_NOT_FOUND, "", "There is no report %lld, or a newer one has taken its place.",
                        (long long)a->id[0]);
+    if (rc == 0) rc = reviewed(api, report.set, report.json, &whole, e);
     if (rc == 0) rc = analysis_report_html(buf_slice(&whole), &arena, &html, e);
     if (rc == 0) {
         r->status = 200;

@@ -103,14 +103,10 @@ int store_report_add(struct store *s, int64_t set, struct slice json, const int6
     return result_add(s, RESULT_REPORT, set, SLICE_LITERAL(""), json, contents, n, id, e);
 }
 
-int store_report_latest(struct store *s, struct arena *a, int64_t set, int64_t *id, struct slice *json,
-                        struct error *e) {
-    struct store_answer latest;
-    int rc = result_read(s, a, "SELECT " RESULT_COLUMNS "WHERE set_id = ? AND kind = ? ORDER BY id DESC LIMIT 1", set,
-                         RESULT_REPORT, &latest,
-                         "There is no report for set %lld yet (a report goes with any document it quotes)", e);
-    if (rc == 0) *id = latest.id, *json = latest.json;
-    return rc;
+int store_report_latest(struct store *s, struct arena *a, int64_t set, struct store_answer *out, struct error *e) {
+    return result_read(s, a, "SELECT " RESULT_COLUMNS "WHERE set_id = ? AND kind = ? ORDER BY id DESC LIMIT 1", set,
+                       RESULT_REPORT, out,
+                       "There is no report for set %lld yet (a report goes with any document it quotes)", e);
 }
 
 int store_report_find(struct store *s, struct arena *a, int64_t id, struct store_answer *out, struct error *e) {

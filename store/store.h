@@ -157,10 +157,9 @@ int store_answer_find(struct store *s, struct arena *a, int64_t id, struct store
 int store_answers(struct store *s, struct arena *a, int64_t set, int64_t before, size_t limit, struct store_answer **out, size_t *n, bool *more,
                   struct error *e);
 int store_report_add(struct store *s, int64_t set, struct slice json, const int64_t *contents, size_t n, int64_t *id, struct error *e);
-int store_report_latest(struct store *s, struct arena *a, int64_t set, int64_t *id, struct slice *json, struct error *e);
-
-int store_report_find(struct store *s, struct arena *a, int64_t id, struct store_answer *out, struct error *e); /* question is empty */
-/* The set's report made last before that one. ERR_NOT_FOUND. */
+/* Reports by set, by id, and the one of the same set made last before that one; their question is empty. ERR_NOT_FOUND. */
+int store_report_latest(struct store *s, struct arena *a, int64_t set, struct store_answer *out, struct error *e);
+int store_report_find(struct store *s, struct arena *a, int64_t id, struct store_answer *out, struct error *e);
 int store_report_before(struct store *s, struct arena *a, int64_t report, struct store_answer *out, struct error *e);
 
 /* ---- findings and what people decided about them ---- */

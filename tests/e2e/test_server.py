@@ -159,6 +159,7 @@ def test_two_reports_are_compared(folder):
     equal(server.get("/api/v1/reports/%d/diff" % first["id"]), {"report": first["id"], "base": 0}, "the first has none before it")
     server.call("GET", "/api/v1/reports/999/diff", want=404)
     second = report()
+    server.call("GET", "/api/v1/reports/%d.html" % first["id"], want=404)
     diff = server.get("/api/v1/reports/%d/diff" % second["id"])
     equal(diff, {"report": second["id"], "base": first["id"], "new": [], "gone": [], "unchanged": n, "documents_added": [], "documents_gone": [], "other_program": False})
     server.upload(set_id, [("lease.md", NOTE.replace(b"USD 950", b"USD 900") + b"\n3.1 The Tenant shall give notice within 30 days.\n\n4.1 The Tenant shall give notice within 60 days.\n")])

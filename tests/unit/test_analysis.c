@@ -501,9 +501,10 @@ static void delete_at_detect(void *ctx, const char *stage, uint64_t done, uint64
 /* What a deleted document said does not come back with a report that was under way; who needs it kept is told. */
 static void test_a_report_is_not_kept_when_a_document_goes_meanwhile(void **state) {
     (void)state;
-    int64_t set = new_set("going", 1), id;
+    int64_t set = new_set("going", 1);
     struct arena a = {0};
     struct slice json;
+    struct store_answer kept;
     for (int must = 0; must < 2; must++) {
         struct deletion x = {add(set, "policy.txt", POLICY, strlen(POLICY))};
         struct analysis_events ev = {.stage = delete_at_detect, .ctx = &x};
@@ -513,12 +514,12 @@ static void test_a_report_is_not_kept_when_a_document_goes_meanwhile(void **stat
         assert_int_equal(x.document, 0);
         assert_int_equal(rc, must ? ERR_NOT_FOUND : 0);
         if (must) assert_non_null(strstr(err.message, "deleted meanwhile"));
-        FAILS(ERR_NOT_FOUND, store_report_latest(store, &a, set, &id, &json, &err));
+        FAILS(ERR_NOT_FOUND, store_report_latest(store, &a, set, &kept, &err));
     }
     struct analysis_report_options o = {.without_model = true, .must_keep = true};
     OK(analysis_contradictions(an, set, &o, NULL, &a, &json, &err)); /* of what is left */
-    OK(store_report_latest(store, &a, set, &id, &json, &err));
-    assert_null(memmem(json.data, json.len, "policy.txt", 10));
+    OK(store_report_latest(store, &a, set, &kept, &err));
+    assert_null(memmem(kept.json.data, kept.json.len, "policy.txt", 10));
     arena_free(&a);
 }
 
@@ -629,10 +630,9 @@ static void test_a_report_is_the_same_bytes_twice_with_two_verified_quotes(void 
         assert_int_equal(strlen(str(f, "key")), 32);
         assert_true(str(f, "why")[0] && str(f, "severity")[0]);
     }
-    int64_t id;
-    struct slice kept;
-    OK(store_report_latest(store, &a, set, &id, &kept, &err));
-    assert_true(slice_equal(kept, first));
+    struct store_answer kept;
+    OK(store_report_latest(store, &a, set, &kept, &err));
+    assert_true(slice_equal(kept.json, first));
     OK(analysis_report_html(first, &a, &html, &err));
     json_decref(j);
     arena_free(&a);
