@@ -8,7 +8,6 @@
  * rows of words or years over columns of figures; a bold row; in wide tables and CSV a first row of short words. */
 #include "ingest/sheet.h"
 
-#include <assert.h>
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
@@ -269,26 +268,36 @@ static bool year_like(const struct sheet *s, const struct sheet_cell *c) {
                                      (t.data[1] == '9' || t.data[1] == '0') && isdigit((unsigned char)t.data[2]));
 }
 
-/* Columns of the piece that hold figures or dates below cell `from`: most of their cells are some. [width] */
-static void figure_columns(const struct piece *p, size_t from, uint32_t *figures, uint32_t *all) {
-    uint32_t first = p->cells[from]->row;
-    for (size_t i = from; i < p->n && p->cells[i]->row < first + BODY_ROWS; i++) {
-        const struct sheet_cell *c = p->cells[i];
-        all[c->column - p->r.column]++;
-        figures[c->column - p->r.column] += c->kind != SHEET_TEXT;
+/* Which columns of the piece hold figures or dates from cell `from` on: most of their cells are some. [width], to be
+ * freed; NULL after an error. */
+static bool *figure_columns(const struct layout *l, const struct piece *p, size_t from) {
+    uint32_t width = p->r.column_end - p->r.column;
+    bool *mostly = calloc(width, sizeof *mostly);
+    struct {
+        uint32_t figures, all;
+    } *count = calloc(width, sizeof *count);
+    if (!mostly || !count) {
+        nomem(l->w);
+        free(mostly);
+        free(count);
+        return NULL;
     }
+    for (size_t i = from; i < p->n && p->cells[i]->row < p->cells[from]->row + BODY_ROWS; i++) {
+        const struct sheet_cell *c = p->cells[i];
+        count[c->column - p->r.column].all++;
+        count[c->column - p->r.column].figures += c->kind != SHEET_TEXT;
+    }
+    for (uint32_t k = 0; k < width; k++) mostly[k] = count[k].all && count[k].figures * 10 >= count[k].all * 6;
+    free(count);
+    return mostly;
 }
 
 /* Is the row at cell i a row of column names, by words (or years) over columns of figures? `next`: the cell behind it.
  */
 static bool names_figures(const struct layout *l, const struct piece *p, size_t i, size_t next, bool first) {
     uint32_t width = p->r.column_end - p->r.column;
-    uint32_t *figures = calloc((size_t)width * 2, sizeof *figures), *all = figures + width;
-    if (!figures) {
-        nomem(l->w);
-        return false;
-    }
-    figure_columns(p, next, figures, all);
+    bool *figures = figure_columns(l, p, next);
+    if (!figures) return false;
     size_t over = 0, years = 0, words = 0, last = p->n - 1;
     /* two columns: "Customer | Acme" over "Fee | 300" looks the same, so all that follows must be figures of a kind */
     bool names = next - i != 2 || width > 2 || p->cells[last]->row > p->cells[next]->row;
@@ -297,8 +306,7 @@ static bool names_figures(const struct layout *l, const struct piece *p, size_t 
     for (size_t k = i; k < next && names; k++) {
         const struct sheet_cell *c = p->cells[k];
         bool above = false;
-        for (uint32_t q = c->column; q < c->column + c->n_columns; q++)
-            above = above || (figures[q - p->r.column] * 10 >= all[q - p->r.column] * 6 && all[q - p->r.column]);
+        for (uint32_t q = c->column; q < c->column + c->n_columns; q++) above = above || figures[q - p->r.column];
         if (c->kind == SHEET_TEXT) {
             words++;
             over += above;
@@ -370,17 +378,16 @@ static size_t header_end(const struct layout *l, const struct piece *p, size_t i
         p->cells[one]->column == p->r.column)
         return i;
     if (end > i) return end;
-    size_t next = one, after = two;
-    if (next >= p->n || next - i < 2) return i;
+    if (one >= p->n || one - i < 2) return i;
     if (s->frozen_rows > row && s->frozen_rows <= row + MAX_HEADER_ROWS && s->frozen_rows < p->r.row_end) {
+        size_t next = one;
         while (next < p->n && p->cells[next]->row < s->frozen_rows) next += row_length(p, next);
         if (next < p->n) return next;
-        next = i + row_length(p, i);
     }
-    if (bold_row(p, i, next) && !bold_row(p, next, after) && short_words(l, p, i, next)) return next;
+    if (bold_row(p, i, one) && !bold_row(p, one, two) && short_words(l, p, i, one)) return one;
     uint32_t width = p->r.column_end - p->r.column;
-    bool wide = next - i >= 3 && next - i == width && p->r.row_end - row >= 3;
-    return (wide || s->first_row_names) && short_words(l, p, i, next) ? next : i;
+    bool wide = one - i >= 3 && one - i == width && p->r.row_end - row >= 3;
+    return (wide || s->first_row_names) && short_words(l, p, i, one) ? one : i;
 }
 
 /* ---- writing ---- */
@@ -436,8 +443,7 @@ static void close_table(struct layout *l) {
 
 static void open_table(struct layout *l, const struct piece *p, size_t body) {
     uint32_t width = p->r.column_end - p->r.column;
-    bool *used = calloc(width, sizeof *used);
-    uint32_t *figures = calloc((size_t)width * 2, sizeof *figures);
+    bool *used = calloc(width, sizeof *used), *figures = figure_columns(l, p, body);
     l->columns = malloc(width * sizeof *l->columns);
     l->figures = calloc(width, sizeof *l->figures);
     l->n_columns = 0;
@@ -454,10 +460,9 @@ static void open_table(struct layout *l, const struct piece *p, size_t body) {
             for (uint32_t k = 0; k < c->n_columns; k++) any = any || used[c->column - p->r.column + k];
             used[c->column - p->r.column] = used[c->column - p->r.column] || !any;
         }
-        if (body < p->n) figure_columns(p, body, figures, figures + width);
         for (uint32_t k = 0; k < width; k++) {
             if (!used[k]) continue;
-            l->figures[l->n_columns] = figures[width + k] && figures[k] * 10 >= figures[width + k] * 6;
+            l->figures[l->n_columns] = figures[k];
             l->columns[l->n_columns++] = p->r.column + k;
         }
         writer_table_begin(l->w);
