@@ -6,6 +6,7 @@
 #include <string.h>
 
 #define REVIEW_COLUMNS "coalesce(r.state, 0), coalesce(r.reason, ''), coalesce(r.note, ''), coalesce(r.at, 0)"
+#define FINDING_COLUMNS "f.id, f.set_id, coalesce(r.id, 0), " REVIEW_COLUMNS
 #define REVIEW_LAST "LEFT JOIN reviews r ON r.id = (SELECT max(id) FROM reviews WHERE finding = f.id) "
 
 static int review_row(sqlite3_stmt *st, int column, struct arena *a, struct store_review *r, struct error *e) {
@@ -24,22 +25,21 @@ static int finding_row(sqlite3_stmt *st, struct arena *a, struct store_finding *
     return review_row(st, 3, a, &f->review, e);
 }
 
-/* One finding, when it is there; *whole: with a link to the content of each of its documents. */
+/* One finding, when it is there (else *f stays as it is); *whole: with a link to the content of each of its documents.
+ */
 static int finding_read(sqlite3 *db, struct arena *a, int64_t set, const struct store_finding_key *k,
                         struct store_finding *f, bool *whole, struct error *e) {
     sqlite3_stmt *st;
     bool row = false;
     int want = 0;
     for (int side = 0; side < STORE_FINDING_SIDES; side++) want += k->documents[side] != 0;
-    *f = (struct store_finding){.set = set, .review = {.reason = {"", 0}, .note = {"", 0}}};
     *whole = false;
-    int rc = db_query(db, &st, e,
-                      "SELECT f.id, f.set_id, coalesce(r.id, 0), " REVIEW_COLUMNS
-                      ", (SELECT count(*) FROM finding_contents c JOIN entries x ON x.content = c.content"
-                      "   WHERE c.finding = f.id AND (c.side, x.id) IN (VALUES (0, ?), (1, ?), (2, ?)))"
-                      " FROM findings f " REVIEW_LAST "WHERE f.set_id = ? AND f.anchor = ?",
-                      "iiiib", k->documents[0], k->documents[1], k->documents[2], set, (const void *)k->anchor,
-                      sizeof k->anchor);
+    int rc = db_query(
+        db, &st, e,
+        "SELECT " FINDING_COLUMNS ", (SELECT count(*) FROM finding_contents c JOIN entries x ON x.content = c.content"
+        "   WHERE c.finding = f.id AND (c.side, x.id) IN (VALUES (0, ?), (1, ?), (2, ?)))"
+        " FROM findings f " REVIEW_LAST "WHERE f.set_id = ? AND f.anchor = ?",
+        "iiiib", k->documents[0], k->documents[1], k->documents[2], set, (const void *)k->anchor, sizeof k->anchor);
     if (rc == 0) rc = db_row(st, &row, e);
     if (rc == 0 && row) {
         *whole = sqlite3_column_int(st, 7) == want;
@@ -109,10 +109,7 @@ int store_finding_find(struct store *s, struct arena *a, int64_t id, struct stor
     *n = 0;
     int rc = store_read_begin(s, &db, e);
     if (rc) return rc;
-    rc = db_query(db, &st, e,
-                  "SELECT f.id, f.set_id, coalesce(r.id, 0), " REVIEW_COLUMNS " FROM findings f " REVIEW_LAST
-                  "WHERE f.id = ?",
-                  "i", id);
+    rc = db_query(db, &st, e, "SELECT " FINDING_COLUMNS " FROM findings f " REVIEW_LAST "WHERE f.id = ?", "i", id);
     if (rc == 0) rc = db_row(st, &row, e);
     if (rc == 0)
         rc = row ? finding_row(st, a, out, e)
