@@ -126,6 +126,7 @@ int package_open(struct package **out, struct writer *w, int fd) {
         goto failed;
     }
     uint64_t total = 0;
+    bool locked = false;
     for (zip_int64_t i = 0; i < n; i++) {
         zip_stat_t st;
         const char *name = zip_get_name(p->zip, (zip_uint64_t)i, 0);
@@ -142,13 +143,13 @@ int package_open(struct package **out, struct writer *w, int fd) {
                  "this file would unpack to more than 512 MiB (a \"zip bomb\" or huge pictures) and is refused");
             goto failed;
         }
-        if ((st.valid & ZIP_STAT_ENCRYPTION_METHOD) && st.encryption_method != ZIP_EM_NONE &&
-            (!strncmp(name, "word/", 5) || !strncmp(name, "xl/", 3))) {
-            fail(p, ERR_ENCRYPTED, "", "this file asks for a password; save it without one and load it again");
-            goto failed;
-        }
+        locked = locked || ((st.valid & ZIP_STAT_ENCRYPTION_METHOD) && st.encryption_method != ZIP_EM_NONE);
     }
     if (find_main(p)) goto failed;
+    if (locked) {
+        fail(p, ERR_ENCRYPTED, "", "this file asks for a password; save it without one and load it again");
+        goto failed;
+    }
     *out = p;
     return 0;
 failed:

@@ -270,6 +270,34 @@ static void test_relationships_name_the_main_part(void **state) {
     refuse("a.docx", bytes, make_zip(bytes, sizeof bytes, entries, 2), ERR_UNSUPPORTED, "ZIP archive");
 }
 
+/* Marks the last of the archive's entries, or all, as encrypted (APPNOTE.TXT 4.4.4). */
+static size_t lock(char *zip, size_t n, bool all) {
+    char *local = NULL, *central = NULL;
+    for (size_t i = 0; i + 9 < n; i++) {
+        if (!memcmp(zip + i, "PK\3\4", 4)) local = zip + i + 6;
+        if (!memcmp(zip + i, "PK\1\2", 4)) central = zip + i + 8;
+        if (all && local) *local |= 1;
+        if (all && central) *central |= 1;
+    }
+    *local |= 1, *central |= 1;
+    return n;
+}
+
+static void test_a_package_with_a_password_is_refused_whatever_it_holds(void **state) {
+    (void)state;
+    static const char *const parts[][2] = {{"word/document.xml", "word/media/a.png"},
+                                           {"xl/workbook.xml", "xl/media/a.png"},
+                                           {"ppt/presentation.xml", "ppt/media/a.png"},
+                                           {"content.xml", "Pictures/a.png"}};
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        for (int all = 0; all < 2; all++) {
+            const struct entry entries[] = {{parts[i][0], "<x/>"}, {parts[i][1], "x"}};
+            refuse("a", bytes, lock(bytes, make_zip(bytes, sizeof bytes, entries, 2), all), ERR_ENCRYPTED, "password");
+        }
+    const struct entry none[] = {{"a.txt", "Words."}};
+    refuse("a", bytes, lock(bytes, make_zip(bytes, sizeof bytes, none, 1), true), ERR_UNSUPPORTED, "ZIP archive");
+}
+
 /* ---- EPUB ---- */
 #define CONTAINER                                                                                                      \
     {                                                                                                                  \
@@ -385,6 +413,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(test_slides_with_tables_and_pictures),
         cmocka_unit_test(test_charts_are_tables_of_their_values),
         cmocka_unit_test(test_relationships_name_the_main_part),
+        cmocka_unit_test(test_a_package_with_a_password_is_refused_whatever_it_holds),
         cmocka_unit_test(test_chapters_are_pages_of_the_spine),
         cmocka_unit_test(test_a_navigation_document_names_the_chapters),
         cmocka_unit_test(test_protected_books_are_refused_and_veiled_fonts_are_not),
