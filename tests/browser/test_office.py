@@ -6,9 +6,7 @@ import sys
 import zipfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from test_page import *  # noqa: E402,F403
-
-tests.clear()  # those of test_page run there
+from page import *  # noqa: E402,F403
 
 OOXML = "http://schemas.openxmlformats.org/"
 FILLING = ["Matters of the %s shall be settled by the parties in good faith and in writing." % word for word in
@@ -74,10 +72,7 @@ ASKED = [("What does the timber for the roof cost?", "EUR 14,300", "deck.pptx, s
 def walk_office(folder, width, height):
     paths = [make(os.path.join(folder, name)) for make, name in
              ((deck, "deck.pptx"), (book, "book.epub"), (text, "ferry.odt"), (mail, "policy.eml"))]
-    server = Server(os.path.join(folder, "data"), model=True)
-    driver = browser(folder, width, height)
-    try:
-        page = Page(driver, server)
+    with opened(folder, width, height, model=True) as page:
         page.new_set("House")
         page.upload(*paths)
         until(lambda: page.script("return document.querySelectorAll('#documents .document.ready').length === 4"), "the documents read")
@@ -92,20 +87,15 @@ def walk_office(folder, width, height):
             button.click()
             mark = page.one("#viewer .text-page mark")
             check(words in mark.text, "the marked words: " + mark.text)
-            check(page.script("""const r = document.querySelector('#viewer mark').getBoundingClientRect(), b = document.querySelector('#viewer-body').getBoundingClientRect();
-                                 return r.top >= b.top - 2 && r.bottom <= b.bottom + 2"""), "they are in view")
+            check(page.in_view("#viewer mark"), "they are in view")
             page.fits("the text")
             page.shot("office-%d-%d" % (i + 1, width))
             page.script("document.querySelector('#viewer').close()")
-        check(not errors_of(driver), "no errors in the console: %r" % errors_of(driver))
-    finally:
-        driver.quit()
-    server.stop()
 
 
 @test
 def test_office_files_on_a_desk(folder):
-    walk_office(folder, 1280, 900)
+    walk_office(folder, *DESK)
 
 
 if __name__ == "__main__":

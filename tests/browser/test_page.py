@@ -1,79 +1,17 @@
 #!/usr/bin/python3
 """The page in headless Chromium: from making a set and uploading files to a highlighted citation and the report side by side; deleting;
-a failed file and its reason; keyboard; no sideways scroll at 1280 and 390 px. Screenshots go to build/browser for people to look at."""
+a failed file and its reason; keyboard; no sideways scroll at 1280 and 390 px."""
 import os
-import shutil
 import sys
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "e2e"))
-from harness import *  # noqa: E402,F403
-
-try:
-    from selenium import webdriver
-    from selenium.webdriver.chrome.service import Service
-    from selenium.webdriver.common.by import By
-    from selenium.webdriver.common.keys import Keys
-except ImportError:
-    webdriver = None
-
-SHOTS = os.path.join(os.environ.get("ANTINOMY_BUILD", os.path.join(ROOT, "build")), "browser")
-
-
-def browser(folder, width, height):
-    if webdriver is None or not shutil.which("chromium") or not shutil.which("chromedriver"):
-        raise Skip("chromium, chromium-driver or python3-selenium is not installed")
-    options = webdriver.ChromeOptions()
-    options.binary_location = shutil.which("chromium")
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars", "--no-first-run",
-                     "--user-data-dir=" + os.path.join(folder, "chromium-%d" % width), "--window-size=%d,%d" % (width, height)):
-        options.add_argument(argument)
-    driver = webdriver.Chrome(service=Service(shutil.which("chromedriver")), options=options)
-    # a phone's width is less than the smallest window
-    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500})
-    return driver
-
-
-class Page:
-    def __init__(self, driver, server):
-        self.d, self.server = driver, server
-        driver.get("http://127.0.0.1:%d/" % server.port)
-
-    def one(self, css):
-        return until(lambda: next((e for e in self.d.find_elements(By.CSS_SELECTOR, css) if e.is_displayed()), None), "to see " + css)
-
-    def all(self, css):
-        return self.d.find_elements(By.CSS_SELECTOR, css)
-
-    def shot(self, name):
-        os.makedirs(SHOTS, exist_ok=True)
-        self.d.save_screenshot(os.path.join(SHOTS, name + ".png"))
-
-    def fits(self, what):
-        wide, have = self.d.execute_script("return [document.documentElement.scrollWidth, window.innerWidth]")
-        check(wide <= have, "%s scrolls sideways: %d > %d" % (what, wide, have))
-
-    def new_set(self, name):
-        self.one("#new-set").send_keys(Keys.ENTER)
-        self.one("#set-name").send_keys(name, Keys.ENTER)
-        until(lambda: self.script("return document.querySelector('#set').selectedOptions[0].textContent") == name, "the new set")
-
-    def upload(self, *paths):
-        self.d.find_element(By.ID, "files").send_keys("\n".join(paths))
-
-    def script(self, code, *args):
-        return self.d.execute_script(code, *args)
-
-
-def errors_of(driver):
-    return [e for e in driver.get_log("browser") if e["level"] == "SEVERE" and "favicon" not in e["message"]]
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from page import *  # noqa: E402,F403
 
 
 def walk(folder, width, height):
     tag = "%d" % width
-    server = Server(os.path.join(folder, "data"), model=bool(os.environ.get("ANTINOMY_BROWSER_MODEL")))
-    driver = browser(folder, width, height)
-    try:
-        page = Page(driver, server)
+    with opened(folder, width, height, model=bool(os.environ.get("ANTINOMY_BROWSER_MODEL"))) as page:
+        driver = page.d
         page.one("#documents .hint")
         page.fits("the empty page")
         page.shot("1-empty-" + tag)
@@ -112,7 +50,7 @@ def walk(folder, width, height):
         page.fits("the answer")
         page.shot("3-answer-" + tag)
 
-        shown = page.script("return [...document.querySelectorAll('#answers .card:first-child > .citations mark')].map(e => e.textContent)")
+        shown = marks(page)
         check(shown, "words are marked")
 
         # the citation opens its page with the words marked
@@ -129,9 +67,7 @@ def walk(folder, width, height):
         for x0, y0, x1, y1 in rects:
             check(-0.01 <= x0 < x1 <= 1.01 and -0.01 <= y0 < y1 <= 1.01, "marks lie on the page: %r" % rects)
         check_ink(page, rects, quote)
-        visible = page.script("""const r = document.querySelector('#viewer rect.words').getBoundingClientRect(), b = document.querySelector('#viewer-body').getBoundingClientRect();
-                                 return r.top >= b.top - 2 && r.bottom <= b.bottom + 2""")
-        check(visible, "the first mark is in view")
+        check(page.in_view("#viewer rect.words"), "the first mark is in view")
         page.shot("4-citation-" + tag)
         driver.switch_to.active_element.send_keys(Keys.ESCAPE)
         until(lambda: not page.script("return document.querySelector('#viewer').open"), "Escape closes the page")
@@ -150,8 +86,6 @@ def walk(folder, width, height):
             page.one("#viewer-close").click()
 
         # the address opens the answer again, with the same marks
-        def marks():
-            return page.script("return [...document.querySelectorAll('#answers .card:first-child > .citations mark')].map(e => e.textContent)")
         driver.refresh()
         page.one("#answers .card .coverage")
         check("production records" in page.one("#answers .card .asked").text, "the last answer, from the address")
@@ -162,7 +96,7 @@ def walk(folder, width, height):
         page.shot("5b-history-" + tag)
         earlier[1].click()
         until(lambda: len(page.all("#answers .card")) == 2, "the earlier answer")
-        equal(marks(), shown, "the same words are marked")
+        equal(marks(page), shown, "the same words are marked")
         driver.back()
         until(lambda: "answer=" in driver.current_url and len(page.all("#answers .card")) == 2, "back to the last one")
 
@@ -218,22 +152,16 @@ def walk(folder, width, height):
         page.one("#delete-yes").click()
         until(lambda: len(page.all("#documents .document.failed")) == 0, "the document to go")
         equal(page.script("return performance.getEntriesByType('resource').filter(e => !e.name.startsWith(location.origin)).length"), 0, "requests to elsewhere")
-        equal(errors_of(driver), [], "errors in the browser's console")
         unnamed = page.script("""return [...document.querySelectorAll('button, input, select, textarea, a[href]')].filter(e => {
             if (e.type === 'hidden') return false;
             const label = e.getAttribute('aria-label') || (e.labels && e.labels.length && e.labels[0].textContent) || e.textContent || e.title;
             return !label.trim(); }).map(e => e.outerHTML.slice(0, 80))""")
         equal(unnamed, [], "controls without a name")
-    except Exception:
-        try:
-            Page.shot(page, "failed-" + tag)
-            print("   the page said: " + page.script("return document.body.innerText").replace("\n", " | ")[:1500])
-        except Exception:  # noqa: BLE001 (the first failure is the one to show)
-            pass
-        raise
-    finally:
-        driver.quit()
-    server.stop()
+
+
+def marks(page):
+    """The marked words of the first answer."""
+    return page.script("return [...document.querySelectorAll('#answers .card:first-child > .citations mark')].map(e => e.textContent)")
 
 
 def check_ink(page, rects, quote):
@@ -254,12 +182,12 @@ def check_ink(page, rects, quote):
 
 @test
 def test_page_on_a_desk(folder):
-    walk(folder, 1280, 900)
+    walk(folder, *DESK)
 
 
 @test
 def test_page_on_a_phone(folder):
-    walk(folder, 390, 844)
+    walk(folder, *PHONE)
 
 
 if __name__ == "__main__":

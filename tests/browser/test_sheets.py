@@ -4,9 +4,7 @@ import os
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from test_page import *  # noqa: E402,F403
-
-tests.clear()  # those of test_page run there
+from page import *  # noqa: E402,F403
 
 ROWS = [("Valve", "brass"), ("Pump", "steel"), ("Filter", "paper"), ("Gasket", "rubber"), ("Shaft", "steel")]
 
@@ -18,10 +16,7 @@ def walk_sheet(folder, width, height):
         for i in range(60):
             name, of = ROWS[i % len(ROWS)]
             f.write("%s of %s K-%d,%d.50,%d,%d\n" % (name, of, 300 + i, 20 + i, 3 + i % 9, i * 7 % 90))
-    server = Server(os.path.join(folder, "data"), model=True)
-    driver = browser(folder, width, height)
-    try:
-        page = Page(driver, server)
+    with opened(folder, width, height, model=True) as page:
         page.new_set("Parts")
         page.upload(path)
         until(lambda: page.script("return document.querySelectorAll('#documents .document.ready').length === 1"), "the sheet read")
@@ -37,25 +32,20 @@ def walk_sheet(folder, width, height):
         at = page.script("""const td = document.querySelector('#viewer .sheets td.words'), tr = td.parentNode, head = tr.parentNode.rows[0];
             return head.cells[td.cellIndex].textContent + tr.cells[0].textContent;""")
         equal(at, "C55", "letters and numbers beside it")
-        check(page.script("""const r = document.querySelector('#viewer td.words').getBoundingClientRect(), b = document.querySelector('#viewer-body').getBoundingClientRect();
-                             return r.top >= b.top - 2 && r.bottom <= b.bottom + 2 && r.left >= b.left - 2 && r.right <= b.right + 2"""), "the cell is in view")
+        check(page.in_view("#viewer td.words"), "the cell is in view")
         equal(len(page.all("#viewer .sheets td.statement")), 3, "the rest of its row, lightly marked")
         page.fits("the sheet")
         page.shot("sheet-2-cell-%d" % width)
-        check(not errors_of(driver), "no errors in the console: %r" % errors_of(driver))
-    finally:
-        driver.quit()
-    server.stop()
 
 
 @test
 def test_a_cell_on_a_desk(folder):
-    walk_sheet(folder, 1280, 900)
+    walk_sheet(folder, *DESK)
 
 
 @test
 def test_a_cell_on_a_phone(folder):
-    walk_sheet(folder, 390, 844)
+    walk_sheet(folder, *PHONE)
 
 
 if __name__ == "__main__":
