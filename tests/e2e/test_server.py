@@ -21,6 +21,12 @@ def lease(server, name="lease.md"):
     return made["id"], server.idle(made["id"])[0]
 
 
+def new_report(server, set_id):
+    reports = "/api/v1/sets/%d/reports" % set_id
+    server.call("POST", reports, {}, {"Accept": "text/event-stream"}, 200)
+    return server.get(reports)
+
+
 @test
 def test_from_upload_to_answer_report_and_delete(folder):
     server = Server(os.path.join(folder, "data"))
@@ -101,18 +107,11 @@ def test_an_answer_given_before_is_opened_again(folder):
 def test_a_review_outlives_reports_versions_and_restarts_but_not_its_documents(folder):
     server = Server(os.path.join(folder, "data"))
     set_id, document = lease(server)
-    reports = "/api/v1/sets/%d/reports" % set_id
-
-    def findings():
-        server.call("POST", reports, {}, {"Accept": "text/event-stream"}, 200)
-        latest = server.get(reports)
-        return latest["id"], latest["report"]["findings"]
 
     def review(finding, body, want=200):
         return json.loads(server.call("PATCH", "/api/v1/findings/%d" % finding["id"], body, want=want).data)
 
-    _, first = findings()
-    rent = [f for f in first if f["class"] == "amount"][0]
+    rent = [f for f in new_report(server, set_id)["report"]["findings"] if f["class"] == "amount"][0]
     equal((rent["review"]["state"], rent["review"]["revision"]), ("new", 0))
     review(rent, {"state": "dismissed"}, 400)
     review(rent, {"state": "wrong"}, 400)
@@ -126,15 +125,14 @@ def test_a_review_outlives_reports_versions_and_restarts_but_not_its_documents(f
     equal([r["note"] for r in done["history"]], ["asked <Ms> Qxnote", "asked <Ms> Qxnote twice"])
     server.kill()
     server = Server(os.path.join(folder, "data"))
-    report, again = findings()
-    equal([f for f in again if f["id"] == rent["id"]][0]["review"], done["review"], "a later report")
-    page = server.call("GET", "/api/v1/reports/%d.html" % report, want=200).data
+    later = new_report(server, set_id)
+    equal([f for f in later["report"]["findings"] if f["id"] == rent["id"]][0]["review"], done["review"], "a later report")
+    page = server.call("GET", "/api/v1/reports/%d.html" % later["id"], want=200).data
     check(b"Review: dismissed" in page and b"Qxreason" in page and b"&lt;Ms&gt; Qxnote twice" in page, "the printable report has it")
     server.upload(set_id, [("lease.md", NOTE.replace(b"# Lease\n", b"# Lease\n\nMade in May.\n") + b"\n3.1 Pets are not allowed.\n")])
     new = [d for d in server.idle(set_id) if "replaced_by" not in d][0]
     check(new["id"] != document["id"], "a new version")
-    _, again = findings()
-    equal([f["review"] for f in again if f["id"] == rent["id"]], [done["review"]], "found again in the new version")
+    equal([f["review"] for f in new_report(server, set_id)["report"]["findings"] if f["id"] == rent["id"]], [done["review"]], "found again in the new version")
     server.call("DELETE", "/api/v1/documents/%d" % document["id"], want=200)
     equal(server.get("/api/v1/findings/%d" % rent["id"])["review"], done["review"], "the new version still holds both sides")
     server.call("DELETE", "/api/v1/documents/%d" % new["id"], want=200)
@@ -149,22 +147,17 @@ def test_a_review_outlives_reports_versions_and_restarts_but_not_its_documents(f
 def test_two_reports_are_compared(folder):
     server = Server(os.path.join(folder, "data"))
     set_id, _ = lease(server)
-
-    def report():
-        server.call("POST", "/api/v1/sets/%d/reports" % set_id, {}, {"Accept": "text/event-stream"}, 200)
-        return server.get("/api/v1/sets/%d/reports" % set_id)
-
-    first = report()
+    first = new_report(server, set_id)
     n = len(first["report"]["findings"])
     equal(server.get("/api/v1/reports/%d/diff" % first["id"]), {"report": first["id"], "base": 0}, "the first has none before it")
     server.call("GET", "/api/v1/reports/999/diff", want=404)
-    second = report()
+    second = new_report(server, set_id)
     server.call("GET", "/api/v1/reports/%d.html" % first["id"], want=404)
     diff = server.get("/api/v1/reports/%d/diff" % second["id"])
     equal(diff, {"report": second["id"], "base": first["id"], "new": [], "gone": [], "unchanged": n, "documents_added": [], "documents_gone": [], "other_program": False})
     server.upload(set_id, [("lease.md", NOTE.replace(b"USD 950", b"USD 900") + b"\n3.1 The Tenant shall give notice within 30 days.\n\n4.1 The Tenant shall give notice within 60 days.\n")])
     server.idle(set_id)
-    third = report()
+    third = new_report(server, set_id)
     diff = server.get("/api/v1/reports/%d/diff" % third["id"])
     equal(([f["class"] for f in diff["gone"]], diff["documents_added"], diff["documents_gone"]), (["amount"], ["lease.md"], ["lease.md"]))
     equal([f["id"] for f in diff["new"]], [f["id"] for f in third["report"]["findings"]], "the new ones, as in the report")
@@ -174,8 +167,7 @@ def test_two_reports_are_compared(folder):
     other = server.post("/api/v1/sets", {"name": "other"})["id"]
     server.upload(other, [("lease.md", NOTE)])
     server.idle(other)
-    set_id = other
-    server.call("GET", "/api/v1/reports/%d/diff?base=%d" % (report()["id"], first["id"]), want=400)
+    server.call("GET", "/api/v1/reports/%d/diff?base=%d" % (new_report(server, other)["id"], first["id"]), want=400)
     server.stop()
 
 
