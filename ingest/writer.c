@@ -63,6 +63,14 @@ void writer_warn(struct writer *w, uint32_t page, const char *fmt, ...) {
 static void flush_raw(struct writer *w);
 
 /* ---- pages ---- */
+/* Called when the bytes of the next page are about to be appended, or none will be. */
+static void page_starts_here(struct writer *w) {
+    if (!w->page_pending) return;
+    w->page_pending = false;
+    /* the first page owns what little came before it */
+    w->pages[w->n_pages - 1].span.start = w->n_pages == 1 ? 0 : (uint32_t)w->text.len;
+}
+
 void writer_page(struct writer *w, struct slice label, float width_pt, float height_pt) {
     if (w->in_block) flush_raw(w); /* what came so far is on the page before */
     if (w->code) return;
@@ -75,8 +83,7 @@ void writer_page(struct writer *w, struct slice label, float width_pt, float hei
         writer_nomem(w);
         return;
     }
-    if (w->page_pending) /* a page without text; the first one owns what came before it */
-        w->pages[w->n_pages - 1].span.start = w->n_pages == 1 ? 0 : (uint32_t)w->text.len;
+    page_starts_here(w); /* the one before, when it has no text */
     struct ingest_page *p = &w->pages[w->n_pages++];
     memset(p, 0, sizeof *p);
     p->label = label.len ? arena_slice(&w->d->arena, label) : arena_slice_printf(&w->d->arena, "%zu", w->n_pages);
@@ -89,14 +96,6 @@ void writer_page_cancel(struct writer *w) {
     if (!w->page_pending) return;
     w->n_pages--;
     w->page_pending = false;
-}
-
-/* Called when the bytes of the next page are about to be appended. */
-static void page_starts_here(struct writer *w) {
-    if (!w->page_pending) return;
-    w->page_pending = false;
-    /* the first page owns what little came before it */
-    w->pages[w->n_pages - 1].span.start = w->n_pages == 1 ? 0 : (uint32_t)w->text.len;
 }
 
 /* ---- bytes ---- */
@@ -578,10 +577,7 @@ static void *into_arena(struct writer *w, const void *items, size_t n, size_t si
 int writer_finish(struct writer *w) {
     if (w->in_block) writer_end(w);
     if (w->in_table) writer_table_end(w);
-    if (!w->code && w->n_pages == 0) {
-        writer_page(w, (struct slice){"", 0}, 0, 0);
-        page_starts_here(w);
-    }
+    if (!w->code && w->n_pages == 0) writer_page(w, (struct slice){"", 0}, 0, 0);
     if (w->text.failed) writer_nomem(w);
     if (w->n_more_warnings) {
         size_t more = w->n_more_warnings;
@@ -591,7 +587,7 @@ int writer_finish(struct writer *w) {
     if (w->code) return w->code;
     struct ingest_document *d = w->d;
     d->title = text_cut(slice_trim(d->title), TITLE_MAX);
-    if (w->page_pending) w->pages[w->n_pages - 1].span.start = (uint32_t)w->text.len;
+    page_starts_here(w); /* the last one, when it has no text */
     for (size_t i = 0; i < w->n_pages; i++)
         w->pages[i].span.end = i + 1 < w->n_pages ? w->pages[i + 1].span.start : (uint32_t)w->text.len;
     d->text = arena_slice(&d->arena, buf_slice(&w->text));
