@@ -11,7 +11,6 @@
 #include "ingest/package.h"
 #include "ingest/sheet.h"
 
-#include <assert.h>
 #include <ctype.h>
 #include <limits.h>
 #include <stdio.h>
@@ -31,7 +30,8 @@ struct string { /* in strings_text */
     size_t at, len;
 };
 struct style {
-    unsigned format; /* id of a number format */
+    unsigned format;  /* id of a number format */
+    const char *code; /* of the format, once a cell has asked for it */
     bool bold, struck;
 };
 struct code {
@@ -58,7 +58,7 @@ struct book {
     struct buf strings_text;
     struct string *strings;
     size_t n_strings, cap_strings;
-    struct style *styles, *fonts;
+    struct style *styles, *fonts, plain; /* plain: of a cell whose style is not there */
     size_t n_styles, cap_styles, n_fonts, cap_fonts;
     struct code *codes;
     size_t n_codes, cap_codes;
@@ -207,12 +207,12 @@ static void styles_end(void *context, const char *name) {
     if (is(name, "cellXfs")) b->in_xfs = false;
 }
 
-static const char *code_of(const struct book *b, unsigned style) {
-    unsigned id = style < b->n_styles ? b->styles[style].format : 0;
-    for (size_t i = 0; i < b->n_codes; i++)
-        if (b->codes[i].id == id) return b->codes[i].text;
-    const char *code = number_format_builtin(id);
-    return code ? code : "General";
+static const char *code_of(const struct book *b, struct style *style) {
+    for (size_t i = 0; i < b->n_codes && !style->code; i++)
+        if (b->codes[i].id == style->format) style->code = b->codes[i].text;
+    if (!style->code) style->code = number_format_builtin(style->format);
+    if (!style->code) style->code = "General";
+    return style->code;
 }
 
 /* ---- text with runs: <si> of the shared strings, <is> of a cell ---- */
@@ -309,20 +309,21 @@ static void relative(struct buf *out, struct slice f, uint32_t row, uint32_t col
     }
 }
 
-static void formula_end(struct book *b) {
+/* The formula of the cell that ends; NULL where it has none. */
+static const struct formula *formula_end(struct book *b) {
     struct slice text = slice_trim(buf_slice(&b->formula));
     const struct shared *master = NULL;
     for (size_t i = b->is_shared ? b->n_shared : 0; i-- > 0 && !master;)
         if (b->shared[i].id == b->shared_id) master = &b->shared[i];
-    if (!text.len && !master) return;
+    if (!text.len && !master) return NULL;
     text = text_cut(text, XLSX_FORMULA);
     struct formula *f = GROW(b, formulas, SHEET_MAX_CELLS, "formulas");
-    if (!f) return;
+    if (!f) return NULL;
     f->row = b->row, f->column = b->column;
     if (!text.len) { /* a cell of the fill; its own text is never told, as its master stands before it */
         const struct formula *of = &b->formulas[master->formula];
         f->text = of->text, f->len = of->len, f->key = of->key, f->key_len = of->key_len;
-        return;
+        return f;
     }
     f->text = b->formula_text.len;
     buf_append(&b->formula_text, text.data, text.len);
@@ -338,20 +339,20 @@ static void formula_end(struct book *b) {
     if (b->formula_text.len > b->w->o->max_text * 2)
         writer_fail(b->w, ERR_LIMIT, b->w->o->name, "a sheet's formulas have more text than is read");
     if (b->formula_text.failed || b->formula.failed) nomem(b);
+    return b->w->code ? NULL : f;
 }
 
 /* ---- a sheet ---- */
 static void cell_end(struct book *b) {
     struct sheet_cell c = {.row = b->row, .column = b->column, .kind = SHEET_TEXT};
-    const struct style *style = b->style < b->n_styles ? &b->styles[b->style] : NULL;
+    struct style *style = b->style < b->n_styles ? &b->styles[b->style] : &b->plain;
+    const struct formula *formula = b->has_formula ? formula_end(b) : NULL;
     struct slice value = slice_trim(buf_slice(&b->value));
     struct buf text = {0};
     b->in_cell = false;
-    c.bold = style && style->bold;
-    if (b->has_formula) formula_end(b);
+    c.bold = style->bold;
     if (is(b->type, "s")) {
-        char *end = NULL;
-        unsigned long i = value.len ? strtoul(b->value.data, &end, 10) : XLSX_MAX_STRINGS;
+        unsigned long i = value.len ? strtoul(b->value.data, NULL, 10) : XLSX_MAX_STRINGS;
         if (i < b->n_strings) buf_append(&text, b->strings_text.data + b->strings[i].at, b->strings[i].len);
     } else if (is(b->type, "str") || is(b->type, "inlineStr") || is(b->type, "e")) {
         append_escaped(&text, value);
@@ -370,18 +371,16 @@ static void cell_end(struct book *b) {
         if (end == b->value.data)
             buf_append(&text, value.data, value.len);
         else
-            c.kind = number_format(code_of(b, b->style), v, b->date1904, &text);
+            c.kind = number_format(code_of(b, style), v, b->date1904, &text);
     }
-    if (!value.len && b->has_formula && !is(b->type, "str") && b->n_formulas && !b->w->code &&
-        b->formulas[b->n_formulas - 1].row == b->row && b->formulas[b->n_formulas - 1].column == b->column) {
-        const struct formula *f = &b->formulas[b->n_formulas - 1];
+    if (!value.len && formula && !is(b->type, "str")) {
         buf_puts(&text, "=");
-        buf_append(&text, b->formula_text.data + f->text, f->len);
+        buf_append(&text, b->formula_text.data + formula->text, formula->len);
         c.kind = SHEET_FIGURE;
         b->n_uncalculated++;
     }
     if (c.kind == SHEET_TEXT && !is(b->type, "b")) c.kind = sheet_kind_of(buf_slice(&text));
-    if (style && style->struck && text.len)
+    if (style->struck && text.len)
         b->struck = true;
     else
         sheet_add(b->w, &b->sheet, c, buf_slice(&text));
