@@ -74,11 +74,11 @@ static int ole(struct slice head, const char *where, struct error *e) {
     if (contains(head, word, sizeof word))
         return error_set(e, ERR_UNSUPPORTED, where, "this is an old Word file (.doc); save it as DOCX or PDF");
     if (contains(head, book, sizeof book))
-        return error_set(e, ERR_UNSUPPORTED, where, "this is an old Excel workbook (.xls); print the sheets to PDF");
+        return error_set(e, ERR_UNSUPPORTED, where, "this is an old Excel workbook (.xls); save it as XLSX or PDF");
     if (contains(head, slides, sizeof slides))
-        return error_set(e, ERR_UNSUPPORTED, where, "this is an old PowerPoint file (.ppt); save it as PDF");
+        return error_set(e, ERR_UNSUPPORTED, where, "this is an old PowerPoint file (.ppt); save it as PPTX or PDF");
     if (contains(head, mail, sizeof mail))
-        return error_set(e, ERR_UNSUPPORTED, where, "this is an Outlook message (.msg); save it as PDF or text");
+        return error_set(e, ERR_UNSUPPORTED, where, "this is an Outlook message (.msg); save it as EML or PDF");
     return error_set(e, ERR_UNSUPPORTED, where,
                      "this is an old Office or other OLE file (.doc, .xls, .ppt, .msg); save it as DOCX or PDF");
 }

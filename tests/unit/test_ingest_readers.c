@@ -310,6 +310,10 @@ static void test_bad_files_get_one_clear_reason_each(void **state) {
     refuse("a.rtf", "{\\rtf1\\ansi Hello}", 18, ERR_UNSUPPORTED,
            "this is a Rich Text (RTF) file, which is not read; save it as DOCX or PDF");
     refuse("a.doc", "\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1\0\0", 10, ERR_UNSUPPORTED, ".doc");
+#define OLE "\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+    refuse("a.xls", OLE "W\0o\0r\0k\0b\0o\0o\0k\0", 24, ERR_UNSUPPORTED, "save it as XLSX or PDF");
+    refuse("a.ppt", OLE "P\0o\0w\0e\0r\0P\0o\0i\0n\0t\0", 28, ERR_UNSUPPORTED, "save it as PPTX or PDF");
+    refuse("a.msg", OLE "_\0_\0s\0u\0b\0s\0t\0g\0", 24, ERR_UNSUPPORTED, "save it as EML or PDF");
     for (size_t i = 0; i < 5000; i++) bytes[i] = (char)(i * 7919 >> 3);
     refuse("noise", bytes, 5000, ERR_UNSUPPORTED, "binary");
     refuse("white.txt", "  \n \n", 5, ERR_FORMAT, "no text");
