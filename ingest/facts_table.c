@@ -15,6 +15,7 @@ enum { CELLS = 64, CAPTION_STATEMENTS = 3, CAPTION_BYTES = 400 };
 struct cell {
     struct ingest_span span;
     uint32_t column, n_columns;
+    bool remark; /* says no value */
 };
 
 /* Index of the first block at or behind `at`. */
@@ -37,7 +38,8 @@ static size_t cells_of(const struct ingest_document *d, struct ingest_span span,
              i++) {
             const struct ingest_block *b = &d->blocks[i];
             if (b->kind != INGEST_BLOCK_CELL || b->span.end <= b->span.start) continue;
-            out[n++] = (struct cell){b->span, b->column, b->n_columns ? b->n_columns : 1};
+            out[n++] =
+                (struct cell){b->span, b->column, b->n_columns ? b->n_columns : 1, b->flags & INGEST_BLOCK_REMARK};
         }
         if (n) return n;
     }
@@ -48,7 +50,8 @@ static size_t cells_of(const struct ingest_document *d, struct ingest_span span,
         struct slice s = slice_trim((struct slice){t + start, i - start});
         bool edge = s.len == 0 && (start == span.start || i == span.end); /* bars around the row */
         if (s.len)
-            out[n++] = (struct cell){{(uint32_t)(s.data - t), (uint32_t)(s.data - t) + (uint32_t)s.len}, column, 1};
+            out[n++] =
+                (struct cell){{(uint32_t)(s.data - t), (uint32_t)(s.data - t) + (uint32_t)s.len}, column, 1, false};
         if (!edge) column++;
         start = i + 1;
     }
@@ -187,9 +190,10 @@ static int add_value(struct facts *f, struct value *v, struct ingest_span label,
 }
 
 /* A row that tells of cells (a sheet's formulas) and says nothing itself. */
-static bool remark(const struct ingest_document *d, struct ingest_span row) {
-    size_t i = block_at(d, row.start);
-    return i < d->n_blocks && d->blocks[i].flags & INGEST_BLOCK_REMARK;
+static bool remark(const struct cell *cells, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        if (!cells[i].remark) return false;
+    return n > 0;
 }
 
 int facts_table_row(struct facts *f, struct error *e) {
@@ -223,7 +227,7 @@ int facts_table_row(struct facts *f, struct error *e) {
     bool heading_row = n_headers == 0 && f->statement + 1 < d->n_statements &&
                        d->statements[f->statement + 1].lead_in.start == f->s->span.start &&
                        d->statements[f->statement + 1].lead_in.end > f->s->span.start;
-    if (heading_row || remark(d, f->s->span)) return 0;
+    if (heading_row || remark(cells, n)) return 0;
 
     for (size_t i = 0; i < n; i++) {
         struct slice text = ingest_text(d, cells[i].span);
@@ -247,7 +251,7 @@ int facts_table_row(struct facts *f, struct error *e) {
         while (first < x->n && x->tokens[first].start < cells[i].span.start) first++;
         size_t end = first;
         while (end < x->n && x->tokens[end].start < cells[i].span.end) end++;
-        if (first == end || text.data[0] == '=') continue; /* a formula whose value is not known */
+        if (first == end || cells[i].remark) continue;
         bool is_label = cells[i].span.start == label.start && cells[i].span.end == label.end;
         bool sentence = text.len > 80 && has_letter(text);
         /* "(1,234)" and "-" and "$ (5)" */

@@ -471,6 +471,11 @@ static void open_table(struct layout *l, const struct piece *p, size_t body) {
     free(figures);
 }
 
+/* A formula is shown where its value is not known. */
+static uint32_t remark(const struct sheet *s, const struct sheet_cell *c) {
+    return sheet_text(s, c).data[0] == '=' ? INGEST_BLOCK_REMARK : 0;
+}
+
 /* Cells [i, next) are a row. A label merged over rows is said again in each, so that a row says what it is about. */
 static void put_row(struct layout *l, const struct piece *p, size_t i, size_t next, uint32_t flags,
                     const struct sheet_cell **above) {
@@ -488,6 +493,7 @@ static void put_row(struct layout *l, const struct piece *p, size_t i, size_t ne
         struct ingest_block *b = writer_cell(w, n);
         if (!b) return;
         b->flags |= flags | (c && c->bold ? INGEST_BLOCK_BOLD : 0) | (over ? INGEST_BLOCK_CONTINUED : 0);
+        if (c || over) b->flags |= remark(l->s, c ? c : over);
         if (c) {
             put_cell_text(l, c, row);
             above[k] = c->n_rows > 1 ? c : NULL;

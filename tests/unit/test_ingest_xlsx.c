@@ -374,11 +374,35 @@ static void test_csv_fields_are_cells(void **state) {
     check_csv("d.csv", "Sales 2024\n\nRegion,Sales,Costs\nNorth,5,6\nSouth,7,8\n",
               "H2 A1 Sales 2024\nT0.0* A3 Region | B3 Sales | C3 Costs\nT0.1 A4 North | B4 5 | C4 6\n"
               "T0.2 A5 South | B5 7 | C5 8\n");
+    check_csv(
+        "y.csv", "North;1998;2024\nSouth;3023;4023\nWest;3024;4024\n",
+        "T0.0* A1 North | B1 1998 | C1 2024\nT0.1 A2 South | B2 3023 | C2 4023\nT0.2 A3 West | B3 3024 | C3 4024\n");
+    check_csv(
+        "z.csv", "North;1023;2045\nSouth;3023;4023\nWest;3024;4024\n", /* 1023 is no year */
+        "T0.0 A1 North | B1 1023 | C1 2045\nT0.1 A2 South | B2 3023 | C2 4023\nT0.2 A3 West | B3 3024 | C3 4024\n");
     struct ingest_document *d = NULL;
     struct error e;
     static const char prose[] = "This is a note,\nwhich is no table.\nIt has three lines.\n";
     assert_int_equal(load_bytes(&d, "n.csv", prose, sizeof prose - 1, NULL, &e), 0);
     assert_int_equal(d->format, INGEST_TEXT);
+    ingest_document_free(d);
+}
+
+/* A formula without its value says none; figures behind "=" in other formats are results. */
+static void test_a_formula_is_no_value(void **state) {
+    (void)state;
+    struct ingest_document *d = NULL;
+    struct error e;
+    static const char sheet[] = "Region,Sales,Sum\nNorth,5,=B2*77\nSouth,6,=B3*77\n",
+                      page[] = "<table><tr><th>Step</th><th>Result</th></tr><tr><td>A year</td><td>= 1,200 "
+                               "EUR</td></tr></table>";
+    assert_int_equal(load_bytes(&d, "sums.csv", sheet, sizeof sheet - 1, NULL, &e), 0);
+    assert_int_equal(d->n_facts, 2);
+    assert_true(d->facts[0].value == 5 && d->facts[1].value == 6);
+    ingest_document_free(d);
+    assert_int_equal(load_bytes(&d, "sums.html", page, sizeof page - 1, NULL, &e), 0);
+    assert_int_equal(d->n_facts, 1);
+    assert_true(d->facts[0].kind == INGEST_AMOUNT && d->facts[0].value == 1200);
     ingest_document_free(d);
 }
 
@@ -412,6 +436,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(test_numbers_are_written_as_their_format_says),
         cmocka_unit_test(test_bad_workbooks_get_one_clear_reason_each),
         cmocka_unit_test(test_csv_fields_are_cells),
+        cmocka_unit_test(test_a_formula_is_no_value),
         cmocka_unit_test(test_a_decimal_comma_is_read_as_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
