@@ -129,6 +129,7 @@ void text_clean_line(struct buf *out, struct slice s); /* one line of it: spaces
 /* "12" -> "\u00b9\u00b2" for raised figures, so that a footnote's mark never becomes part of an amount; other text
  * unchanged. */
 void text_superscript(struct buf *out, struct slice s);
+bool text_is_year(struct slice s);                 /* "1998", "2024", as columns are called */
 struct slice text_cut(struct slice s, size_t max); /* its first bytes, at most max, no character cut */
 /* UTF-8 of any bytes: by byte order mark, else by `declared` (a charset's name or NULL), else UTF-8 if valid, else
  * Windows-1252. */

@@ -263,9 +263,7 @@ static void cut(struct layout *l, const struct sheet_cell **cells, size_t n, int
 
 /* ---- header rows ---- */
 static bool year_like(const struct sheet *s, const struct sheet_cell *c) {
-    struct slice t = sheet_text(s, c);
-    return c->kind == SHEET_DATE || (c->kind == SHEET_FIGURE && t.len == 4 && (t.data[0] == '1' || t.data[0] == '2') &&
-                                     (t.data[1] == '9' || t.data[1] == '0') && isdigit((unsigned char)t.data[2]));
+    return c->kind == SHEET_DATE || text_is_year(sheet_text(s, c));
 }
 
 /* Which columns of the piece hold figures or dates from cell `from` on: most of their cells are some. [width], to be

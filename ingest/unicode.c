@@ -208,6 +208,11 @@ void text_superscript(struct buf *out, struct slice s) {
     for (size_t i = 0; i < s.len; i++) buf_puts(out, raised[s.data[i] - '0']);
 }
 
+bool text_is_year(struct slice s) {
+    return s.len == 4 && (!memcmp(s.data, "19", 2) || !memcmp(s.data, "20", 2)) && s.data[2] >= '0' &&
+           s.data[2] <= '9' && s.data[3] >= '0' && s.data[3] <= '9';
+}
+
 struct slice text_cut(struct slice s, size_t max) {
     if (s.len <= max) return s;
     s.len = max;

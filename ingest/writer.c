@@ -407,18 +407,13 @@ static bool has_letter(struct slice s) {
     return false;
 }
 
-static bool is_year(struct slice s) {
-    return s.len == 4 && (!memcmp(s.data, "19", 2) || !memcmp(s.data, "20", 2)) && s.data[2] >= '0' &&
-           s.data[2] <= '9' && s.data[3] >= '0' && s.data[3] <= '9';
-}
-
 /* An empty corner over names of rows, and names or years in all else of the first row. */
 static bool corner(const struct writer *w, size_t from, size_t end) {
     if (end >= w->n_blocks || cell_text(w, &w->blocks[from]).len || !has_letter(cell_text(w, &w->blocks[end])))
         return false;
     for (size_t i = from + 1; i < end; i++) {
         struct slice t = cell_text(w, &w->blocks[i]);
-        if (t.len == 0 || t.len > 80 || !(has_letter(t) || is_year(t))) return false;
+        if (t.len == 0 || t.len > 80 || !(has_letter(t) || text_is_year(t))) return false;
     }
     return true;
 }
