@@ -19,7 +19,7 @@
 
 #define INGEST_CHILD_ARGUMENT "--ingest-child"
 /* Bump when text, statements or facts of an unchanged file would come out differently (findings are compared by it). */
-#define INGEST_VERSION 1
+#define INGEST_VERSION 2
 #define INGEST_NONE UINT32_MAX
 
 struct ingest_span {
