@@ -587,11 +587,11 @@ const reviewVerbs = { confirmed: 'Confirm', dismissed: 'Dismiss …', resolved: 
 function reviewNode(f) {
   const r = f.review;
   const past = el('ul', {});
-  const button = s => el('button', { type: 'button', class: 'quiet', disabled: r.state === s, title: 'Key ' + Object.keys(reviewKeys).find(k => reviewKeys[k] === s), onclick: () => decide(f, s) }, reviewVerbs[s]);
+  const button = ([key, s]) => el('button', { type: 'button', class: 'quiet', disabled: r.state === s, title: 'Key ' + key, onclick: () => decide(f, s) }, reviewVerbs[s]);
   return el('div', { class: 'review' },
     el('p', { class: 'review-state' }, el('strong', {}, reviewWords[r.state]), r.reason ? ': ' + r.reason : '', r.reviewed_at ? el('span', { class: 'hint' }, ' · ' + timeText(r.reviewed_at)) : null),
     r.note ? el('p', { class: 'review-note' }, r.note) : null,
-    el('div', { class: 'review-buttons' }, Object.values(reviewKeys).map(button), el('button', { type: 'button', class: 'quiet', title: 'Key e', onclick: () => openReview(f, r.state) }, 'Note …')),
+    el('div', { class: 'review-buttons' }, Object.entries(reviewKeys).map(button), el('button', { type: 'button', class: 'quiet', title: 'Key e', onclick: () => openReview(f, r.state) }, 'Note …')),
     r.revision ? el('details', { ontoggle: event => { if (event.target.open) showPast(f, past); } }, el('summary', {}, 'History'), past) : null);
 }
 
