@@ -5,9 +5,9 @@
 #include "ingest/process.h"
 
 #define PDFTOPPM "/usr/bin/pdftoppm"
-#define CHILD_MEMORY ((uint64_t)3 << 30)   /* address space; the largest filing took 0.5 GiB */
+#define CHILD_MEMORY ((uint64_t)3 << 30)     /* address space; the largest filing took 0.5 GiB */
 #define CHILD_MAX_FILE ((uint64_t)256 << 20) /* an attachment, in memory: none on disk can be opened to write */
-#define CHILD_MAX_PNG ((uint64_t)96 << 20) /* 20 megapixels of noise are 60 MiB */
+#define CHILD_MAX_PNG ((uint64_t)96 << 20)   /* 20 megapixels of noise are 60 MiB */
 
 /* Runs this program as the child with `arguments` (up to NULL) behind INGEST_CHILD_ARGUMENT. */
 int child_run(const char *const arguments[], int input, double timeout_s, uint64_t max_output, process_sink sink,
