@@ -75,6 +75,9 @@ int64_t now_seconds(void);
 double now_exact(void);
 int store_nomem(struct error *e);
 
+/* ---- sets.c ---- */
+int set_check(sqlite3 *db, int64_t set, struct error *e); /* ERR_NOT_FOUND, with its message, when there is none */
+
 /* ---- body.c: an ingest_document as BLOBs ---- */
 #define BODY_VERSION 1
 struct body {

@@ -296,11 +296,10 @@ static int document_delete(struct store *s, int64_t document, struct arena *a, s
 }
 
 static int set_delete(struct store *s, int64_t set, bool *committed, struct error *e) {
-    int64_t found, entry = 0;
+    int64_t entry = 0;
     int rc = store_write_begin(s, e);
     if (rc) return rc;
-    rc = db_one(s->writer, &found, e, "SELECT id FROM sets WHERE id = ?", "i", set);
-    if (rc == ERR_NOT_FOUND) error_set(e, rc, "", "There is no set %lld", (long long)set);
+    rc = set_check(s->writer, set, e);
     while (rc == 0 && (rc = db_one(s->writer, &entry, e, "SELECT id FROM entries WHERE set_id = ? ORDER BY id LIMIT 1",
                                    "i", set)) == 0) {
         struct removed r;
@@ -308,7 +307,7 @@ static int set_delete(struct store *s, int64_t set, bool *committed, struct erro
         if (rc == 0) rc = entry_delete(s->writer, &r, e);
     }
     /* the loop ends with "no entry left"; a set that is missing never enters it */
-    if (rc == ERR_NOT_FOUND && db_one(s->writer, &found, e, "SELECT id FROM sets WHERE id = ?", "i", set) == 0) rc = 0;
+    if (rc == ERR_NOT_FOUND && set_check(s->writer, set, e) == 0) rc = 0;
     if (rc == 0) rc = db_run(s->writer, e, "DELETE FROM results WHERE set_id = ?", "i", set);
     if (rc == 0) rc = db_run(s->writer, e, "DELETE FROM readings WHERE set_id = ?", "i", set);
     if (rc == 0) rc = db_run(s->writer, e, "DELETE FROM findings WHERE set_id = ?", "i", set);

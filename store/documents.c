@@ -104,9 +104,8 @@ static int name_check(struct slice name, struct error *e) {
 /* Rows of one upload, inside the transaction. */
 static int add_rows(sqlite3 *db, int64_t set, struct slice name, const uint8_t sha256[32], uint64_t n_bytes,
                     int64_t *document, int64_t *job, struct error *e) {
-    int64_t content = 0, state = STORE_QUEUED, current = 0, current_content = 0, found;
-    int rc = db_one(db, &found, e, "SELECT id FROM sets WHERE id = ?", "i", set);
-    if (rc == ERR_NOT_FOUND) return error_set(e, rc, "", "There is no set %lld", (long long)set);
+    int64_t content = 0, state = STORE_QUEUED, current = 0, current_content = 0;
+    int rc = set_check(db, set, e);
     if (rc == 0)
         rc = db_run(
             db, e,
@@ -228,14 +227,13 @@ int store_documents(struct store *s, struct arena *a, int64_t set, struct store_
                     struct error *e) {
     sqlite3 *db;
     sqlite3_stmt *st = NULL;
-    int64_t count = 0, found;
+    int64_t count = 0;
     bool row;
     *out = NULL;
     *n = 0;
     int rc = store_read_begin(s, &db, e);
     if (rc) return rc;
-    rc = db_one(db, &found, e, "SELECT id FROM sets WHERE id = ?", "i", set);
-    if (rc == ERR_NOT_FOUND) error_set(e, rc, "", "There is no set %lld", (long long)set);
+    rc = set_check(db, set, e);
     if (rc == 0) rc = db_one(db, &count, e, "SELECT count(*) FROM entries WHERE set_id = ?", "i", set);
     if (rc == 0 && !(*out = arena_array(a, (size_t)count, sizeof **out))) rc = store_nomem(e);
     if (rc == 0) rc = db_query(db, &st, e, "SELECT " DOCUMENT_COLUMNS "WHERE e.set_id = ? ORDER BY e.id", "i", set);

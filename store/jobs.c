@@ -200,12 +200,10 @@ int store_job_yield(struct store *s, int64_t job, struct error *e) {
 }
 
 int store_job_add(struct store *s, enum store_job_kind kind, int64_t set, int64_t *job, struct error *e) {
-    int64_t found;
     if (kind == STORE_JOB_INGEST) return error_set(e, ERR_ARG, "", "An ingest job comes with its document");
     int rc = store_write_begin(s, e);
     if (rc) return rc;
-    rc = db_one(s->writer, &found, e, "SELECT id FROM sets WHERE id = ?", "i", set);
-    if (rc == ERR_NOT_FOUND) error_set(e, rc, "", "There is no set %lld", (long long)set);
+    rc = set_check(s->writer, set, e);
     if (rc == 0) {
         rc = db_one(s->writer, job, e, "SELECT id FROM jobs WHERE state = ? AND kind = ? AND set_id = ? LIMIT 1", "iii",
                     (int64_t)STORE_JOB_QUEUED, (int64_t)kind, set);

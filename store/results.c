@@ -11,8 +11,7 @@ static int result_add(struct store *s, enum result_kind kind, int64_t set, struc
     int64_t found;
     int rc = store_write_begin(s, e);
     if (rc) return rc;
-    rc = db_one(s->writer, &found, e, "SELECT id FROM sets WHERE id = ?", "i", set);
-    if (rc == ERR_NOT_FOUND) error_set(e, rc, "", "There is no set %lld", (long long)set);
+    rc = set_check(s->writer, set, e);
     if (rc == 0)
         rc =
             db_run(s->writer, e, "INSERT INTO results(kind, set_id, question, json, created_at) VALUES (?, ?, ?, ?, ?)",
@@ -76,15 +75,13 @@ int store_answers(struct store *s, struct arena *a, int64_t set, int64_t before,
                   struct store_answer **out, size_t *n, bool *more, struct error *e) {
     sqlite3 *db;
     sqlite3_stmt *st = NULL;
-    int64_t found;
     bool row = true;
     *n = 0;
     *more = false;
     if (!(*out = arena_array(a, limit, sizeof **out))) return store_nomem(e);
     int rc = store_read_begin(s, &db, e);
     if (rc) return rc;
-    rc = db_one(db, &found, e, "SELECT id FROM sets WHERE id = ?", "i", set);
-    if (rc == ERR_NOT_FOUND) error_set(e, rc, "", "There is no set %lld", (long long)set);
+    rc = set_check(db, set, e);
     if (rc == 0)
         rc = db_query(db, &st, e,
                       "SELECT " RESULT_COLUMNS "WHERE set_id = ? AND kind = ? AND id < ? ORDER BY id DESC LIMIT ?",

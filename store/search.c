@@ -318,15 +318,13 @@ int store_search(struct store *s, struct arena *a, int64_t set, const struct sto
     sqlite3 *db = NULL;
     struct index x = {0};
     struct query_terms terms;
-    int64_t found;
     *out = NULL;
     *n = 0;
     if (query->vector && !query->model_id)
         return error_set(e, ERR_ARG, "", "A vector is compared with those of its own model: name it");
     int rc = query_parse(&terms, query->text, e);
     if (rc == 0) rc = store_read_begin(s, &db, e);
-    if (rc == 0) rc = db_one(db, &found, e, "SELECT id FROM sets WHERE id = ?", "i", set);
-    if (rc == ERR_NOT_FOUND) error_set(e, rc, "", "There is no set %lld", (long long)set);
+    if (rc == 0) rc = set_check(db, set, e);
     if (rc == 0) rc = index_load(&x, db, set, e);
     if (rc == 0 && terms.n_phrases) rc = match_rows(&x, db, &terms, set, false, e);
     if (rc == 0 && terms.n_phrases) rc = match_rows(&x, db, &terms, set, true, e);

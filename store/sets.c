@@ -12,6 +12,12 @@ static int name_check(struct slice name, struct error *e) {
     return 0;
 }
 
+int set_check(sqlite3 *db, int64_t set, struct error *e) {
+    int64_t found;
+    int rc = db_one(db, &found, e, "SELECT id FROM sets WHERE id = ?", "i", set);
+    return rc == ERR_NOT_FOUND ? error_set(e, rc, "", "There is no set %lld", (long long)set) : rc;
+}
+
 int store_set_create(struct store *s, struct slice name, int64_t *id, struct error *e) {
     int rc = name_check(name, e);
     if (rc) return rc;
