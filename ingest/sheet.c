@@ -36,22 +36,12 @@ static void nomem(struct writer *w) {
 void sheet_add(struct writer *w, struct sheet *s, struct sheet_cell cell, struct slice text) {
     if (w->code) return;
     cell.text = s->text.len;
-    bool space = false;
     if (s->text.len + text.len > w->o->max_text) {
         writer_fail(w, ERR_LIMIT, w->o->name, "a sheet has more than %.0f MiB of text",
                     (double)w->o->max_text / 1048576.0);
         return;
     }
-    for (size_t i = 0; i < text.len;) { /* white space collapses */
-        size_t from = i;
-        while (i < text.len && !isspace((unsigned char)text.data[i])) i++;
-        if (i > from) {
-            if (space) buf_puts(&s->text, " ");
-            buf_append(&s->text, text.data + from, i - from);
-        }
-        while (i < text.len && isspace((unsigned char)text.data[i])) i++;
-        space = s->text.len > cell.text;
-    }
+    text_clean_line(&s->text, text);
     cell.len = s->text.len - cell.text;
     if (s->text.failed) nomem(w);
     if (!cell.len || w->code) return;

@@ -374,6 +374,9 @@ static void test_csv_fields_are_cells(void **state) {
     check_csv("d.csv", "Sales 2024\n\nRegion,Sales,Costs\nNorth,5,6\nSouth,7,8\n",
               "H2 A1 Sales 2024\nT0.0* A3 Region | B3 Sales | C3 Costs\nT0.1 A4 North | B4 5 | C4 6\n"
               "T0.2 A5 South | B5 7 | C5 8\n");
+    check_csv("v.csv", /* a row whose cells show nothing is empty */
+              "Name,Role\nAnn,Head\xe2\x80\x89 of  sales\n\xe2\x80\x8b,\xc2\xad\nBob,cook\n",
+              "T0.0* A1 Name | B1 Role\nT0.1 A2 Ann | B2 Head of sales\nT1.0 A4 Bob | B4 cook\n");
     check_csv(
         "y.csv", "North;1998;2024\nSouth;3023;4023\nWest;3024;4024\n",
         "T0.0* A1 North | B1 1998 | C1 2024\nT0.1 A2 South | B2 3023 | C2 4023\nT0.2 A3 West | B3 3024 | C3 4024\n");
