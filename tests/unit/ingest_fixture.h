@@ -35,16 +35,17 @@ UNUSED static int load_bytes(struct ingest_document **d, const char *name, const
     return code;
 }
 
+static const char *const block_kinds[] = {"P", "H", "L", "C", "PRE", "F", "Q"};
+
 /* Blocks as lines: "H1 Title", "L2[(a)] text", "C0.1.2 cell" (table.row.column, * for a header); "@ label" where one of
  * several pages begins. */
 static void dump(const struct ingest_document *d, struct buf *out) {
-    static const char *const kinds[] = {"P", "H", "L", "C", "PRE", "F", "Q"};
     for (size_t i = 0, page = 0; i < d->n_blocks; i++) {
         const struct ingest_block *b = &d->blocks[i];
         for (; d->n_pages > 1 && page < d->n_pages && d->pages[page].span.start <= b->span.start; page++)
             buf_printf(out, "@ %s\n", d->pages[page].label.data);
         struct slice t = ingest_text(d, b->span), number = ingest_text(d, b->number);
-        buf_puts(out, kinds[b->kind]);
+        buf_puts(out, block_kinds[b->kind]);
         if (b->kind == INGEST_BLOCK_CELL)
             buf_printf(out, "%u.%u.%u%s", b->table, b->row, b->column, b->flags & INGEST_BLOCK_HEADER ? "*" : "");
         if (b->level) buf_printf(out, "%u", b->level);

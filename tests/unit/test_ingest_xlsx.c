@@ -2,7 +2,6 @@
  * are written as their cells show them; bad workbooks get one clear reason each. */
 #include "tests/unit/ingest_fixture.h"
 
-#include "ingest/blocks.h"
 #include "ingest/sheet.h"
 
 #define MAIN "xmlns=\"http://schemas.openxmlformats.org/spreadsheetml/2006/main\""
@@ -51,17 +50,15 @@ static struct ingest_document *load(const char *name, size_t n) {
 
 /* "H1 Prices", "P A1 text", "T0.2* A4 Article | B4:C4 Unit price": each cell behind its place; * marks header rows. */
 static void dump_places(const struct ingest_document *d, struct buf *out) {
-    static const char *const kinds[] = {"P", "H", "L", "C", "PRE", "F", "Q"}, *const levels[] = {"", "1", "2"};
     for (size_t i = 0; i < d->n_blocks; i++) {
         const struct ingest_block *b = &d->blocks[i];
         struct slice t = ingest_text(d, b->span);
         struct ingest_cells cells;
-        if (b->kind != INGEST_BLOCK_CELL)
-            buf_printf(out, "%s%s", kinds[b->kind], levels[b->level < 2 ? b->level : 2]);
-        else if (b->column == 0)
+        if (b->kind == INGEST_BLOCK_CELL && b->column == 0)
             buf_printf(out, "T%u.%u%s", b->table, b->row, b->flags & INGEST_BLOCK_HEADER ? "*" : "");
         else
-            buf_puts(out, " |");
+            buf_puts(out, b->kind == INGEST_BLOCK_CELL ? " |" : block_kinds[b->kind]);
+        if (b->level) buf_printf(out, "%u", b->level);
         if (t.len && ingest_cells_at(d, b->span, &cells)) {
             buf_puts(out, " ");
             ingest_cells_name(out, &cells);
