@@ -49,8 +49,8 @@ enum ingest_block_flag {
         64, /* DOCX, HTML, Markdown: the whole block is bold (often a heading without a heading style) */
     INGEST_BLOCK_ORDERED = 128, /* list item of a numbered list */
     INGEST_BLOCK_CAPTION = 256, /* a table's or figure's caption */
-    INGEST_BLOCK_REMARK = 512   /* cell that says no value itself: of a table about cells (a sheet's formulas), or one that
-                                   shows a formula because its value is not known */
+    INGEST_BLOCK_REMARK = 512   /* cell that says no value itself: of a table about cells (a sheet's formulas), or one
+                                   that   shows a formula because its value is not known */
 };
 
 struct ingest_block {
