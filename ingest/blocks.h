@@ -50,7 +50,7 @@ enum ingest_block_flag {
     INGEST_BLOCK_ORDERED = 128, /* list item of a numbered list */
     INGEST_BLOCK_CAPTION = 256, /* a table's or figure's caption */
     INGEST_BLOCK_REMARK = 512   /* cell that says no value itself: of a table about cells (a sheet's formulas), or one
-                                   that   shows a formula because its value is not known */
+                                   that shows a formula because its value is not known */
 };
 
 struct ingest_block {
